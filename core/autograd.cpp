@@ -1,0 +1,146 @@
+#include "core/autograd.h"
+
+#include <algorithm>
+#include <atomic>
+#include <utility>
+
+#include "core/pointwise.h"
+
+namespace mixgrad {
+namespace {
+
+thread_local bool recording = true;
+thread_local const char* running_op = "backward";  // whose backward function runs now, for error messages
+std::atomic<std::uint64_t> next_id{1};
+
+struct RunningOp {
+  explicit RunningOp(const char* op) : previous(std::exchange(running_op, op)) {}
+  ~RunningOp() { running_op = previous; }
+  const char* previous;
+};
+
+constexpr auto older = [](const std::shared_ptr<Node>& a, const std::shared_ptr<Node>& b) { return a->id < b->id; };
+
+// A worklist of nodes, each taken once, the newest first.
+class NewestFirst {
+ public:
+  void push(const std::shared_ptr<Node>& node) {
+    heap_.push_back(node);
+    std::push_heap(heap_.begin(), heap_.end(), older);
+  }
+  std::shared_ptr<Node> pop() {
+    auto newest = take();
+    while (!heap_.empty() && heap_.front() == newest) take();  // a node is pushed by each of its consumers
+    return newest;
+  }
+  bool empty() const { return heap_.empty(); }
+
+ private:
+  std::shared_ptr<Node> take() {
+    std::pop_heap(heap_.begin(), heap_.end(), older);
+    auto node = std::move(heap_.back());
+    heap_.pop_back();
+    return node;
+  }
+  std::vector<std::shared_ptr<Node>> heap_;
+};
+
+}  // namespace
+
+bool grad_enabled() { return recording; }
+NoGrad::NoGrad() : previous_(std::exchange(recording, false)) {}
+NoGrad::~NoGrad() { recording = previous_; }
+
+Node::Node(const char* op, const Tensor& out) : op(op), id(next_id++), shape(out.shape()), dtype(out.dtype()) {}
+
+// A long tape that is dropped without backward would destroy itself recursively, one stack frame per operation;
+// instead each node hands its inputs to a list that the outermost destructor empties.
+Node::~Node() {
+  thread_local std::vector<std::shared_ptr<Node>>* pending = nullptr;
+  if (pending) {
+    std::move(inputs.begin(), inputs.end(), std::back_inserter(*pending));
+    return;
+  }
+  std::vector<std::shared_ptr<Node>> list = std::move(inputs);
+  pending = &list;
+  while (!list.empty()) {
+    const auto node = std::move(list.back());
+    list.pop_back();
+  }
+  pending = nullptr;
+}
+
+void Node::accumulate(const Tensor& gradient) {
+  if (!grad.defined())
+    grad = leaf ? gradient.clone() : gradient;  // a leaf's gradient outlives the tape, so it owns its memory
+  else if (leaf) add_(grad, gradient);
+  else grad = add(grad, gradient);  // not in place: the memory may be another node's gradient as well
+}
+
+bool Gradients::needs(int input) const { return node_.inputs[static_cast<std::size_t>(input)] != nullptr; }
+
+void Gradients::add(int input, const Tensor& grad) {
+  if (!needs(input)) return;
+  Node& target = *node_.inputs[static_cast<std::size_t>(input)];
+  check(grad.shape() == target.shape && grad.dtype() == target.dtype, node_.op, ": backward gives input ", input,
+        " a gradient ", name_of(grad.dtype()), grad.shape(), ", the input is ", name_of(target.dtype), target.shape);
+  target.accumulate(grad);
+}
+
+Saved::Saved(const Tensor& value) {
+  if (!value.defined()) return;
+  value_ = value.detach();
+  version_ = value_.storage()->version();
+}
+
+const Tensor& Saved::operator*() const {
+  check(!value_.defined() || value_.storage()->version() == version_, running_op,
+        ": a tensor saved for backward was modified in place after the forward pass");
+  return value_;
+}
+
+void record(const Tensor& out, const char* op, std::initializer_list<Tensor> inputs, Backward backward) {
+  const auto takes_part = [](const Tensor& input) { return input.defined() && input.requires_grad(); };
+  if (!recording || std::none_of(inputs.begin(), inputs.end(), takes_part)) return;
+  auto node = std::make_shared<Node>(op, out);
+  node->inputs.reserve(inputs.size());
+  for (const Tensor& input : inputs) node->inputs.push_back(takes_part(input) ? input.node() : nullptr);
+  node->backward = std::move(backward);
+  out.set_node(std::move(node));
+}
+
+void Tensor::backward() const {
+  check(numel() == 1, "backward: starts from a single value, not from shape ", shape());
+  check(requires_grad(), "backward: the tensor depends on nothing that requires a gradient");
+  const NoGrad off;
+  node()->accumulate(ones(shape(), options()));
+  NewestFirst worklist;
+  worklist.push(node());
+  while (!worklist.empty()) {
+    const auto node = worklist.pop();
+    if (node->leaf) continue;
+    check(node->backward != nullptr, node->op, ": backward has already run through this operation");
+    const RunningOp name(node->op);
+    Gradients to(*node);
+    std::exchange(node->backward, nullptr)(std::exchange(node->grad, {}), to);
+    for (const auto& input : node->inputs)
+      if (input && input->grad.defined()) worklist.push(input);
+    node->inputs.clear();
+  }
+}
+
+std::vector<std::shared_ptr<Node>> leaves(const Tensor& output) {
+  std::vector<std::shared_ptr<Node>> found;
+  NewestFirst worklist;
+  if (output.requires_grad()) worklist.push(output.node());
+  while (!worklist.empty()) {
+    const auto node = worklist.pop();
+    if (node->leaf) found.push_back(node);
+    for (const auto& input : node->inputs)
+      if (input) worklist.push(input);
+  }
+  std::reverse(found.begin(), found.end());
+  return found;
+}
+
+}  // namespace mixgrad

@@ -1,0 +1,104 @@
+// Autograd: a tape of nodes, one per recorded operation, walked from the newest to the oldest.
+//
+// An operation computes its output and then records how a gradient flows back through it:
+//
+//   Tensor y = Tensor::empty(...);  ... compute ...
+//   record(y, "mul", {a, b}, [a = Saved(a), b = Saved(b)](const Tensor& grad, Gradients& to) {
+//     if (to.needs(0)) to.add(0, mul(grad, *b));
+//     if (to.needs(1)) to.add(1, mul(grad, *a));
+//   });
+//   return y;
+//
+// Nodes carry increasing ids, and an operation's id exceeds those of its inputs; so backward takes the highest id
+// first, with neither sort nor recursion, and lets go of each node as soon as it has run. The tape is spent by
+// backward: a second backward through the same operation is an error.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace mixgrad {
+
+// What a backward function writes to: the gradients of its operation's inputs, by position.
+class Gradients {
+ public:
+  explicit Gradients(Node& node) : node_(node) {}
+  bool needs(int input) const;
+  // Adds to the gradient of an input. Throws unless the shape and dtype are those of the input.
+  void add(int input, const Tensor& grad);
+
+ private:
+  Node& node_;
+};
+
+// grad is the gradient of the scalar with respect to the operation's output, of the output's shape. Runs with
+// recording off.
+using Backward = std::function<void(const Tensor& grad, Gradients& to)>;
+
+// A value backward reads: the data without its history, and a check that it was not overwritten since.
+class Saved {
+ public:
+  Saved() = default;
+  explicit Saved(const Tensor& value);  // may be undefined
+  const Tensor& operator*() const;      // throws "mul: an input was modified in place after ..."
+  const Tensor* operator->() const { return &**this; }
+
+ private:
+  Tensor value_;
+  std::uint64_t version_ = 0;
+};
+
+// Makes `out` a node of the tape; a no-op when recording is off or no input takes part in a gradient. `op` must
+// outlive the tape (a string literal).
+void record(const Tensor& out, const char* op, std::initializer_list<Tensor> inputs, Backward backward);
+
+bool grad_enabled();  // whether this thread records
+
+// Switches recording off while it lives: { NoGrad off; ... }
+class NoGrad {
+ public:
+  NoGrad();
+  ~NoGrad();
+  NoGrad(const NoGrad&) = delete;
+  NoGrad& operator=(const NoGrad&) = delete;
+
+ private:
+  bool previous_;
+};
+
+// no_grad([&] { return model(x); })
+template <class F>
+decltype(auto) no_grad(F&& f) {
+  const NoGrad off;
+  return f();
+}
+
+// One recorded operation, or (without a backward function) a leaf. Public so that the tape can be looked at.
+class Node {
+ public:
+  Node(const char* op, const Tensor& out);
+  ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  const char* op;
+  std::uint64_t id;  // increasing in order of recording
+  Shape shape;       // of the output, and so of grad
+  DType dtype;
+  std::vector<std::shared_ptr<Node>> inputs;  // null where an input takes no part
+  Backward backward;                          // empty: a leaf, or already spent
+  bool leaf = false;
+  Tensor grad;
+
+  void accumulate(const Tensor& gradient);
+};
+
+// The leaves below a tensor, oldest first: what backward() would fill.
+std::vector<std::shared_ptr<Node>> leaves(const Tensor& output);
+
+}  // namespace mixgrad

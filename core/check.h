@@ -1,0 +1,31 @@
+// Errors: every mistake a caller can make ends in a mixgrad::Error whose text names the operation, the shapes or
+// values at fault and what to do. Nothing aborts, nothing is silently wrong.
+#pragma once
+
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace mixgrad {
+
+struct Error : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// Throws an Error whose text is all parts written one after the other.
+template <class... Parts>
+[[noreturn]] void fail(const Parts&... parts) {
+  std::ostringstream text;
+  (text << ... << parts);
+  throw Error(text.str());
+}
+
+// check(cond, "conv2d: input has ", c, " channels, weight expects ", k): throws unless cond holds. The parts are
+// written out only on failure, so they may be whole shapes.
+template <class... Parts>
+void check(bool condition, const Parts&... parts) {
+  if (!condition) [[unlikely]]
+    fail(parts...);
+}
+
+}  // namespace mixgrad

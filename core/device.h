@@ -1,0 +1,58 @@
+// Devices and how an operation reaches its kernel.
+//
+// A kernel is two plain functions of one name, told apart by a tag: kernel(Cpu, ...) in the operation's .cpp and
+// kernel(Cuda, ...) in its .cu. MIXGRAD_KERNEL declares both; dispatch picks one:
+//
+//   dispatch(x.device(), [&](auto device) { kernels::conv2d_forward(device, x, weight, y); });
+//
+// A build without CUDA never instantiates the Cuda branch; with CUDA a missing kernel is a link error.
+#pragma once
+
+#include <iosfwd>
+#include <utility>
+
+#include "core/check.h"
+
+namespace mixgrad {
+
+struct Cpu {};
+struct Cuda {
+  void* stream = nullptr;
+};
+
+struct Device {
+  enum class Kind { cpu, cuda };
+  Kind kind = Kind::cpu;
+  friend bool operator==(const Device&, const Device&) = default;
+};
+inline constexpr Device cpu{Device::Kind::cpu};
+inline constexpr Device cuda{Device::Kind::cuda};
+
+std::ostream& operator<<(std::ostream& out, Device device);  // "cpu" or "cuda"
+
+// Throws unless both operands of an operation are on one device: "matmul: operands on cpu and cuda".
+void check_same_device(const char* op, Device a, Device b);
+
+template <class F>
+decltype(auto) dispatch(Device device, F&& f) {
+#ifdef MIXGRAD_WITH_CUDA
+  if (device == cuda) return std::forward<F>(f)(Cuda{});
+#else
+  check(device == cpu, "this build of mixgrad has no CUDA");
+#endif
+  return std::forward<F>(f)(Cpu{});
+}
+
+// For an operation whose CUDA kernel does not exist: says so instead of failing to link.
+template <class F>
+decltype(auto) dispatch_cpu(const char* op, Device device, F&& f) {
+  check(device == cpu, op, ": has no CUDA kernel; move the tensor to the CPU first");
+  return std::forward<F>(f)(Cpu{});
+}
+
+}  // namespace mixgrad
+
+// Declares the CPU and the CUDA overload of a kernel.
+#define MIXGRAD_KERNEL(name, ...)         \
+  void name(::mixgrad::Cpu, __VA_ARGS__); \
+  void name(::mixgrad::Cuda, __VA_ARGS__)

@@ -1,0 +1,88 @@
+#include "core/index.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/autograd.h"
+#include "core/parallel.h"
+
+namespace mixgrad {
+
+void check_indices(const char* op, const Tensor& indices, std::int64_t size) {
+  check(indices.rank() == 1 && indices.dtype() == DType::i32, op, ": indices must be i32 [N], got ",
+        name_of(indices.dtype()), indices.shape());
+  const std::int64_t bad =
+      dispatch(indices.device(), [&](auto device) { return kernels::find_bad_index(device, indices, size); });
+  if (bad >= 0) fail(op, ": index ", indices.view({}, bad).item(), " at position ", bad, " is outside 0..", size - 1);
+}
+
+Tensor gather(const Tensor& x, const Tensor& indices) {
+  check(x.rank() >= 1, "gather: needs at least one axis, got ", x.shape());
+  check_same_device("gather", x.device(), indices.device());
+  check_indices("gather", indices, x.size(0));
+  Tensor out = Tensor::empty(x.shape().with(0, indices.numel()), x.options());
+  dispatch(x.device(), [&](auto device) { kernels::gather(device, x, indices, out); });
+  record(out, "gather", {x}, [indices = Saved(indices), shape = x.shape()](const Tensor& grad, Gradients& to) {
+    Tensor dx = Tensor::empty(shape, grad.options());
+    dispatch(grad.device(), [&](auto device) { kernels::gather_backward(device, *indices, grad, dx); });
+    to.add(0, dx);
+  });
+  return out;
+}
+
+Tensor one_hot(const Tensor& indices, std::int64_t classes, DType dtype) {
+  check_indices("one_hot", indices, classes);
+  Tensor out = Tensor::empty({indices.numel(), classes}, {.dtype = dtype, .device = indices.device()});
+  dispatch(indices.device(), [&](auto device) { kernels::one_hot(device, indices, out); });
+  return out;
+}
+
+namespace kernels {
+namespace {
+constexpr std::int64_t gather_grain = std::int64_t{1} << 15;  // elements copied per range
+}
+
+void gather(Cpu, const Tensor& x, const Tensor& indices, const Tensor& out) {
+  with_dtype(x.dtype(), [&]<class T>(T) {
+    const std::int64_t row = x.shape().product(1, x.rank());
+    const std::int32_t* pi = indices.data<std::int32_t>();
+    const T* px = x.data<T>();
+    T* po = out.mutable_data<T>();
+    const std::int64_t rows_per_range = std::max<std::int64_t>(gather_grain / std::max<std::int64_t>(row, 1), 1);
+    parallel_for(indices.numel(), rows_per_range, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t m = begin; m < end; ++m)
+        std::memcpy(po + m * row, px + pi[m] * row, static_cast<std::size_t>(row) * sizeof(T));
+    });
+  });
+}
+
+void gather_backward(Cpu, const Tensor& indices, const Tensor& dy, const Tensor& dx) {
+  with_floating("gather", dx.dtype(), [&]<class T>(T) {
+    const std::int64_t row = dx.shape().product(1, dx.rank());
+    const std::int32_t* pi = indices.data<std::int32_t>();
+    const T* pdy = dy.data<T>();
+    T* pdx = dx.mutable_data<T>();
+    std::fill(pdx, pdx + dx.numel(), T{0});
+    for (std::int64_t m = 0; m < indices.numel(); ++m)  // in order: rows that repeat add up the same way every time
+      for (std::int64_t i = 0; i < row; ++i) pdx[pi[m] * row + i] += pdy[m * row + i];
+  });
+}
+
+void one_hot(Cpu, const Tensor& indices, const Tensor& out) {
+  const std::int32_t* pi = indices.data<std::int32_t>();
+  with_dtype(out.dtype(), [&]<class T>(T) {
+    T* po = out.mutable_data<T>();
+    std::fill(po, po + out.numel(), T{0});
+    for (std::int64_t i = 0; i < indices.numel(); ++i) po[i * out.size(1) + pi[i]] = T{1};
+  });
+}
+
+std::int64_t find_bad_index(Cpu, const Tensor& indices, std::int64_t size) {
+  const std::int32_t* begin = indices.data<std::int32_t>();
+  const std::int32_t* end = begin + indices.numel();
+  const auto bad = std::find_if(begin, end, [=](std::int32_t index) { return index < 0 || index >= size; });
+  return bad == end ? -1 : bad - begin;
+}
+
+}  // namespace kernels
+}  // namespace mixgrad

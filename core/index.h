@@ -1,0 +1,27 @@
+// Rows by index, and class indices as one-hot rows.
+#pragma once
+
+#include "core/tensor.h"
+
+namespace mixgrad {
+
+// out[m, ...] = x[indices[m], ...] for x [N, ...] and indices i32 [M]; rows may repeat, their gradients add up.
+// Any dtype (differentiable for f32 and f64). Throws when an index is outside 0..N-1.
+Tensor gather(const Tensor& x, const Tensor& indices);
+
+// Class indices i32 [N] as rows [N, classes] with a 1 at each index. Throws when an index is outside 0..classes-1.
+Tensor one_hot(const Tensor& indices, std::int64_t classes, DType dtype = DType::f32);
+
+// Throws "op: index 7 at position 3 is outside 0..4" unless all indices (i32) lie in 0..size-1.
+void check_indices(const char* op, const Tensor& indices, std::int64_t size);
+
+namespace kernels {
+MIXGRAD_KERNEL(gather, const Tensor& x, const Tensor& indices, const Tensor& out);
+MIXGRAD_KERNEL(gather_backward, const Tensor& indices, const Tensor& dy, const Tensor& dx);  // dx is overwritten
+MIXGRAD_KERNEL(one_hot, const Tensor& indices, const Tensor& out);
+// The position of the first index outside 0..size-1, or -1.
+std::int64_t find_bad_index(Cpu, const Tensor& indices, std::int64_t size);
+std::int64_t find_bad_index(Cuda, const Tensor& indices, std::int64_t size);
+}  // namespace kernels
+
+}  // namespace mixgrad

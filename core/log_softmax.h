@@ -1,0 +1,18 @@
+// log_softmax over the last axis.
+#pragma once
+
+#include "core/tensor.h"
+
+namespace mixgrad {
+
+// y_i = x_i - log sum_j exp(x_j) over the last axis, computed from x - max(x) so that no exponential overflows.
+// Throws unless x has a last axis with at least one element.
+Tensor log_softmax(const Tensor& x);
+
+namespace kernels {
+MIXGRAD_KERNEL(log_softmax, const Tensor& x, const Tensor& out);
+// dx_i = dy_i - exp(y_i) sum_j dy_j
+MIXGRAD_KERNEL(log_softmax_backward, const Tensor& y, const Tensor& dy, const Tensor& dx);
+}  // namespace kernels
+
+}  // namespace mixgrad

@@ -1,0 +1,53 @@
+#include "core/matmul.h"
+
+#include "core/autograd.h"
+#include "core/gemm.h"
+#include "core/parallel.h"
+
+namespace mixgrad {
+
+Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options) {
+  check_same_device("matmul", a.device(), b.device());
+  const auto [ta, tb] = options;
+  check(a.rank() == 2 && b.rank() == 2 && a.dtype() == b.dtype() && a.size(ta ? 0 : 1) == b.size(tb ? 1 : 0),
+        "matmul: ", name_of(a.dtype()), a.shape(), ta ? " transposed" : "", " and ", name_of(b.dtype()), b.shape(),
+        tb ? " transposed" : "", " do not multiply");
+  Tensor out = Tensor::empty({a.size(ta ? 1 : 0), b.size(tb ? 0 : 1)}, a.options());
+  dispatch(a.device(), [&](auto device) { kernels::matmul(device, a, b, options, out); });
+  // With C = op(A) op(B) and G = dC: d op(A) = G op(B)^T and d op(B) = op(A)^T G.
+  record(out, "matmul", {a, b}, [a = Saved(a), b = Saved(b), ta, tb](const Tensor& grad, Gradients& to) {
+    if (to.needs(0))
+      to.add(0, ta ? matmul(*b, grad, {.transpose_a = tb, .transpose_b = true})
+                   : matmul(grad, *b, {.transpose_a = false, .transpose_b = !tb}));
+    if (to.needs(1))
+      to.add(1, tb ? matmul(grad, *a, {.transpose_a = true, .transpose_b = ta})
+                   : matmul(*a, grad, {.transpose_a = !ta, .transpose_b = false}));
+  });
+  return out;
+}
+
+namespace kernels {
+
+void matmul(Cpu, const Tensor& a, const Tensor& b, MatmulOptions options, const Tensor& out) {
+  const auto [ta, tb] = options;
+  const std::int64_t m = out.size(0), n = out.size(1), k = a.size(options.transpose_a ? 0 : 1);
+  with_floating("matmul", out.dtype(), [&]<class T>(T) {
+    const T* pa = a.data<T>();
+    const T* pb = b.data<T>();
+    T* po = out.mutable_data<T>();
+    // Blocks of rows, or of columns when there are more of those. A small product stays whole.
+    constexpr std::int64_t block = 64, small = std::int64_t{1} << 17;
+    const bool whole = m * n * k <= small;
+    if (n > m)
+      parallel_for(n, whole ? n : block, [&, ta = ta, tb = tb](std::int64_t begin, std::int64_t end) {
+        gemm(ta, tb, m, end - begin, k, pa, a.size(1), pb + begin * (tb ? k : 1), b.size(1), po + begin, n);
+      });
+    else
+      parallel_for(m, whole ? m : block, [&, ta = ta, tb = tb](std::int64_t begin, std::int64_t end) {
+        gemm(ta, tb, end - begin, n, k, pa + begin * (ta ? 1 : k), a.size(1), pb, b.size(1), po + begin * n, n);
+      });
+  });
+}
+
+}  // namespace kernels
+}  // namespace mixgrad

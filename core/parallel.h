@@ -1,0 +1,36 @@
+// Work shared among threads, with results that do not depend on their number: ranges are cut by the size of the
+// problem alone, and whoever reduces keeps one partial result per range and adds them in range order.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+namespace mixgrad {
+
+int num_threads();
+void set_num_threads(int threads);  // throws unless threads >= 1
+int thread_index();                 // 0..num_threads()-1 inside a parallel region, 0 outside
+
+// The number of ranges of `grain` indices that cover 0..n-1.
+constexpr std::int64_t num_ranges(std::int64_t n, std::int64_t grain) { return (n + grain - 1) / grain; }
+
+// Calls f(range, begin, end) for each range of `grain` indices in 0..n-1, in parallel. f must not throw.
+template <class F>
+void parallel_ranges(std::int64_t n, std::int64_t grain, F&& f) {
+  const std::int64_t ranges = num_ranges(n, grain);
+  const auto call = [&](std::int64_t range) { f(range, range * grain, std::min(n, (range + 1) * grain)); };
+  if (ranges <= 1 || num_threads() == 1) {
+    for (std::int64_t range = 0; range < ranges; ++range) call(range);
+    return;
+  }
+#pragma omp parallel for schedule(static)
+  for (std::int64_t range = 0; range < ranges; ++range) call(range);
+}
+
+// Calls f(begin, end) likewise, for work whose ranges are independent.
+template <class F>
+void parallel_for(std::int64_t n, std::int64_t grain, F&& f) {
+  parallel_ranges(n, grain, [&](std::int64_t, std::int64_t begin, std::int64_t end) { f(begin, end); });
+}
+
+}  // namespace mixgrad

@@ -1,0 +1,62 @@
+// Random numbers that are the same on every platform, thread count and device.
+//
+// A Random is a stream of the counter-based generator Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy
+// as 1, 2, 3", SC 2011), named by what it is for: (seed, purpose, epoch, batch, index). Streams with different names
+// are independent, a stream with the same name repeats itself, and making one costs nothing: so nothing random has to
+// be saved, handed on or drawn in order. The distributions are our own, because those of the standard library, and
+// even log, differ between vendors: this file's code uses + - * / and sqrt in double only.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+namespace mixgrad {
+
+// What a stream is for; part of its name.
+enum class Purpose : std::uint8_t { general, init, shuffle, mixup, synthetic, partner_shuffle };
+
+// The Philox4x32-10 bijection: four random words from a counter and a key.
+std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key);
+
+class Random {
+ public:
+  // Throws when epoch exceeds 2^24 - 1.
+  explicit Random(std::uint64_t seed, Purpose purpose = Purpose::general, std::uint32_t epoch = 0,
+                  std::uint32_t batch = 0, std::uint32_t index = 0);
+
+  std::uint32_t bits();                      // 32 random bits
+  double uniform();                          // in [0, 1), a multiple of 2^-53
+  double uniform(double low, double high);   // in [low, high)
+  std::uint32_t below(std::uint32_t bound);  // an integer in [0, bound), without bias; bound > 0
+  double normal();                           // mean 0, variance 1 (polar method, Marsaglia and Bray 1964)
+  double gamma(double alpha);                // shape alpha > 0, scale 1 (Marsaglia and Tsang 2000)
+  // Beta(a, b) in [0, 1], correct from 1e-3 or less to any size: the two gammas are drawn and divided as logarithms,
+  // since at small shapes they underflow. Throws unless a and b are finite and positive.
+  double beta(double a, double b);
+  // 0..n-1 in random order (Fisher and Yates); throws unless 0 <= n <= 2^31 - 1.
+  std::vector<std::int32_t> permutation(std::int64_t n);
+
+ private:
+  double log_gamma_variate(double alpha);  // the logarithm of gamma(alpha)
+
+  std::array<std::uint32_t, 2> key_;
+  std::array<std::uint32_t, 4> counter_;
+  std::array<std::uint32_t, 4> block_{};
+  int left_ = 0;  // words of block_ not yet used
+  double spare_normal_ = 0;
+  bool has_spare_ = false;
+};
+
+// The seed that everything draws from unless it is given one of its own: weights, shuffling, mixing. Setting it also
+// starts the sequence of initialisers anew, so that the same program text gives the same weights.
+void manual_seed(std::uint64_t seed);
+std::uint64_t default_seed();            // 42 until set
+std::uint32_t next_initializer_index();  // counts the tensors initialised since manual_seed
+
+namespace portable {
+double log(double x);  // for finite x > 0; within 1 ulp of exact, the same bits everywhere
+double exp(double x);  // 0 below -745, infinity above 709.78; likewise
+}  // namespace portable
+
+}  // namespace mixgrad

@@ -1,0 +1,240 @@
+#include "core/tensor.h"
+
+#include <algorithm>
+#include <cstring>
+#include <iomanip>
+#include <ostream>
+
+#include "core/allocator.h"
+#include "core/autograd.h"
+#include "core/parallel.h"
+
+namespace mixgrad {
+
+Storage::Storage(Device device, std::size_t bytes)
+    : device_(device), size_(bytes), memory_(static_cast<std::byte*>(allocate(device, bytes))) {}
+
+Storage::~Storage() { deallocate(device_, memory_, size_); }
+
+Tensor Tensor::empty(const Shape& shape, TensorOptions options) {
+  std::size_t bytes = 0;
+  check(!__builtin_mul_overflow(static_cast<std::size_t>(shape.numel()), size_of(options.dtype), &bytes),
+        "tensor: shape ", shape, " of ", name_of(options.dtype), " is too large");
+  Tensor result;
+  result.impl_ = std::make_shared<Impl>();
+  result.impl_->storage = std::make_shared<Storage>(options.device, bytes);
+  result.impl_->shape = shape;
+  result.impl_->options = options;
+  return result;
+}
+
+Tensor Tensor::full(const Shape& shape, double value, TensorOptions options) {
+  Tensor result = empty(shape, options);
+  result.fill_(value);
+  return result;
+}
+
+Tensor Tensor::zeros(const Shape& shape, TensorOptions options) { return full(shape, 0, options); }
+Tensor Tensor::ones(const Shape& shape, TensorOptions options) { return full(shape, 1, options); }
+
+template <class T>
+Tensor Tensor::from(std::span<const T> values, const Shape& shape) {
+  check(static_cast<std::int64_t>(values.size()) == shape.numel(), "tensor: ", values.size(), " values do not fill ",
+        shape);
+  Tensor result = empty(shape, {.dtype = dtype_of<T>()});
+  std::copy(values.begin(), values.end(), result.mutable_data<T>());
+  return result;
+}
+
+std::byte* Tensor::bytes(DType expected) const {
+  check(dtype() == expected, "tensor: is ", name_of(dtype()), ", read as ", name_of(expected));
+  return impl().storage->bytes() + impl().offset;
+}
+
+template <class T>
+const T* Tensor::data() const {
+  return reinterpret_cast<const T*>(bytes(dtype_of<T>()));
+}
+
+template <class T>
+T* Tensor::mutable_data() const {
+  impl().storage->bump_version();
+  return reinterpret_cast<T*>(bytes(dtype_of<T>()));
+}
+
+template <class T>
+std::vector<T> Tensor::to_vector() const {
+  const Tensor host = to(cpu);
+  return {host.data<T>(), host.data<T>() + numel()};
+}
+
+double Tensor::item() const {
+  check(numel() == 1, "item: a tensor of shape ", shape(), " is not a single value");
+  const Tensor host = to(cpu);
+  return with_dtype(dtype(), [&]<class T>(T) { return static_cast<double>(*host.data<T>()); });
+}
+
+Tensor Tensor::clone() const {
+  Tensor result = empty(shape(), options());
+  dispatch(device(), [&](auto device) { kernels::copy(device, *this, result); });
+  return result;
+}
+
+Tensor Tensor::detach() const {
+  Tensor result;
+  result.impl_ = std::make_shared<Impl>(impl());
+  result.impl_->node = nullptr;
+  return result;
+}
+
+Tensor Tensor::to(Device target) const {
+  if (target == device()) return *this;
+  fail("to: this build of mixgrad moves tensors only within the CPU, not from ", device(), " to ", target);
+}
+
+Tensor Tensor::to(DType target) const {
+  if (target == dtype()) return *this;
+  Tensor result = empty(shape(), {.dtype = target, .device = device()});
+  dispatch(device(), [&](auto device) { kernels::convert(device, *this, result); });
+  if (is_floating(dtype()) && is_floating(target))
+    record(result, "to", {*this},
+           [source = dtype()](const Tensor& grad, Gradients& to) { to.add(0, grad.to(source)); });
+  return result;
+}
+
+void Tensor::check_writable(const char* op) const {
+  check(!requires_grad() || !grad_enabled(), op,
+        ": writes in place to a tensor that takes part in a gradient; use "
+        "no_grad or detach()");
+}
+
+void Tensor::fill_(double value) const {
+  check_writable("fill_");
+  dispatch(device(), [&](auto device) { kernels::fill(device, *this, value); });
+}
+
+void Tensor::copy_(const Tensor& source) const {
+  check_writable("copy_");
+  check_same_device("copy_", device(), source.device());
+  check(shape() == source.shape() && dtype() == source.dtype(), "copy_: source is ", name_of(source.dtype()),
+        source.shape(), ", destination ", name_of(dtype()), shape());
+  dispatch(device(), [&](auto device) { kernels::copy(device, source, *this); });
+}
+
+const Tensor& Tensor::requires_grad_(bool on) const {
+  check(!on || is_floating(dtype()), "requires_grad_: needs f32 or f64, not ", name_of(dtype()));
+  if (!on) {
+    impl().node = nullptr;
+  } else if (!requires_grad()) {
+    impl().node = std::make_shared<Node>("leaf", *this);
+    impl().node->leaf = true;
+  }
+  return *this;
+}
+
+Tensor Tensor::grad() const { return requires_grad() ? impl().node->grad : Tensor(); }
+
+Tensor Tensor::view(const Shape& shape, std::int64_t first_element) const {
+  check(first_element >= 0 && first_element + shape.numel() <= numel(), "view: ", shape, " from element ",
+        first_element, " on lies outside ", this->shape());
+  Tensor result = detach();
+  result.impl_->shape = shape;
+  result.impl_->offset += static_cast<std::size_t>(first_element) * size_of(dtype());
+  return result;
+}
+
+void Tensor::rebind_(const Tensor& other) const {
+  check(shape() == other.shape() && dtype() == other.dtype(), "rebind_: ", shape(), " to ", other.shape());
+  impl().storage = other.impl().storage;
+  impl().offset = other.impl().offset;
+  impl().options.device = other.device();
+}
+
+namespace {
+
+constexpr std::int64_t copy_grain = std::int64_t{1} << 18;
+
+template <class T>
+void print_value(std::ostream& out, T value) {
+  if constexpr (std::is_floating_point_v<T>) out << std::setprecision(6) << value;
+  else out << static_cast<int>(value);
+}
+
+// Prints axis `axis` of the block of elements that starts at `values`.
+template <class T>
+void print_axis(std::ostream& out, const T* values, const Shape& shape, int axis) {
+  if (axis == shape.rank()) return print_value(out, *values);
+  constexpr std::int64_t edge = 3;  // elements shown at each end of a long axis
+  const std::int64_t extent = shape[axis];
+  const std::int64_t stride = shape.product(axis + 1, shape.rank());
+  const bool innermost = axis + 1 == shape.rank();
+  out << '[';
+  for (std::int64_t i = 0; i < extent; ++i) {
+    if (i) out << (innermost ? ", " : ",\n ");
+    if (i && !innermost) out << std::string(static_cast<std::size_t>(axis), ' ');
+    if (extent > 2 * edge + 2 && i == edge) {
+      out << "...";
+      i = extent - edge - 1;
+    } else {
+      print_axis(out, values + i * stride, shape, axis + 1);
+    }
+  }
+  out << ']';
+}
+
+}  // namespace
+
+std::ostream& operator<<(std::ostream& out, const Tensor& tensor) {
+  if (!tensor.defined()) return out << "(undefined)";
+  const Tensor host = tensor.to(cpu);
+  const auto precision = out.precision();
+  with_dtype(tensor.dtype(), [&]<class T>(T) { print_axis(out, host.data<T>(), tensor.shape(), 0); });
+  out.precision(precision);
+  return out << " " << name_of(tensor.dtype()) << tensor.shape();
+}
+
+namespace kernels {
+
+void fill(Cpu, const Tensor& out, double value) {
+  with_dtype(out.dtype(), [&]<class T>(T) {
+    T* data = out.mutable_data<T>();
+    parallel_for(out.numel(), copy_grain, [&](std::int64_t begin, std::int64_t end) {
+      std::fill(data + begin, data + end, static_cast<T>(value));
+    });
+  });
+}
+
+void copy(Cpu, const Tensor& source, const Tensor& out) {
+  with_dtype(out.dtype(), [&]<class T>(T) {
+    const T* from = source.data<T>();
+    T* to = out.mutable_data<T>();
+    parallel_for(out.numel(), copy_grain, [&](std::int64_t begin, std::int64_t end) {
+      std::memmove(to + begin, from + begin, static_cast<std::size_t>(end - begin) * sizeof(T));
+    });
+  });
+}
+
+void convert(Cpu, const Tensor& source, const Tensor& out) {
+  with_dtype(source.dtype(), [&]<class From>(From) {
+    with_dtype(out.dtype(), [&]<class To>(To) {
+      const From* from = source.data<From>();
+      To* to = out.mutable_data<To>();
+      std::transform(from, from + out.numel(), to, [](From value) { return static_cast<To>(value); });
+    });
+  });
+}
+
+}  // namespace kernels
+
+#define MIXGRAD_INSTANTIATE(T)                                    \
+  template Tensor Tensor::from(std::span<const T>, const Shape&); \
+  template const T* Tensor::data<T>() const;                      \
+  template T* Tensor::mutable_data<T>() const;                    \
+  template std::vector<T> Tensor::to_vector<T>() const;
+MIXGRAD_INSTANTIATE(float)
+MIXGRAD_INSTANTIATE(double)
+MIXGRAD_INSTANTIATE(std::int32_t)
+MIXGRAD_INSTANTIATE(std::uint8_t)
+#undef MIXGRAD_INSTANTIATE
+
+}  // namespace mixgrad

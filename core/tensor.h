@@ -1,0 +1,139 @@
+// Tensor: a handle to a dense, row-major array on one device and, where it takes part in a gradient, to its node
+// on the tape. Copying a Tensor copies the handle; clone() copies the data. There are no strides: views exist only
+// as reshape and as a slice of the leading axis (core/view.h).
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <iosfwd>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/device.h"
+#include "core/dtype.h"
+#include "core/shape.h"
+
+namespace mixgrad {
+
+class Node;  // core/autograd.h
+
+struct TensorOptions {
+  DType dtype = DType::f32;
+  Device device = cpu;
+};
+
+// A block of memory shared by every tensor that views it. The version counts the writes to it, so that backward can
+// tell when a value it needs has been overwritten.
+class Storage {
+ public:
+  Storage(Device device, std::size_t bytes);
+  ~Storage();
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+
+  std::byte* bytes() const { return memory_; }
+  std::uint64_t version() const { return version_; }
+  void bump_version() { ++version_; }
+
+ private:
+  Device device_;
+  std::size_t size_;
+  std::byte* memory_;
+  std::uint64_t version_ = 0;
+};
+
+class Tensor {
+ public:
+  Tensor() = default;  // undefined: holds nothing
+
+  // Creation. All throw on shapes too large to exist; empty leaves the elements uninitialised.
+  static Tensor empty(const Shape& shape, TensorOptions options = {});
+  static Tensor zeros(const Shape& shape, TensorOptions options = {});
+  static Tensor ones(const Shape& shape, TensorOptions options = {});
+  static Tensor full(const Shape& shape, double value, TensorOptions options = {});
+  // The values in row-major order; throws unless there are shape.numel() of them.
+  template <class T>
+  static Tensor from(std::span<const T> values, const Shape& shape);
+  template <class T>
+  static Tensor from(const std::vector<T>& values, const Shape& shape) {
+    return from(std::span<const T>(values), shape);
+  }
+  template <class T = float>
+  static Tensor from(std::initializer_list<T> values, const Shape& shape) {
+    return from(std::span<const T>(values.begin(), values.size()), shape);
+  }
+
+  bool defined() const { return impl_ != nullptr; }
+  explicit operator bool() const { return defined(); }
+
+  const Shape& shape() const { return impl().shape; }
+  std::int64_t size(int axis) const { return shape()[axis]; }
+  int rank() const { return shape().rank(); }
+  std::int64_t numel() const { return shape().numel(); }
+  DType dtype() const { return impl().options.dtype; }
+  Device device() const { return impl().options.device; }
+  TensorOptions options() const { return impl().options; }
+
+  // The elements. Throws when T is not the tensor's dtype. mutable_data counts as a write: backward of any operation
+  // that saved this tensor will refuse to run.
+  template <class T>
+  const T* data() const;
+  template <class T>
+  T* mutable_data() const;
+  template <class T>
+  std::vector<T> to_vector() const;  // a copy on the host
+  double item() const;               // the only element; throws unless numel() is 1
+
+  Tensor clone() const;            // a copy of the data, outside any gradient
+  Tensor detach() const;           // the same data, outside any gradient
+  Tensor to(Device device) const;  // itself when already there
+  Tensor to(DType dtype) const;    // itself when already so; differentiable between f32 and f64
+
+  // In place, never recorded; throws on a tensor that takes part in a gradient while recording is on.
+  void fill_(double value) const;
+  void copy_(const Tensor& source) const;  // same shape and dtype
+
+  // Gradients (core/autograd.h).
+  bool requires_grad() const { return impl().node != nullptr; }
+  const Tensor& requires_grad_(bool on = true) const;  // makes it a leaf; f32 and f64 only
+  Tensor grad() const;                                 // undefined until backward has reached this leaf
+  void backward() const;                               // of a scalar: fills grad() of every leaf it depends on
+  const std::shared_ptr<Node>& node() const { return impl().node; }
+
+  // For the few that manage memory themselves (core/view.h, flat parameters): the storage, a tensor that views it
+  // from a byte offset on, and rebinding every handle of this tensor to the memory of another of the same shape.
+  const std::shared_ptr<Storage>& storage() const { return impl().storage; }
+  Tensor view(const Shape& shape, std::int64_t first_element) const;
+  void rebind_(const Tensor& other) const;
+  void set_node(std::shared_ptr<Node> node) const { impl().node = std::move(node); }
+  bool is(const Tensor& other) const { return impl_ == other.impl_; }  // two handles of one tensor
+
+ private:
+  struct Impl {
+    std::shared_ptr<Storage> storage;
+    std::size_t offset = 0;  // in bytes
+    Shape shape;
+    TensorOptions options;
+    std::shared_ptr<Node> node;  // null: takes no part in a gradient
+  };
+  Impl& impl() const {
+    check(impl_ != nullptr, "tensor: used while undefined");
+    return *impl_;
+  }
+  std::byte* bytes(DType expected) const;
+  void check_writable(const char* op) const;
+
+  std::shared_ptr<Impl> impl_;
+};
+
+// Elements in nested brackets, long axes abbreviated, then shape and dtype.
+std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
+
+namespace kernels {
+MIXGRAD_KERNEL(fill, const Tensor& out, double value);
+MIXGRAD_KERNEL(copy, const Tensor& source, const Tensor& out);     // same device and dtype, bytes as they are
+MIXGRAD_KERNEL(convert, const Tensor& source, const Tensor& out);  // element by element between dtypes
+}  // namespace kernels
+
+}  // namespace mixgrad

@@ -1,0 +1,195 @@
+#include "nn/batch_norm.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "core/autograd.h"
+#include "core/parallel.h"
+#include "core/pointwise.h"
+#include "core/reduce.h"
+
+namespace mixgrad::nn {
+namespace {
+
+// running = (1 - momentum) * running + momentum * batch
+void move_towards(const Tensor& running, const Tensor& batch, double momentum) {
+  running.copy_(running * (1 - momentum) + batch * momentum);
+}
+
+}  // namespace
+
+BatchNorm::BatchNorm(std::int64_t channels, const BatchNormOptions& options) : options_(options) {
+  check(channels > 0, "BatchNorm: needs a positive number of channels, got ", channels);
+  weight = parameter(Tensor::ones({channels}));
+  bias = parameter(Tensor::zeros({channels}));
+  running_mean = Tensor::zeros({channels});
+  running_var = Tensor::ones({channels});
+}
+
+Tensor BatchNorm::forward(const Tensor& x) {
+  const std::int64_t channels = weight.numel();
+  check(x.rank() >= 2 && x.size(-1) == channels, "BatchNorm: input ", x.shape(), " must have ", channels,
+        " channels in its last axis");
+  check(x.dtype() == weight.dtype(), "BatchNorm: input is ", name_of(x.dtype()), ", weight ",
+        name_of(weight.dtype()));
+  check_same_device("BatchNorm", x.device(), weight.device());
+  const std::int64_t rows = x.numel() / channels;
+  const bool train = training();
+  check(!train || rows > 1, "BatchNorm: training needs more than one value per channel, got input ", x.shape());
+
+  const Shape matrix{rows, channels};
+  Tensor mean = running_mean, var = running_var;
+  if (train) {
+    mean = Tensor::empty({channels}, x.options());
+    var = Tensor::empty({channels}, x.options());
+    dispatch(x.device(), [&](auto device) { kernels::batch_norm_statistics(device, x.view(matrix, 0), mean, var); });
+    const NoGrad off;
+    move_towards(running_mean, mean, options_.momentum);
+    move_towards(running_var, var * (static_cast<double>(rows) / static_cast<double>(rows - 1)), options_.momentum);
+  }
+  Tensor y = Tensor::empty(x.shape(), x.options());
+  dispatch(x.device(), [&](auto device) {
+    kernels::batch_norm_forward(device, x.view(matrix, 0), mean, var, weight, bias, options_.eps, y.view(matrix, 0));
+  });
+  record(y, "batch_norm", {x, weight, bias},
+         [matrix, train, eps = options_.eps, x = Saved(x), weight = Saved(weight), mean = Saved(mean),
+          var = Saved(var)](const Tensor& grad, Gradients& to) {
+           Tensor dx;
+           if (to.needs(0)) dx = Tensor::empty(x->shape(), grad.options());
+           const Tensor dweight = Tensor::empty(weight->shape(), grad.options());
+           const Tensor dbias = Tensor::empty(weight->shape(), grad.options());
+           dispatch(grad.device(), [&](auto device) {
+             kernels::batch_norm_backward(device, x->view(matrix, 0), *mean, *var, *weight, grad.view(matrix, 0), eps,
+                                          train, dx.defined() ? dx.view(matrix, 0) : dx, dweight, dbias);
+           });
+           if (to.needs(0)) to.add(0, dx);
+           to.add(1, dweight);
+           to.add(2, dbias);
+         });
+  return y;
+}
+
+void BatchNorm::visit(Visitor& visitor) {
+  visitor.parameter("weight", weight);
+  visitor.parameter("bias", bias);
+  visitor.buffer("running_mean", running_mean);
+  visitor.buffer("running_var", running_var);
+}
+
+std::string BatchNorm::name() const { return "BatchNorm(" + std::to_string(weight.numel()) + ")"; }
+
+}  // namespace mixgrad::nn
+
+namespace mixgrad::kernels {
+namespace {
+
+std::int64_t rows_per_range(std::int64_t channels) {
+  constexpr std::int64_t grain = std::int64_t{1} << 14;  // elements per range
+  return std::max<std::int64_t>(grain / channels, 1);
+}
+
+// Two sums over all rows, for each channel: add(row, c, first, second) adds a row's share. Each range of rows sums
+// apart; the ranges are added in order.
+template <class T, class F>
+void sum_over_rows(std::int64_t rows, std::int64_t channels, T* first, T* second, F add) {
+  const std::int64_t grain = rows_per_range(channels), ranges = num_ranges(rows, grain);
+  const Tensor partials = Tensor::zeros({ranges, 2, channels}, {.dtype = dtype_of<T>()});
+  T* pp = partials.mutable_data<T>();
+  parallel_ranges(rows, grain, [&](std::int64_t range, std::int64_t begin, std::int64_t end) {
+    T* a = pp + range * 2 * channels;
+    T* b = a + channels;
+    for (std::int64_t row = begin; row < end; ++row)
+      for (std::int64_t c = 0; c < channels; ++c) add(row * channels + c, c, a[c], b[c]);
+  });
+  std::fill_n(first, channels, T{0});
+  std::fill_n(second, channels, T{0});
+  for (std::int64_t range = 0; range < ranges; ++range)
+    for (std::int64_t c = 0; c < channels; ++c) {
+      first[c] += pp[range * 2 * channels + c];
+      second[c] += pp[(range * 2 + 1) * channels + c];
+    }
+}
+
+}  // namespace
+
+void batch_norm_statistics(Cpu, const Tensor& x, const Tensor& mean, const Tensor& var) {
+  with_floating("batch_norm", x.dtype(), [&]<class T>(T) {
+    const std::int64_t rows = x.size(0), channels = x.size(1);
+    const T* px = x.data<T>();
+    T* pm = mean.mutable_data<T>();
+    T* pv = var.mutable_data<T>();
+    // Sums of x - shift and its square, where shift is the first row: exact enough when the mean is far from zero.
+    const T* shift = px;
+    sum_over_rows<T>(rows, channels, pm, pv, [=](std::int64_t i, std::int64_t c, T& sum, T& square) {
+      const T value = px[i] - shift[c];
+      sum += value;
+      square += value * value;
+    });
+    const T n = static_cast<T>(rows);
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const T shifted_mean = pm[c] / n;
+      pv[c] = std::max(pv[c] / n - shifted_mean * shifted_mean, T{0});
+      pm[c] = shift[c] + shifted_mean;
+    }
+  });
+}
+
+void batch_norm_forward(Cpu, const Tensor& x, const Tensor& mean, const Tensor& var, const Tensor& weight,
+                        const Tensor& bias, double eps, const Tensor& y) {
+  with_floating("batch_norm", x.dtype(), [&]<class T>(T) {
+    const std::int64_t rows = x.size(0), channels = x.size(1);
+    const T* px = x.data<T>();
+    T* py = y.mutable_data<T>();
+    std::vector<T> scale(static_cast<std::size_t>(channels)), shift(scale.size());
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const auto i = static_cast<std::size_t>(c);
+      scale[i] = weight.data<T>()[c] / std::sqrt(var.data<T>()[c] + static_cast<T>(eps));
+      shift[i] = bias.data<T>()[c] - mean.data<T>()[c] * scale[i];
+    }
+    const T* a = scale.data();
+    const T* b = shift.data();
+    parallel_for(rows, rows_per_range(channels), [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t row = begin; row < end; ++row)
+        for (std::int64_t c = 0; c < channels; ++c) py[row * channels + c] = px[row * channels + c] * a[c] + b[c];
+    });
+  });
+}
+
+// With h = (x - mean) / sqrt(var + eps): dbias = sum dy, dweight = sum dy h, and
+// dx = weight / sqrt(var + eps) * (dy - (dbias + h dweight) / rows), without the bracket's second term when mean and
+// var are constants.
+void batch_norm_backward(Cpu, const Tensor& x, const Tensor& mean, const Tensor& var, const Tensor& weight,
+                         const Tensor& dy, double eps, bool batch_statistics, const Tensor& dx, const Tensor& dweight,
+                         const Tensor& dbias) {
+  with_floating("batch_norm", x.dtype(), [&]<class T>(T) {
+    const std::int64_t rows = x.size(0), channels = x.size(1);
+    const T* px = x.data<T>();
+    const T* pm = mean.data<T>();
+    const T* pw = weight.data<T>();
+    const T* pdy = dy.data<T>();
+    T* pdw = dweight.mutable_data<T>();
+    T* pdb = dbias.mutable_data<T>();
+    std::vector<T> inverse(static_cast<std::size_t>(channels));
+    for (std::int64_t c = 0; c < channels; ++c)
+      inverse[static_cast<std::size_t>(c)] = 1 / std::sqrt(var.data<T>()[c] + static_cast<T>(eps));
+    const T* pi = inverse.data();
+    sum_over_rows<T>(rows, channels, pdw, pdb, [=](std::int64_t i, std::int64_t c, T& weight_sum, T& bias_sum) {
+      weight_sum += pdy[i] * (px[i] - pm[c]) * pi[c];
+      bias_sum += pdy[i];
+    });
+    if (!dx.defined()) return;
+    T* pdx = dx.mutable_data<T>();
+    const T share = batch_statistics ? 1 / static_cast<T>(rows) : T{0};
+    parallel_for(rows, rows_per_range(channels), [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t row = begin; row < end; ++row)
+        for (std::int64_t c = 0; c < channels; ++c) {
+          const std::int64_t i = row * channels + c;
+          const T h = (px[i] - pm[c]) * pi[c];
+          pdx[i] = pw[c] * pi[c] * (pdy[i] - (pdb[c] + h * pdw[c]) * share);
+        }
+    });
+  });
+}
+
+}  // namespace mixgrad::kernels

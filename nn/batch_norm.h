@@ -1,0 +1,50 @@
+// Batch normalisation (Ioffe and Szegedy, 2015) over the last axis: every other axis is a row, so it serves images
+// [N, H, W, C] and features [N, C] alike.
+//
+//   y = (x - mean) / sqrt(variance + eps) * weight + bias, for each channel
+//
+// In training, mean and (biased) variance are those of the batch, and the running estimates move towards them:
+// running = (1 - momentum) * running + momentum * batch, with the unbiased variance. In evaluation the running
+// estimates are used. The conventions are PyTorch's.
+#pragma once
+
+#include "nn/module.h"
+
+namespace mixgrad::nn {
+
+struct BatchNormOptions {
+  double eps = 1e-5;
+  double momentum = 0.1;
+};
+
+class BatchNorm : public Module {
+ public:
+  explicit BatchNorm(std::int64_t channels, const BatchNormOptions& options = {});
+
+  using Module::forward;
+  // Throws unless the last axis has `channels` entries, or when training on fewer than two rows.
+  Tensor forward(const Tensor& x) override;
+  void visit(Visitor& visitor) override;
+  std::string name() const override;
+
+  Tensor weight, bias;                 // [channels], one and zero at first
+  Tensor running_mean, running_var;    // [channels], zero and one at first
+
+ private:
+  BatchNormOptions options_;
+};
+
+}  // namespace mixgrad::nn
+
+namespace mixgrad::kernels {
+// mean[c] and the biased variance var[c] over the rows of x [rows, c].
+MIXGRAD_KERNEL(batch_norm_statistics, const Tensor& x, const Tensor& mean, const Tensor& var);
+// y = (x - mean) / sqrt(var + eps) * weight + bias
+MIXGRAD_KERNEL(batch_norm_forward, const Tensor& x, const Tensor& mean, const Tensor& var, const Tensor& weight,
+               const Tensor& bias, double eps, const Tensor& y);
+// The gradients, each overwritten; dx may be undefined. batch_statistics: whether mean and var were computed from x,
+// so that the gradient flows through them as well.
+MIXGRAD_KERNEL(batch_norm_backward, const Tensor& x, const Tensor& mean, const Tensor& var, const Tensor& weight,
+               const Tensor& dy, double eps, bool batch_statistics, const Tensor& dx, const Tensor& dweight,
+               const Tensor& dbias);
+}  // namespace mixgrad::kernels

@@ -1,0 +1,214 @@
+#include "nn/conv2d.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/autograd.h"
+#include "core/gemm.h"
+#include "core/parallel.h"
+#include "nn/init.h"
+
+namespace mixgrad::nn {
+namespace {
+
+kernels::Conv2dShape check_shapes(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                  const Conv2dOptions& options) {
+  check(x.rank() == 4 && weight.rank() == 4, "conv2d: input ", x.shape(), " must be [N, H, W, in], weight ",
+        weight.shape(), " [out, kh, kw, in]");
+  check(x.size(3) == weight.size(3), "conv2d: input ", x.shape(), " has ", x.size(3), " channels, weight ",
+        weight.shape(), " expects ", weight.size(3));
+  check(x.dtype() == weight.dtype(), "conv2d: input is ", name_of(x.dtype()), ", weight ", name_of(weight.dtype()));
+  check_same_device("conv2d", x.device(), weight.device());
+  check(!bias.defined() || (bias.shape() == Shape{weight.size(0)} && bias.dtype() == x.dtype()),
+        "conv2d: weight ", weight.shape(), " needs a bias of shape [", weight.size(0), "]");
+  const auto [kernel_size, stride, padding, has_bias] = options;
+  check(stride >= 1 && padding >= 0, "conv2d: stride ", stride, " must be at least 1, padding ", padding,
+        " at least 0");
+  const std::int64_t free_height = x.size(1) + 2 * padding - weight.size(1);
+  const std::int64_t free_width = x.size(2) + 2 * padding - weight.size(2);
+  check(free_height >= 0 && free_width >= 0, "conv2d: kernel of weight ", weight.shape(), " exceeds input ", x.shape(),
+        " padded by ", padding);
+  return {.batch = x.size(0),
+          .height = x.size(1),
+          .width = x.size(2),
+          .in_channels = x.size(3),
+          .kernel_height = weight.size(1),
+          .kernel_width = weight.size(2),
+          .out_channels = weight.size(0),
+          .out_height = free_height / stride + 1,
+          .out_width = free_width / stride + 1,
+          .stride = stride,
+          .padding = padding};
+}
+
+}  // namespace
+
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options) {
+  const kernels::Conv2dShape shape = check_shapes(x, weight, bias, options);
+  Tensor y = Tensor::empty({shape.batch, shape.out_height, shape.out_width, shape.out_channels}, x.options());
+  dispatch(x.device(), [&](auto device) { kernels::conv2d_forward(device, shape, x, weight, bias, y); });
+  record(y, "conv2d", {x, weight, bias},
+         [shape, x = Saved(x), weight = Saved(weight)](const Tensor& grad, Gradients& to) {
+           Tensor dx, dweight, dbias;
+           if (to.needs(0)) dx = Tensor::empty(x->shape(), grad.options());
+           if (to.needs(1)) dweight = Tensor::empty(weight->shape(), grad.options());
+           if (to.needs(2)) dbias = Tensor::empty({shape.out_channels}, grad.options());
+           dispatch(grad.device(), [&](auto device) {
+             kernels::conv2d_backward(device, shape, *x, *weight, grad, dx, dweight, dbias);
+           });
+           if (to.needs(0)) to.add(0, dx);
+           if (to.needs(1)) to.add(1, dweight);
+           if (to.needs(2)) to.add(2, dbias);
+         });
+  return y;
+}
+
+Conv2d::Conv2d(std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options) : options_(options) {
+  const std::int64_t k = options.kernel_size;
+  check(in_channels > 0 && out_channels > 0 && k > 0, "Conv2d: needs positive channels and kernel size, got ",
+        in_channels, ", ", out_channels, ", ", k);
+  check(options.stride >= 1 && options.padding >= 0, "Conv2d: stride ", options.stride,
+        " must be at least 1, padding ", options.padding, " at least 0");
+  weight = parameter(kaiming_normal({out_channels, k, k, in_channels}, k * k * in_channels));
+  if (options.bias) bias = parameter(Tensor::zeros({out_channels}));
+}
+
+void Conv2d::visit(Visitor& visitor) {
+  visitor.parameter("weight", weight);
+  visitor.parameter("bias", bias);
+}
+
+std::string Conv2d::name() const {
+  return "Conv2d(" + std::to_string(weight.size(3)) + ", " + std::to_string(weight.size(0)) +
+         ", kernel_size=" + std::to_string(options_.kernel_size) + ", stride=" + std::to_string(options_.stride) +
+         ", padding=" + std::to_string(options_.padding) + ")";
+}
+
+std::int64_t Conv2d::multiply_adds(const Shape&, const Shape& output) const {
+  return output.numel() * weight.numel() / weight.size(0);
+}
+
+}  // namespace mixgrad::nn
+
+namespace mixgrad::kernels {
+namespace {
+
+// Calls f(position, tap, pixel) for each pixel that a patch covers: position is the output pixel, tap the place of
+// the pixel's channels in the patch, and pixel their place in the image, or -1 in the padding.
+template <class F>
+void for_each_tap(const Conv2dShape& s, F&& f) {
+  for (std::int64_t i = 0; i < s.out_height; ++i)
+    for (std::int64_t j = 0; j < s.out_width; ++j)
+      for (std::int64_t u = 0; u < s.kernel_height; ++u)
+        for (std::int64_t v = 0; v < s.kernel_width; ++v) {
+          const std::int64_t row = i * s.stride + u - s.padding, column = j * s.stride + v - s.padding;
+          const bool inside = row >= 0 && row < s.height && column >= 0 && column < s.width;
+          f(i * s.out_width + j, (u * s.kernel_width + v) * s.in_channels,
+            inside ? (row * s.width + column) * s.in_channels : -1);
+        }
+}
+
+// patches [positions, patch] of one image
+template <class T>
+void im2col(const Conv2dShape& s, const T* image, T* patches) {
+  for_each_tap(s, [&](std::int64_t position, std::int64_t tap, std::int64_t pixel) {
+    T* to = patches + position * s.patch() + tap;
+    if (pixel < 0) std::fill_n(to, s.in_channels, T{0});
+    else std::copy_n(image + pixel, s.in_channels, to);
+  });
+}
+
+// image = the sum of the patches at their places: the transpose of im2col
+template <class T>
+void col2im(const Conv2dShape& s, const T* patches, T* image) {
+  std::fill_n(image, s.height * s.width * s.in_channels, T{0});
+  for_each_tap(s, [&](std::int64_t position, std::int64_t tap, std::int64_t pixel) {
+    const T* from = patches + position * s.patch() + tap;
+    if (pixel >= 0)
+      for (std::int64_t c = 0; c < s.in_channels; ++c) image[pixel + c] += from[c];
+  });
+}
+
+// Images per range: enough work to be worth a thread, few enough ranges that their gradients fit in memory.
+std::int64_t images_per_range(const Conv2dShape& s) {
+  constexpr std::int64_t work = std::int64_t{1} << 20;  // multiply-adds
+  const std::int64_t per_image = std::max<std::int64_t>(s.positions() * s.patch() * s.out_channels, 1);
+  return std::max<std::int64_t>({work / per_image, num_ranges(s.batch, 32), 1});
+}
+
+}  // namespace
+
+void conv2d_forward(Cpu, const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                    const Tensor& y) {
+  with_floating("conv2d", x.dtype(), [&]<class T>(T) {
+    const std::int64_t in_image = s.height * s.width * s.in_channels, out_image = s.positions() * s.out_channels;
+    const Tensor scratch = Tensor::empty({num_threads(), s.positions(), s.patch()}, x.options());
+    const T* px = x.data<T>();
+    const T* pw = weight.data<T>();
+    const T* pb = bias.defined() ? bias.data<T>() : nullptr;
+    T* ps = scratch.mutable_data<T>();
+    T* py = y.mutable_data<T>();
+    parallel_for(s.batch, images_per_range(s), [&](std::int64_t begin, std::int64_t end) {
+      T* patches = ps + thread_index() * s.positions() * s.patch();
+      for (std::int64_t n = begin; n < end; ++n) {
+        im2col(s, px + n * in_image, patches);
+        T* out = py + n * out_image;
+        if (pb)
+          for (std::int64_t position = 0; position < s.positions(); ++position)
+            std::copy_n(pb, s.out_channels, out + position * s.out_channels);
+        gemm(false, true, s.positions(), s.out_channels, s.patch(), patches, s.patch(), pw, s.patch(), out,
+             s.out_channels, pb ? Accumulate::add : Accumulate::overwrite);
+      }
+    });
+  });
+}
+
+void conv2d_backward(Cpu, const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& dy,
+                     const Tensor& dx, const Tensor& dweight, const Tensor& dbias) {
+  with_floating("conv2d", dy.dtype(), [&]<class T>(T) {
+    const std::int64_t in_image = s.height * s.width * s.in_channels, out_image = s.positions() * s.out_channels;
+    const std::int64_t grain = images_per_range(s), ranges = num_ranges(s.batch, grain);
+    // Each range of images sums its own weight and bias gradient, [out, patch] and [out]; then they are added in order.
+    const std::int64_t partial_size = s.out_channels * (s.patch() + 1);
+    const bool parameters = dweight.defined() || dbias.defined();
+    const Tensor scratch = Tensor::empty({num_threads(), s.positions(), s.patch()}, dy.options());
+    const Tensor partials = Tensor::zeros({parameters ? ranges : 0, partial_size}, dy.options());
+    const T* px = x.data<T>();
+    const T* pw = weight.data<T>();
+    const T* pdy = dy.data<T>();
+    T* pdx = dx.defined() ? dx.mutable_data<T>() : nullptr;
+    T* ps = scratch.mutable_data<T>();
+    T* pp = partials.mutable_data<T>();
+    parallel_ranges(s.batch, grain, [&](std::int64_t range, std::int64_t begin, std::int64_t end) {
+      T* patches = ps + thread_index() * s.positions() * s.patch();
+      T* range_dweight = pp + range * partial_size;
+      T* range_dbias = range_dweight + s.out_channels * s.patch();
+      for (std::int64_t n = begin; n < end; ++n) {
+        const T* out = pdy + n * out_image;
+        if (dweight.defined()) {
+          im2col(s, px + n * in_image, patches);
+          gemm(true, false, s.out_channels, s.patch(), s.positions(), out, s.out_channels, patches, s.patch(),
+               range_dweight, s.patch(), Accumulate::add);
+        }
+        if (dbias.defined())
+          for (std::int64_t position = 0; position < s.positions(); ++position)
+            for (std::int64_t o = 0; o < s.out_channels; ++o) range_dbias[o] += out[position * s.out_channels + o];
+        if (pdx) {
+          gemm(false, false, s.positions(), s.patch(), s.out_channels, out, s.out_channels, pw, s.patch(), patches,
+               s.patch());
+          col2im(s, patches, pdx + n * in_image);
+        }
+      }
+    });
+    const auto sum_partials = [&](const Tensor& gradient, std::int64_t offset) {
+      T* to = gradient.mutable_data<T>();
+      std::fill_n(to, gradient.numel(), T{0});
+      for (std::int64_t range = 0; range < ranges; ++range)
+        for (std::int64_t i = 0; i < gradient.numel(); ++i) to[i] += pp[range * partial_size + offset + i];
+    };
+    if (dweight.defined()) sum_partials(dweight, 0);
+    if (dbias.defined()) sum_partials(dbias, s.out_channels * s.patch());
+  });
+}
+
+}  // namespace mixgrad::kernels

@@ -1,0 +1,62 @@
+// Two-dimensional convolution, as the field uses the word: cross-correlation with zero padding.
+//
+//   y[n, i, j, o] = bias[o] + sum over u, v, c of x[n, i*stride + u - padding, j*stride + v - padding, c] w[o, u, v, c]
+//
+// Images are NHWC, weights [out, kh, kw, in]. Thus a convolution is the matrix product of the image's patches
+// [N*H'*W', kh*kw*in] with the weight's transpose [kh*kw*in, out], and channels lie next to each other in memory.
+#pragma once
+
+#include "nn/module.h"
+
+namespace mixgrad::nn {
+
+struct Conv2dOptions {
+  std::int64_t kernel_size = 3;
+  std::int64_t stride = 1;
+  std::int64_t padding = 0;
+  bool bias = true;
+};
+
+// x [N, H, W, in], weight [out, kh, kw, in], bias [out] or undefined -> [N, H', W', out] with
+// H' = (H + 2*padding - kh) / stride + 1, rounded down. Throws when channels differ or the kernel exceeds the padded
+// image. stride >= 1, padding >= 0; the options' kernel_size and bias are not read.
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options = {});
+
+// The layer: weight from Kaiming's normal distribution, bias zero.
+class Conv2d : public Module {
+ public:
+  Conv2d(std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options = {});
+
+  using Module::forward;
+  Tensor forward(const Tensor& x) override { return conv2d(x, weight, bias, options_); }
+  void visit(Visitor& visitor) override;
+  std::string name() const override;
+  std::int64_t multiply_adds(const Shape& input, const Shape& output) const override;
+
+  Tensor weight;  // [out, kernel_size, kernel_size, in]
+  Tensor bias;    // [out], or undefined
+
+ private:
+  Conv2dOptions options_;
+};
+
+}  // namespace mixgrad::nn
+
+namespace mixgrad::kernels {
+// The sizes of one convolution; x, w, y as above.
+struct Conv2dShape {
+  std::int64_t batch, height, width, in_channels;
+  std::int64_t kernel_height, kernel_width, out_channels;
+  std::int64_t out_height, out_width;
+  std::int64_t stride, padding;
+
+  std::int64_t positions() const { return out_height * out_width; }                    // per image
+  std::int64_t patch() const { return kernel_height * kernel_width * in_channels; }  // numbers per position
+};
+
+MIXGRAD_KERNEL(conv2d_forward, const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& bias,
+               const Tensor& y);
+// The gradients, each overwritten; any of dx, dweight and dbias may be undefined and is then not computed.
+MIXGRAD_KERNEL(conv2d_backward, const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& dy,
+               const Tensor& dx, const Tensor& dweight, const Tensor& dbias);
+}  // namespace mixgrad::kernels

@@ -1,0 +1,28 @@
+// Losses as values: a name, the loss of each sample, and how a batch of them becomes one number.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "core/tensor.h"
+
+namespace mixgrad::nn {
+
+enum class Reduction { mean, sum, none };
+
+// [N] -> a scalar, or [N] as it is for none.
+Tensor reduce(const Tensor& per_sample, Reduction reduction);
+
+// loss(output, target) is per_sample reduced. Weighted losses, such as mixup's, need the per-sample form: they weigh
+// first and reduce last.
+struct Loss {
+  std::string name;
+  std::function<Tensor(const Tensor& output, const Tensor& target)> per_sample;  // -> [N]
+  Reduction reduction = Reduction::mean;
+
+  Tensor operator()(const Tensor& output, const Tensor& target) const {
+    return reduce(per_sample(output, target), reduction);
+  }
+};
+
+}  // namespace mixgrad::nn

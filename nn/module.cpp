@@ -1,0 +1,98 @@
+#include "nn/module.h"
+
+#include <algorithm>
+
+#include "core/check.h"
+
+namespace mixgrad::nn {
+namespace {
+
+thread_local ForwardObserver::Function observer;
+
+// Walks a module and everything below it, keeping the dotted path.
+class Walk : public Visitor {
+ public:
+  void run(Module& module) { module.visit(*this); }
+
+  void child(const std::string& name, Module& module) override {
+    const std::string outer = path_;
+    path_ += name + ".";
+    on_module(module);
+    module.visit(*this);
+    path_ = outer;
+  }
+  void parameter(const std::string& name, const Tensor& tensor) override { add(parameters, name, tensor); }
+  void buffer(const std::string& name, const Tensor& tensor) override { add(buffers, name, tensor); }
+  virtual void on_module(Module&) {}
+
+  std::vector<NamedTensor> parameters, buffers;
+
+ private:
+  void add(std::vector<NamedTensor>& list, const std::string& name, const Tensor& tensor) {
+    if (!tensor.defined()) return;  // such as the bias of a layer without one
+    const auto same = [&](const NamedTensor& other) { return other.tensor.is(tensor); };
+    if (std::none_of(list.begin(), list.end(), same)) list.push_back({path_ + name, tensor});
+  }
+  std::string path_;
+};
+
+Walk walk(Module& module) {
+  Walk result;
+  result.run(module);
+  return result;
+}
+
+Tensor observed(Module& module, const Shape& input, const Tensor& output) {
+  if (observer) observer(module, input, output.shape());
+  return output;
+}
+
+}  // namespace
+
+Tensor Module::forward(const Tensor& input) {
+  (void)input;
+  fail(name(), ": defines no forward for a single input");
+}
+
+Tensor Module::forward(std::span<const Tensor> inputs) {
+  check(inputs.size() == 1, name(), ": takes one input, got ", inputs.size(),
+        "; a model for stacked input overrides forward(span)");
+  return forward(inputs.front());
+}
+
+Tensor Module::operator()(const Tensor& input) { return observed(*this, input.shape(), forward(input)); }
+
+Tensor Module::operator()(std::span<const Tensor> inputs) {
+  check(!inputs.empty(), name(), ": needs an input");
+  return observed(*this, inputs.front().shape(), forward(inputs));
+}
+
+void Module::train(bool on) {
+  struct SetMode : Walk {
+    bool on = true;
+    void on_module(Module& module) override { *module.training_ = on; }
+  } set;
+  set.on = on;
+  *training_ = on;
+  set.run(*this);
+}
+
+std::vector<NamedTensor> named_parameters(Module& module) { return walk(module).parameters; }
+std::vector<NamedTensor> named_buffers(Module& module) { return walk(module).buffers; }
+
+std::vector<Tensor> parameters(Module& module) {
+  std::vector<Tensor> result;
+  for (auto& [name, tensor] : named_parameters(module)) result.push_back(tensor);
+  return result;
+}
+
+std::int64_t num_parameters(Module& module) {
+  std::int64_t count = 0;
+  for (const Tensor& tensor : parameters(module)) count += tensor.numel();
+  return count;
+}
+
+ForwardObserver::ForwardObserver(Function function) : previous_(std::exchange(observer, std::move(function))) {}
+ForwardObserver::~ForwardObserver() { observer = std::move(previous_); }
+
+}  // namespace mixgrad::nn

@@ -1,0 +1,92 @@
+// Module: a layer or a model. It computes forward() and lists, in one visit(), the tensors and modules it consists
+// of; that list serves optimizers, device moves, train/eval mode, checkpoints and printing.
+//
+//   struct Scale : Module {
+//     Tensor weight = parameter(Tensor::ones({1}));
+//     Tensor forward(const Tensor& x) override { return x * weight; }
+//     void visit(Visitor& v) override { v.parameter("weight", weight); }
+//   };
+//
+// A module is a handle, as a tensor is: a copy shares parameters, buffers and mode with the original.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace mixgrad::nn {
+
+class Module;
+
+// What visit() reports to. Names follow PyTorch's: "weight", "running_mean", and "0.weight" for a child's.
+class Visitor {
+ public:
+  virtual ~Visitor() = default;
+  virtual void parameter(const std::string& name, const Tensor& tensor) = 0;  // trained
+  virtual void buffer(const std::string& name, const Tensor& tensor) = 0;     // kept and saved, not trained
+  virtual void child(const std::string& name, Module& module) = 0;
+};
+
+class Module {
+ public:
+  virtual ~Module() = default;
+
+  // The output for one input. A module overrides this one or the next.
+  virtual Tensor forward(const Tensor& input);
+  // The output for several inputs, such as stacked mixup's x, its partner and lambda. Unless overridden, requires
+  // exactly one and calls forward(input).
+  virtual Tensor forward(std::span<const Tensor> inputs);
+  // Names the module's parameters, buffers and children. A module without any need not override it.
+  virtual void visit(Visitor&) {}
+  // "Conv2d(3, 16, kernel_size=3)": for printing and error messages.
+  virtual std::string name() const = 0;
+  // Multiply-adds of one forward pass from an input to an output of these shapes.
+  virtual std::int64_t multiply_adds(const Shape&, const Shape&) const { return 0; }
+
+  Tensor operator()(const Tensor& input);
+  Tensor operator()(std::span<const Tensor> inputs);
+
+  // Layers such as batch norm and dropout behave differently in training and in evaluation; a new module is in training mode.
+  bool training() const { return *training_; }
+  void train(bool on = true);  // this module and all below it
+  void eval() { train(false); }
+
+ private:
+  std::shared_ptr<bool> training_ = std::make_shared<bool>(true);
+};
+
+// A leaf tensor to be trained.
+inline Tensor parameter(Tensor value) { return value.requires_grad_(); }
+
+struct NamedTensor {
+  std::string name;
+  Tensor tensor;
+};
+
+// All parameters (or buffers) of a module and those below it, in order of visit(); a tensor that is shared between
+// modules appears once. Names are joined by dots.
+std::vector<NamedTensor> named_parameters(Module& module);
+std::vector<NamedTensor> named_buffers(Module& module);
+std::vector<Tensor> parameters(Module& module);
+std::int64_t num_parameters(Module& module);
+
+// While it lives, calls `observer` after every forward() on this thread, innermost modules first.
+class ForwardObserver {
+ public:
+  using Function = std::function<void(Module& module, const Shape& input, const Shape& output)>;
+  explicit ForwardObserver(Function observer);
+  ~ForwardObserver();
+  ForwardObserver(const ForwardObserver&) = delete;
+  ForwardObserver& operator=(const ForwardObserver&) = delete;
+
+ private:
+  Function previous_;
+};
+
+}  // namespace mixgrad::nn

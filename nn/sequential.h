@@ -1,0 +1,39 @@
+// Sequential: modules one after the other.
+#pragma once
+
+#include <concepts>
+#include <memory>
+#include <vector>
+
+#include "nn/module.h"
+
+namespace mixgrad::nn {
+
+// Sequential model(Conv2d(3, 16), ReLU(), GlobalAvgPool()); children are named "0", "1", ...
+class Sequential : public Module {
+ public:
+  Sequential() = default;
+  template <std::derived_from<Module>... Layers>
+  explicit Sequential(Layers... layers) {
+    (add(std::move(layers)), ...);
+  }
+
+  template <std::derived_from<Module> Layer>
+  Sequential& add(Layer layer) {
+    layers_.push_back(std::make_shared<Layer>(std::move(layer)));
+    return *this;
+  }
+
+  using Module::forward;
+  Tensor forward(const Tensor& input) override;
+  void visit(Visitor& visitor) override;
+  std::string name() const override { return "Sequential"; }
+
+  std::size_t size() const { return layers_.size(); }
+  Module& operator[](std::size_t i) const { return *layers_.at(i); }
+
+ private:
+  std::vector<std::shared_ptr<Module>> layers_;
+};
+
+}  // namespace mixgrad::nn

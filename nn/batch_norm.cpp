@@ -31,8 +31,7 @@ Tensor BatchNorm::forward(const Tensor& x) {
   const std::int64_t channels = weight.numel();
   check(x.rank() >= 2 && x.size(-1) == channels, "BatchNorm: input ", x.shape(), " must have ", channels,
         " channels in its last axis");
-  check(x.dtype() == weight.dtype(), "BatchNorm: input is ", name_of(x.dtype()), ", weight ",
-        name_of(weight.dtype()));
+  check(x.dtype() == weight.dtype(), "BatchNorm: input is ", name_of(x.dtype()), ", weight ", name_of(weight.dtype()));
   check_same_device("BatchNorm", x.device(), weight.device());
   const std::int64_t rows = x.numel() / channels;
   const bool train = training();

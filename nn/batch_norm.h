@@ -27,8 +27,8 @@ class BatchNorm : public Module {
   void visit(Visitor& visitor) override;
   std::string name() const override;
 
-  Tensor weight, bias;                 // [channels], one and zero at first
-  Tensor running_mean, running_var;    // [channels], zero and one at first
+  Tensor weight, bias;               // [channels], one and zero at first
+  Tensor running_mean, running_var;  // [channels], zero and one at first
 
  private:
   BatchNormOptions options_;

@@ -19,8 +19,8 @@ kernels::Conv2dShape check_shapes(const Tensor& x, const Tensor& weight, const T
         weight.shape(), " expects ", weight.size(3));
   check(x.dtype() == weight.dtype(), "conv2d: input is ", name_of(x.dtype()), ", weight ", name_of(weight.dtype()));
   check_same_device("conv2d", x.device(), weight.device());
-  check(!bias.defined() || (bias.shape() == Shape{weight.size(0)} && bias.dtype() == x.dtype()),
-        "conv2d: weight ", weight.shape(), " needs a bias of shape [", weight.size(0), "]");
+  check(!bias.defined() || (bias.shape() == Shape{weight.size(0)} && bias.dtype() == x.dtype()), "conv2d: weight ",
+        weight.shape(), " needs a bias of shape [", weight.size(0), "]");
   const auto [kernel_size, stride, padding, has_bias] = options;
   check(stride >= 1 && padding >= 0, "conv2d: stride ", stride, " must be at least 1, padding ", padding,
         " at least 0");
@@ -47,19 +47,18 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
   const kernels::Conv2dShape shape = check_shapes(x, weight, bias, options);
   Tensor y = Tensor::empty({shape.batch, shape.out_height, shape.out_width, shape.out_channels}, x.options());
   dispatch(x.device(), [&](auto device) { kernels::conv2d_forward(device, shape, x, weight, bias, y); });
-  record(y, "conv2d", {x, weight, bias},
-         [shape, x = Saved(x), weight = Saved(weight)](const Tensor& grad, Gradients& to) {
-           Tensor dx, dweight, dbias;
-           if (to.needs(0)) dx = Tensor::empty(x->shape(), grad.options());
-           if (to.needs(1)) dweight = Tensor::empty(weight->shape(), grad.options());
-           if (to.needs(2)) dbias = Tensor::empty({shape.out_channels}, grad.options());
-           dispatch(grad.device(), [&](auto device) {
-             kernels::conv2d_backward(device, shape, *x, *weight, grad, dx, dweight, dbias);
-           });
-           if (to.needs(0)) to.add(0, dx);
-           if (to.needs(1)) to.add(1, dweight);
-           if (to.needs(2)) to.add(2, dbias);
-         });
+  record(
+      y, "conv2d", {x, weight, bias}, [shape, x = Saved(x), weight = Saved(weight)](const Tensor& grad, Gradients& to) {
+        Tensor dx, dweight, dbias;
+        if (to.needs(0)) dx = Tensor::empty(x->shape(), grad.options());
+        if (to.needs(1)) dweight = Tensor::empty(weight->shape(), grad.options());
+        if (to.needs(2)) dbias = Tensor::empty({shape.out_channels}, grad.options());
+        dispatch(grad.device(),
+                 [&](auto device) { kernels::conv2d_backward(device, shape, *x, *weight, grad, dx, dweight, dbias); });
+        if (to.needs(0)) to.add(0, dx);
+        if (to.needs(1)) to.add(1, dweight);
+        if (to.needs(2)) to.add(2, dbias);
+      });
   return y;
 }
 
@@ -67,8 +66,8 @@ Conv2d::Conv2d(std::int64_t in_channels, std::int64_t out_channels, const Conv2d
   const std::int64_t k = options.kernel_size;
   check(in_channels > 0 && out_channels > 0 && k > 0, "Conv2d: needs positive channels and kernel size, got ",
         in_channels, ", ", out_channels, ", ", k);
-  check(options.stride >= 1 && options.padding >= 0, "Conv2d: stride ", options.stride,
-        " must be at least 1, padding ", options.padding, " at least 0");
+  check(options.stride >= 1 && options.padding >= 0, "Conv2d: stride ", options.stride, " must be at least 1, padding ",
+        options.padding, " at least 0");
   weight = parameter(kaiming_normal({out_channels, k, k, in_channels}, k * k * in_channels));
   if (options.bias) bias = parameter(Tensor::zeros({out_channels}));
 }

@@ -50,7 +50,7 @@ struct Conv2dShape {
   std::int64_t out_height, out_width;
   std::int64_t stride, padding;
 
-  std::int64_t positions() const { return out_height * out_width; }                    // per image
+  std::int64_t positions() const { return out_height * out_width; }                  // per image
   std::int64_t patch() const { return kernel_height * kernel_width * in_channels; }  // numbers per position
 };
 

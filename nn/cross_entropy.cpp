@@ -14,8 +14,7 @@ namespace {
 Tensor negative_log_likelihood(const Tensor& log_probability, const Tensor& target) {
   check_indices("cross_entropy", target, log_probability.size(1));
   Tensor out = Tensor::empty({target.numel()}, log_probability.options());
-  dispatch(out.device(),
-           [&](auto device) { kernels::negative_log_likelihood(device, log_probability, target, out); });
+  dispatch(out.device(), [&](auto device) { kernels::negative_log_likelihood(device, log_probability, target, out); });
   record(out, "negative_log_likelihood", {log_probability},
          [shape = log_probability.shape(), target = Saved(target)](const Tensor& grad, Gradients& to) {
            Tensor dx = Tensor::empty(shape, grad.options());
@@ -34,8 +33,7 @@ Tensor cross_entropy_per_sample(const Tensor& logits, const Tensor& target) {
   const bool dense = target.shape() == logits.shape() && target.dtype() == logits.dtype();
   const bool indices = target.shape() == Shape{logits.size(0)} && target.dtype() == DType::i32;
   check(dense || indices, "cross_entropy: for logits ", name_of(logits.dtype()), logits.shape(),
-        " the target must be i32 [N] or of the logits' dtype and shape, got ", name_of(target.dtype()),
-        target.shape());
+        " the target must be i32 [N] or of the logits' dtype and shape, got ", name_of(target.dtype()), target.shape());
   const Tensor log_probability = log_softmax(logits);
   return dense ? -sum(target * log_probability, 1) : negative_log_likelihood(log_probability, target);
 }

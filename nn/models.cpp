@@ -23,11 +23,9 @@ Sequential simple_cnn(const std::vector<std::int64_t>& channels, const SimpleCnn
   Sequential model;
   for (std::size_t i = 0; i < layers; ++i) {
     const bool batch_norm = options.batch_norm && i + 1 < layers;
-    model.add(Conv2d(channels[i], channels[i + 1],
-                     {.kernel_size = kernel_sizes[i],
-                      .stride = strides[i],
-                      .padding = kernel_sizes[i] / 2,
-                      .bias = !batch_norm}));
+    model.add(Conv2d(
+        channels[i], channels[i + 1],
+        {.kernel_size = kernel_sizes[i], .stride = strides[i], .padding = kernel_sizes[i] / 2, .bias = !batch_norm}));
     model.add(ReLU());
     if (batch_norm) model.add(BatchNorm(channels[i + 1]));
   }

@@ -52,7 +52,8 @@ class Module {
   Tensor operator()(const Tensor& input);
   Tensor operator()(std::span<const Tensor> inputs);
 
-  // Layers such as batch norm and dropout behave differently in training and in evaluation; a new module is in training mode.
+  // Layers such as batch norm and dropout behave differently in training and in evaluation; a new module is in training
+  // mode.
   bool training() const { return *training_; }
   void train(bool on = true);  // this module and all below it
   void eval() { train(false); }

@@ -27,8 +27,7 @@ struct EvalMode {
 
 std::string with_commas(std::int64_t number) {
   std::string digits = std::to_string(number);
-  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3)
-    digits.insert(static_cast<std::size_t>(at), ",");
+  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<std::size_t>(at), ",");
   return digits;
 }
 
@@ -57,7 +56,7 @@ void print(std::ostream& out, Module& model, const Shape& input) {
   no_grad([&] { return model(Tensor::zeros(input)); });
   rows.push_back({"total", "", with_commas(num_parameters(model)), with_commas(total)});
 
-  const auto width = [&](std::string Row::* column) {
+  const auto width = [&](std::string Row::*column) {
     std::size_t widest = 0;
     for (const Row& row : rows) widest = std::max(widest, (row.*column).size());
     return static_cast<int>(widest) + 2;

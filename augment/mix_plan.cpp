@@ -1,0 +1,70 @@
+#include "augment/mix_plan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iomanip>
+#include <istream>
+#include <limits>
+#include <ostream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "core/check.h"
+
+namespace mixgrad::augment {
+
+MixPlan draw_mix_plan(std::int64_t batch_size, const MixOptions& options, Random& random) {
+  const double alpha = options.alpha;
+  check(std::isfinite(alpha) && alpha >= 0 && alpha <= 1e6, "mixup: alpha must be between 0 and 1e6, got ", alpha);
+  check(batch_size >= 0, "mixup: batch size ", batch_size, " is negative");
+
+  const auto draw_lambda = [&] {
+    const double t = alpha > 0 ? random.beta(alpha, alpha) : 1.0;
+    return static_cast<float>(options.dedupe ? std::max(t, 1 - t) : t);
+  };
+  std::vector<float> lambda(static_cast<std::size_t>(batch_size));
+  if (options.lambda_per == LambdaPer::sample) std::generate(lambda.begin(), lambda.end(), draw_lambda);
+  else std::fill(lambda.begin(), lambda.end(), draw_lambda());
+
+  return {Tensor::from(lambda, {batch_size}), Tensor::from(random.permutation(batch_size), {batch_size})};
+}
+
+std::ostream& operator<<(std::ostream& out, const MixPlan& plan) {
+  const float* lambda = plan.lambda.data<float>();
+  const std::int32_t* partner = plan.permutation.data<std::int32_t>();
+  const auto precision = out.precision(std::numeric_limits<float>::max_digits10);
+  for (std::int64_t i = 0; i < plan.size(); ++i)
+    out << i << " <- " << lambda[i] << " * " << i << " + " << 1 - lambda[i] << " * " << partner[i] << '\n';
+  out.precision(precision);
+  return out;
+}
+
+MixPlan read_mix_plan(std::istream& in) {
+  std::vector<float> lambdas;
+  std::vector<std::int32_t> partners;
+  for (std::string line; std::getline(in, line);) {
+    std::istringstream text(line);
+    const auto i = static_cast<std::int64_t>(lambdas.size());
+    std::int64_t row = -1, self = -1;
+    std::string arrow, times, plus, times_again;
+    float lambda = 0, rest = 0;
+    std::int32_t partner = -1;
+    text >> row >> arrow >> lambda >> times >> self >> plus >> rest >> times_again >> partner;
+    check(!text.fail() && row == i && self == i && arrow == "<-" && times == "*" && plus == "+" && times_again == "*" &&
+              lambda >= 0 && lambda <= 1,
+          "mix plan: line ", i + 1, " is not a row of a plan: ", line);
+    lambdas.push_back(lambda);
+    partners.push_back(partner);
+  }
+  const auto n = static_cast<std::int64_t>(lambdas.size());
+  std::vector<bool> seen(lambdas.size(), false);
+  for (const std::int32_t partner : partners) {
+    check(partner >= 0 && partner < n && !seen[static_cast<std::size_t>(partner)], "mix plan: the partners of ", n,
+          " rows are no permutation: ", partner);
+    seen[static_cast<std::size_t>(partner)] = true;
+  }
+  return {Tensor::from(lambdas, {n}), Tensor::from(partners, {n})};
+}
+
+}  // namespace mixgrad::augment

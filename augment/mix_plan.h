@@ -1,0 +1,44 @@
+// What mixup draws at random, and nothing else: how much of which partner goes into each sample.
+//
+//   t_i      ~ Beta(alpha, alpha)                  how much of sample i itself stays
+//   lambda_i = max(t_i, 1 - t_i)                   so that i stays the larger part ("dedupe")
+//   permutation                                    sample i is mixed with sample permutation[i]
+//
+// Why max(t, 1 - t): a shuffled batch may pair i with j and j with i. With t = 0.1 for one and 0.9 for the other, both
+// mixtures would be the same image; with 0.9 for both they differ.
+//
+// A plan is drawn before anything is mixed. It can be printed, read back and used again; images and targets are both
+// mixed by it, so that they cannot disagree; and it is drawn on the host, so that it is the same on every device.
+#pragma once
+
+#include <cstdint>
+#include <iosfwd>
+
+#include "core/random.h"
+#include "core/tensor.h"
+
+namespace mixgrad::augment {
+
+enum class LambdaPer { sample, batch };  // one lambda for each sample, or (the paper) one for the whole batch
+
+struct MixOptions {
+  double alpha = 0.4;  // of Beta(alpha, alpha); 0: nothing is mixed, 1: t is uniform
+  LambdaPer lambda_per = LambdaPer::sample;
+  bool dedupe = true;  // lambda = max(t, 1 - t), or else t
+};
+
+struct MixPlan {
+  Tensor lambda;       // f32 [N], in [0, 1]
+  Tensor permutation;  // i32 [N], a permutation of 0..N-1; fixed points are allowed
+  std::int64_t size() const { return lambda.numel(); }
+};
+
+// Draws a plan for a batch. Throws unless alpha is finite and in 0..1e6, and batch_size >= 0.
+MixPlan draw_mix_plan(std::int64_t batch_size, const MixOptions& options, Random& random);
+
+// One line per sample, "0 <- 0.93714261 * 0 + 0.06285739 * 5", and back: reading what was printed gives the same plan
+// bit for bit. Reading throws on text that is no plan.
+std::ostream& operator<<(std::ostream& out, const MixPlan& plan);
+MixPlan read_mix_plan(std::istream& in);
+
+}  // namespace mixgrad::augment

@@ -1,0 +1,51 @@
+// Mixup (Zhang, Cisse, Dauphin and Lopez-Paz, "mixup: Beyond empirical risk minimization", 2017): train on mixtures
+// of two samples and of their targets.
+//
+//   x~_i = lambda_i x_i + (1 - lambda_i) x_j      j = permutation[i]
+//   y~_i = lambda_i y_i + (1 - lambda_i) y_j
+//
+// A batch is mixed with a shuffled copy of itself, so one loader is enough; lambda is drawn for each sample. For class
+// indices, y~ need not be formed: a loss that is linear in its target, as cross-entropy is, gives the same from both
+// labels (MixUpLoss in augment/mixup_loss.h). So labels stay indices and the target carries [y, y[permutation],
+// lambda].
+//
+//   MixPlan     plan = draw_mix_plan(batch.size(), {.alpha = 0.4}, random);
+//   Tensor      x    = mix(batch.x, plan);
+//   MixedTarget y    = mixed_target(batch.y, plan);
+//   Tensor      loss = MixUpLoss(nn::cross_entropy)(model(x), y);
+#pragma once
+
+#include <variant>
+
+#include "augment/mix_plan.h"
+
+namespace mixgrad::augment {
+
+// Two samples' worth of input, not combined (stack_x): what a model that mixes by itself is given.
+struct MixedInput {
+  Tensor x, partner;  // [N, ...], the same shape
+  Tensor lambda;      // [N]
+};
+
+// Two targets of each sample and the weight of the first (stack_y).
+struct MixedTarget {
+  Tensor y, partner;  // [N] class indices, or [N, ...]
+  Tensor lambda;      // [N]
+};
+
+// The type says whether an input or target is mixed; nothing is guessed from a shape.
+using Input = std::variant<Tensor, MixedInput>;
+using Target = std::variant<Tensor, MixedTarget>;
+
+// lambda_i x_i + (1 - lambda_i) x_j in a new tensor, for x [N, ...] of any rank, f32 or f64; differentiable.
+// Throws unless the plan is for N samples, and on integers: class indices can't be averaged (see one_hot).
+Tensor mix(const Tensor& x, const MixPlan& plan);
+// The same with j taken from a second batch of the same shape: the paper's two loaders.
+Tensor mix(const Tensor& x, const Tensor& partners, const MixPlan& plan);
+
+// Both sides of the mixture as they are, to be weighed later.
+MixedInput stack_input(const Tensor& x, const Tensor& partners, const MixPlan& plan);
+MixedTarget mixed_target(const Tensor& y, const MixPlan& plan);
+MixedTarget mixed_target(const Tensor& y, const Tensor& partners, const MixPlan& plan);
+
+}  // namespace mixgrad::augment

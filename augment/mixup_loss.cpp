@@ -1,0 +1,21 @@
+#include "augment/mixup_loss.h"
+
+#include "core/pointwise.h"
+#include "core/reduce.h"
+
+namespace mixgrad::augment {
+
+MixUpLoss::MixUpLoss(nn::Loss loss, LossWeight weight) : loss_(std::move(loss)), weight_(weight) {}
+
+Tensor MixUpLoss::operator()(const Tensor& output, const Target& target) const {
+  if (const Tensor* plain = std::get_if<Tensor>(&target)) return loss_(output, *plain);
+
+  const MixedTarget& mixed = std::get<MixedTarget>(target);
+  const Tensor own = mixed.lambda.to(output.dtype());
+  const Tensor lambda = weight_ == LossWeight::batch_mean ? mean(own) : own;
+  const Tensor per_sample = lambda * loss_.per_sample(output, mixed.y) +  //
+                            (1.0 - lambda) * loss_.per_sample(output, mixed.partner);
+  return nn::reduce(per_sample, loss_.reduction);
+}
+
+}  // namespace mixgrad::augment

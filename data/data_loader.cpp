@@ -1,0 +1,41 @@
+#include "data/data_loader.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "core/check.h"
+
+namespace mixgrad::data {
+
+DataLoader::DataLoader(std::shared_ptr<const Dataset> dataset, const LoaderOptions& options)
+    : dataset_(std::move(dataset)), options_(options) {
+  check(dataset_->size() > 0, "data loader: the dataset is empty");
+  check(options.batch_size >= 1, "data loader: batch size ", options.batch_size, " must be at least 1");
+  check(!options.drop_last || options.batch_size <= dataset_->size(), "data loader: batch size ", options.batch_size,
+        " exceeds the ", dataset_->size(), " samples, and short batches are dropped");
+}
+
+std::int64_t DataLoader::num_batches() const {
+  const std::int64_t n = dataset_->size(), size = options_.batch_size;
+  return options_.drop_last ? n / size : (n + size - 1) / size;
+}
+
+DataLoader::Epoch::Epoch(const DataLoader& loader, std::uint32_t epoch) : loader_(&loader) {
+  const std::int64_t n = loader.dataset().size();
+  if (loader.options_.shuffle) {
+    order_ = Random(loader.options_.seed, loader.options_.purpose, epoch).permutation(n);
+  } else {
+    order_.resize(static_cast<std::size_t>(n));
+    std::iota(order_.begin(), order_.end(), 0);
+  }
+}
+
+Batch DataLoader::Epoch::operator[](std::int64_t batch) const {
+  check(batch >= 0 && batch < size(), "data loader: batch ", batch, " of ", size());
+  const std::int64_t first = batch * loader_->options_.batch_size;
+  const std::int64_t count = std::min(loader_->options_.batch_size, loader_->dataset().size() - first);
+  return loader_->dataset().get(
+      std::span(order_).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)));
+}
+
+}  // namespace mixgrad::data

@@ -1,0 +1,71 @@
+// DataLoader: a dataset cut into batches, shuffled anew for every epoch.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/random.h"
+#include "data/dataset.h"
+
+namespace mixgrad::data {
+
+struct LoaderOptions {
+  std::int64_t batch_size = 64;
+  bool shuffle = false;
+  bool drop_last = false;               // leave out a last batch that is not full
+  std::uint64_t seed = default_seed();  // of the shuffle
+  Purpose purpose = Purpose::shuffle;   // tells loaders with one seed apart (mixup's second loader)
+};
+
+// for (const Batch& batch : loader.epoch(3)) ...
+//
+// The order is a permutation named by (seed, purpose, epoch): the same for any number of threads, and for any epoch
+// without running those before it.
+class DataLoader {
+ public:
+  // Throws unless 1 <= batch_size, and, where short batches are dropped, batch_size <= dataset size; an empty dataset
+  // is refused.
+  DataLoader(std::shared_ptr<const Dataset> dataset, const LoaderOptions& options);
+
+  std::int64_t num_batches() const;
+  const Dataset& dataset() const { return *dataset_; }
+  const LoaderOptions& options() const { return options_; }
+  // The same dataset under other options.
+  DataLoader with(const LoaderOptions& options) const { return {dataset_, options}; }
+
+  // One pass over the data; must not outlive the loader.
+  class Epoch {
+   public:
+    Epoch(const DataLoader& loader, std::uint32_t epoch);
+    std::int64_t size() const { return loader_->num_batches(); }
+    Batch operator[](std::int64_t batch) const;
+
+    struct End {};
+    struct Iterator {
+      const Epoch* epoch;
+      std::int64_t batch;
+      Batch operator*() const { return (*epoch)[batch]; }
+      Iterator& operator++() { return ++batch, *this; }
+      bool operator!=(End) const { return batch < epoch->size(); }
+    };
+    Iterator begin() const { return {this, 0}; }
+    End end() const { return {}; }
+
+   private:
+    const DataLoader* loader_;
+    std::vector<std::int32_t> order_;
+  };
+  Epoch epoch(std::uint32_t epoch) const { return {*this, epoch}; }
+
+ private:
+  std::shared_ptr<const Dataset> dataset_;
+  LoaderOptions options_;
+};
+
+// What a model is trained on and what it is judged by.
+struct DataLoaders {
+  DataLoader train, valid;
+  const std::vector<std::string>& classes() const { return train.dataset().classes(); }
+};
+
+}  // namespace mixgrad::data

@@ -1,0 +1,31 @@
+// A file's bytes, unpacked where it is gzip-compressed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace mixgrad::data {
+
+// Reads a file from front to back; a name that ends in .gz is decompressed on the way (with zlib; a build without it
+// refuses). All errors name the file.
+class ByteReader {
+ public:
+  explicit ByteReader(const std::string& path);  // throws when the file can't be opened
+  ~ByteReader();
+  ByteReader(const ByteReader&) = delete;
+  ByteReader& operator=(const ByteReader&) = delete;
+
+  // Reads up to `count` bytes and returns how many there were; fewer only at the end. Throws on a read error or on
+  // damaged compressed data.
+  std::size_t read(void* to, std::size_t count);
+
+  // An upper bound on the bytes the whole file can give: its size, times 1032 - the most that deflate can reach - if
+  // it is compressed.
+  std::int64_t max_size() const;
+
+ private:
+  std::string path_;
+  void* file_;
+};
+
+}  // namespace mixgrad::data

@@ -1,0 +1,75 @@
+#include "data/mnist.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "core/allocator.h"
+#include "core/check.h"
+#include "core/view.h"
+#include "data/idx.h"
+#include "data/synthetic_digits.h"
+
+namespace mixgrad::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string find_file(const fs::path& folder, const std::string& name) {
+  for (const fs::path& candidate : {folder / name, folder / (name + ".gz")})
+    if (fs::exists(candidate)) return candidate.string();
+  fail("mnist: ", folder.string(), " holds neither ", name, " nor ", name, ".gz");
+}
+
+LabelledImages read(const fs::path& folder, const std::string& split) {
+  const std::string image_file = find_file(folder, split + "-images-idx3-ubyte");
+  const std::string label_file = find_file(folder, split + "-labels-idx1-ubyte");
+  const Tensor images = read_idx(image_file, 3), labels = read_idx(label_file, 1);
+  check(images.size(0) == labels.size(0), "mnist: ", image_file, " holds ", images.size(0), " images but ", label_file,
+        " ", labels.size(0), " labels");
+  check(images.numel() > 0, "mnist: ", image_file, " holds no image");
+  const std::uint8_t* label = labels.data<std::uint8_t>();
+  const auto bad = std::find_if(label, label + labels.numel(), [](std::uint8_t value) { return value > 9; });
+  if (bad != label + labels.numel())
+    fail("mnist: ", label_file, ": label ", int{*bad}, " at position ", bad - label, " is not a digit");
+  return {reshape(images, Shape{images.size(0), images.size(1), images.size(2), 1}), labels.to(DType::i32)};
+}
+
+DataLoaders loaders(const LabelledImages& train, const LabelledImages& valid, const MnistOptions& options) {
+  std::vector<std::string> classes;
+  for (const int digit : options.digits) classes.push_back(std::to_string(digit));
+  const auto dataset = [&](const LabelledImages& images) {
+    return std::make_shared<ImageDataset>(select(images, options.digits), classes,
+                                          ImageDatasetOptions{.channels = options.channels});
+  };
+  return {DataLoader(dataset(train),
+                     {.batch_size = options.batch_size, .shuffle = true, .drop_last = true, .seed = options.seed}),
+          DataLoader(dataset(valid), {.batch_size = options.batch_size, .seed = options.seed})};
+}
+
+void check_options(const MnistOptions& options) {
+  check(!options.digits.empty(), "mnist: needs at least one digit");
+  for (const int digit : options.digits) {
+    check(digit >= 0 && digit <= 9, "mnist: ", digit, " is not a digit");
+    check(std::count(options.digits.begin(), options.digits.end(), digit) == 1, "mnist: digit ", digit,
+          " is given twice");
+  }
+  check(options.batch_size >= 1, "mnist: batch size ", options.batch_size, " must be at least 1");
+}
+
+}  // namespace
+
+DataLoaders mnist(const std::string& folder, const MnistOptions& options) {
+  check_options(options);
+  check(fs::is_directory(folder), "mnist: ", folder, " is not a folder");
+  const DataLoaders result = loaders(read(folder, "train"), read(folder, "t10k"), options);
+  release_cache();  // of the digits that were left out
+  return result;
+}
+
+DataLoaders synthetic_mnist(const MnistOptions& options) {
+  check_options(options);
+  return loaders(synthetic_digits(20000, options.seed, Split::train),
+                 synthetic_digits(4000, options.seed, Split::valid), options);
+}
+
+}  // namespace mixgrad::data

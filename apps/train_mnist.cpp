@@ -1,0 +1,221 @@
+// train_mnist: fastai's mixup lesson. Trains simple_cnn on MNIST, or on its 3s and 7s, without and with mixup, and
+// prints the two tables.
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iomanip>
+#include <iostream>
+#include <optional>
+#include <sstream>
+
+#include "apps/mix_picture.h"
+#include "mixgrad.h"
+
+using namespace mixgrad;
+
+namespace {
+
+struct Options {
+  std::string data, digits = "3,7", out;
+  bool synthetic = false, mixup = false, no_mixup = false, compare = false;
+  int epochs = 8, threads = 0, seeds = 1;
+  std::int64_t batch_size = 64;
+  double lr = 3e-3, alpha = 0.4;
+  std::uint64_t seed = 42;
+  bool stack_x = false, stack_y = true, per_batch_lambda = false, no_dedupe = false, second_loader = false;
+  bool batch_mean_lambda = false;
+
+  bool plain_run() const { return !mixup; }
+  bool mixup_run() const { return !no_mixup; }
+};
+
+// simple_cnn for stacked input: it is given [x, partner, lambda] and mixes by itself.
+class StackedCnn : public nn::Module {
+ public:
+  explicit StackedCnn(nn::Sequential cnn) : cnn_(std::move(cnn)) {}
+  Tensor forward(const Tensor& x) override { return cnn_(x); }
+  Tensor forward(std::span<const Tensor> inputs) override {
+    if (inputs.size() == 1) return forward(inputs.front());
+    const Tensor& x = inputs[0];
+    const Tensor lambda = reshape(inputs[2], {-1, 1, 1, 1});
+    return cnn_(x + (1.0 - lambda) * (inputs[1] - x));
+  }
+  void visit(nn::Visitor& visitor) override { visitor.child("cnn", cnn_); }
+  std::string name() const override { return "StackedCnn"; }
+
+ private:
+  nn::Sequential cnn_;
+};
+
+std::vector<int> parse_digits(const std::string& text) {
+  if (text == "all") return {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+  std::vector<int> digits;
+  std::istringstream list(text);
+  for (std::string item; std::getline(list, item, ',');) {
+    check(item.size() == 1 && item[0] >= '0' && item[0] <= '9', "--digits: '", item,
+          "' is not a digit; give digits such as 3,7 or the word all");
+    digits.push_back(item[0] - '0');
+  }
+  check(digits.size() >= 2, "--digits: needs at least two digits to tell apart");
+  return digits;
+}
+
+data::DataLoaders load(const Options& options, std::uint64_t seed) {
+  const data::MnistOptions mnist{
+      .digits = parse_digits(options.digits), .batch_size = options.batch_size, .seed = seed};
+  if (options.synthetic) return data::synthetic_mnist(mnist);
+  check(!options.data.empty(), "where is MNIST? Give its folder with --data DIR, or use drawn digits with --synthetic");
+  return data::mnist(options.data, mnist);
+}
+
+train::MixUpOptions mixup_options(const Options& options) {
+  return {.alpha = options.alpha,
+          .stack_x = options.stack_x,
+          .stack_y = options.stack_y,
+          .source = options.second_loader ? train::MixSource::second_loader : train::MixSource::shuffled_self,
+          .lambda_per = options.per_batch_lambda ? augment::LambdaPer::batch : augment::LambdaPer::sample,
+          .dedupe = !options.no_dedupe,
+          .loss_weight = options.batch_mean_lambda ? augment::LossWeight::batch_mean : augment::LossWeight::lambda};
+}
+
+// Trains one model from one seed. The epochs that were completed, and whether Ctrl-C cut the run short.
+struct Run {
+  std::vector<train::EpochRecord> epochs;
+  bool interrupted;
+};
+
+Run train_once(const Options& options, bool mixup, std::uint64_t seed) {
+  manual_seed(seed);
+  const data::DataLoaders data = load(options, seed);
+  const auto cnn = nn::simple_cnn({3, 16, 16, static_cast<std::int64_t>(data.classes().size())});
+  const train::LearnerOptions settings{.metrics = {train::accuracy}, .seed = seed};
+  const auto learn = mixup && options.stack_x ? std::make_unique<train::Learner>(data, StackedCnn(cnn), settings)
+                                              : std::make_unique<train::Learner>(data, cnn, settings);
+  if (mixup) learn->mixup(mixup_options(options));
+  const auto interrupt = std::make_shared<train::StopOnInterrupt>();
+  learn->add(interrupt);
+  learn->fit(options.epochs, options.lr);
+  return {learn->recorder->epochs(), interrupt->interrupted()};
+}
+
+// metrics.csv, a row per epoch, written as runs end.
+class MetricsFile {
+ public:
+  explicit MetricsFile(const std::filesystem::path& folder) : path_(folder / "metrics.csv") {
+    std::error_code ignored;
+    std::filesystem::create_directories(folder, ignored);
+    file_.open(path_);
+    file_ << "run,seed,epoch,train_loss,valid_loss,accuracy,seconds,images_per_s\n" << std::flush;
+    check(file_.good(), "--out: cannot write ", path_.string());
+  }
+  void write(const char* run, std::uint64_t seed, const std::vector<train::EpochRecord>& epochs) {
+    file_ << std::fixed;
+    for (const train::EpochRecord& e : epochs)
+      file_ << run << ',' << seed << ',' << e.epoch << std::setprecision(6) << ',' << e.train_loss << ','
+            << e.valid_loss << ',' << e.metrics.at(0) << ',' << e.seconds << ',' << std::setprecision(0)
+            << e.images_per_s << '\n';
+    check(file_.flush().good(), "--out: cannot write ", path_.string());
+  }
+
+ private:
+  std::filesystem::path path_;
+  std::ofstream file_;
+};
+
+void write_picture(const Options& options) {
+  static const char* const names[] = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"};
+  std::vector<std::string> class_names;
+  for (const int digit : parse_digits(options.digits)) class_names.emplace_back(names[digit]);
+  const data::DataLoaders data = load(options, options.seed);
+  const data::Batch batch = data.train.epoch(0)[0];
+  Random random(options.seed, Purpose::mixup);
+  const auto plan =
+      augment::draw_mix_plan(batch.size(), {.alpha = options.alpha, .dedupe = !options.no_dedupe}, random);
+  const std::string path = (std::filesystem::path(options.out) / "mixed_batch.png").string();
+  if (apps::write_mix_picture(path, batch, plan, class_names)) std::printf("wrote %s\n", path.c_str());
+  else std::printf("skipped: the picture of a mixed batch (install the package gnuplot-nox)\n");
+}
+
+void print_statistics(const char* run, const std::vector<train::EpochRecord>& finals) {
+  const auto print = [&](const char* name, auto value) {
+    double mean = 0, square = 0;
+    const auto n = static_cast<double>(finals.size());
+    for (const auto& record : finals) mean += value(record) / n;
+    for (const auto& record : finals) square += std::pow(value(record) - mean, 2);
+    const double deviation = std::sqrt(square / (n - 1));
+    std::printf("%s: %-10s  mean %.5f  sd %.5f  se %.5f  over %zu seeds\n", run, name, mean, deviation,
+                deviation / std::sqrt(n), finals.size());
+  };
+  print("train_loss", [](const auto& record) { return record.train_loss; });
+  print("valid_loss", [](const auto& record) { return record.valid_loss; });
+  print("accuracy", [](const auto& record) { return record.metrics.at(0); });
+}
+
+// Returns the exit code: 0, or 130 after Ctrl-C.
+int run(const Options& options) {
+  if (options.threads > 0) set_num_threads(options.threads);
+  const train::MixUpCallback check_options(mixup_options(options));  // refuses bad options before anything is loaded
+  std::optional<MetricsFile> metrics;
+  if (!options.out.empty()) {
+    metrics.emplace(options.out);
+    write_picture(options);
+  }
+  for (const bool mixup : {false, true}) {
+    if (mixup ? !options.mixup_run() : !options.plain_run()) continue;
+    const char* name = mixup ? "mixup" : "plain";
+    std::vector<train::EpochRecord> finals;
+    for (int i = 0; i < options.seeds; ++i) {
+      const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(i);
+      std::printf("%s%s, seed %llu\n", mixup ? "with mixup" : "without mixup",
+                  options.synthetic ? ", drawn digits" : "", static_cast<unsigned long long>(seed));
+      const Run run = train_once(options, mixup, seed);
+      if (metrics) metrics->write(name, seed, run.epochs);
+      if (run.interrupted) return 130;
+      if (!run.epochs.empty()) finals.push_back(run.epochs.back());
+      std::printf("\n");
+    }
+    if (finals.size() > 1) print_statistics(name, finals);
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options o;
+  CLI::App app{"Trains simple_cnn on MNIST without and with mixup."};
+  app.add_option("--data", o.data, "folder with the four MNIST files, plain or .gz");
+  app.add_flag("--synthetic", o.synthetic, "train on digits that the program draws");
+  app.add_option("--digits", o.digits, "classes, such as 3,7, or all")->capture_default_str();
+  app.add_option("--epochs", o.epochs)->capture_default_str()->check(CLI::Range(0, 100000));
+  app.add_option("--lr", o.lr, "learning rate")->capture_default_str();
+  app.add_option("--batch-size", o.batch_size)->capture_default_str();
+  auto* only = app.add_option_group("runs", "which runs (default: --compare)");
+  only->add_flag("--mixup", o.mixup, "only with mixup");
+  only->add_flag("--no-mixup", o.no_mixup, "only without");
+  only->add_flag("--compare", o.compare, "without, then with");
+  only->require_option(0, 1);
+  app.add_option("--alpha", o.alpha, "of Beta(alpha, alpha); 0 mixes nothing")->capture_default_str();
+  app.add_flag("--stack-x", o.stack_x, "give the model both images instead of their mixture");
+  app.add_flag("--stack-y,!--no-stack-y", o.stack_y, "give the loss both labels (default), or mix one-hot targets");
+  app.add_flag("--per-batch-lambda", o.per_batch_lambda, "one lambda for a batch instead of one for each image");
+  app.add_flag("--no-dedupe", o.no_dedupe, "use t itself instead of max(t, 1-t)");
+  app.add_flag("--second-loader", o.second_loader, "take partners from a second loader, as in the paper");
+  app.add_flag("--batch-mean-lambda", o.batch_mean_lambda, "weigh losses as the document's table did");
+  app.add_option("--seed", o.seed)->capture_default_str();
+  app.add_option("--seeds", o.seeds, "train from so many seeds, print mean and deviation")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10000));
+  app.add_option("--threads", o.threads, "default: all cores")->check(CLI::Range(1, 4096));
+  app.add_option("--out", o.out, "folder for metrics.csv and a picture of a mixed batch");
+  CLI11_PARSE(app, argc, argv);
+  try {
+    return run(o);
+  } catch (const std::exception& error) {
+    std::fflush(stdout);
+    std::cerr << "train_mnist: " << error.what() << '\n';
+    return 1;
+  }
+}

@@ -1,0 +1,60 @@
+#include "train/adam.h"
+
+#include <cmath>
+
+#include "core/parallel.h"
+
+namespace mixgrad::train {
+
+Adam::Adam(std::vector<Tensor> parameters, const AdamOptions& options)
+    : Optimizer(std::move(parameters), options.lr),
+      options_(options),
+      mean_(zeros_like_parameters()),
+      square_(zeros_like_parameters()) {}
+
+void Adam::update(const Tensor& values, const Tensor& gradients) {
+  ++steps_;
+  dispatch(values.device(),
+           [&](auto device) { kernels::adam_step(device, options_, lr, steps_, gradients, values, mean_, square_); });
+}
+
+OptimizerFactory adamw(AdamOptions options) {
+  options.decoupled = true;
+  return [options](std::vector<Tensor> parameters) { return std::make_unique<Adam>(std::move(parameters), options); };
+}
+
+OptimizerFactory adam(AdamOptions options) {
+  options.decoupled = false;
+  return [options](std::vector<Tensor> parameters) { return std::make_unique<Adam>(std::move(parameters), options); };
+}
+
+}  // namespace mixgrad::train
+
+namespace mixgrad::kernels {
+
+void adam_step(Cpu, const train::AdamOptions& options, double lr, std::int64_t step, const Tensor& gradients,
+               const Tensor& values, const Tensor& mean, const Tensor& square) {
+  with_floating("adam", values.dtype(), [&]<class T>(T) {
+    const double steps = static_cast<double>(step);
+    const T beta1 = static_cast<T>(options.beta1), beta2 = static_cast<T>(options.beta2);
+    const T rate = static_cast<T>(lr / (1 - std::pow(options.beta1, steps)));
+    const T correction = static_cast<T>(1 / std::sqrt(1 - std::pow(options.beta2, steps)));
+    const T eps = static_cast<T>(options.eps);
+    const T shrink = static_cast<T>(options.decoupled ? 1 - lr * options.weight_decay : 1);
+    const T l2 = static_cast<T>(options.decoupled ? 0 : options.weight_decay);
+    const T* g = gradients.data<T>();
+    T* p = values.mutable_data<T>();
+    T* m = mean.mutable_data<T>();
+    T* v = square.mutable_data<T>();
+    parallel_for(values.numel(), std::int64_t{1} << 15, [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const T gradient = g[i] + l2 * p[i];
+        m[i] = beta1 * m[i] + (1 - beta1) * gradient;
+        v[i] = beta2 * v[i] + (1 - beta2) * gradient * gradient;
+        p[i] = p[i] * shrink - rate * m[i] / (std::sqrt(v[i]) * correction + eps);
+      }
+    });
+  });
+}
+
+}  // namespace mixgrad::kernels

@@ -1,0 +1,41 @@
+// Adam (Kingma and Ba, 2014) and AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", 2017).
+#pragma once
+
+#include "train/optimizer.h"
+
+namespace mixgrad::train {
+
+struct AdamOptions {
+  double lr = 3e-3;
+  double beta1 = 0.9;
+  double beta2 = 0.99;  // fastai's; PyTorch's default is 0.999
+  double eps = 1e-8;
+  double weight_decay = 1e-2;  // of every parameter, biases too
+  bool decoupled = true;       // AdamW; otherwise the decay is added to the gradient (L2)
+};
+
+// At step t:  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;
+//             p -= lr weight_decay p                                    (decoupled)
+//             p -= lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
+class Adam : public Optimizer {
+ public:
+  explicit Adam(std::vector<Tensor> parameters, const AdamOptions& options = {});
+
+ protected:
+  void update(const Tensor& values, const Tensor& gradients) override;
+
+ private:
+  AdamOptions options_;
+  std::int64_t steps_ = 0;
+  Tensor mean_, square_;
+};
+
+OptimizerFactory adamw(AdamOptions options = {});
+OptimizerFactory adam(AdamOptions options = {.weight_decay = 0});  // with L2 decay, if any
+
+}  // namespace mixgrad::train
+
+namespace mixgrad::kernels {
+MIXGRAD_KERNEL(adam_step, const train::AdamOptions& options, double lr, std::int64_t step, const Tensor& gradients,
+               const Tensor& values, const Tensor& mean, const Tensor& square);
+}

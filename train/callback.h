@@ -1,0 +1,39 @@
+// Callback: whatever a training run does besides training. Each hook is given the Learner, whose public state it may
+// read and change (train/learner.h). Hooks run in the order in which callbacks were added:
+//
+//   on_train_begin
+//     on_epoch_begin
+//       on_batch_begin        input and target are set; mixup replaces them here
+//       on_loss_begin         output is set
+//       on_backward_begin     loss is set
+//       on_backward_end       gradients are set
+//       on_step_end           parameters are updated
+//       on_batch_end
+//     on_validate_begin
+//     on_epoch_end            validation is set, unless the run was stopped in this epoch
+//   on_train_end
+#pragma once
+
+namespace mixgrad::train {
+
+class Learner;
+
+class Callback {
+ public:
+  virtual ~Callback() = default;
+  virtual void on_train_begin(Learner&) {}
+  virtual void on_epoch_begin(Learner&) {}
+  virtual void on_batch_begin(Learner&) {}
+  virtual void on_loss_begin(Learner&) {}
+  virtual void on_backward_begin(Learner&) {}
+  virtual void on_backward_end(Learner&) {}
+  virtual void on_step_end(Learner&) {}
+  virtual void on_batch_end(Learner&) {}
+  virtual void on_validate_begin(Learner&) {}
+  virtual void on_epoch_end(Learner&) {}
+  // Runs for every callback however training ends, even when its on_train_begin was never reached: whatever a callback
+  // took hold of, it lets go of here. noexcept, because it also runs while an exception passes.
+  virtual void on_train_end(Learner&) noexcept {}
+};
+
+}  // namespace mixgrad::train

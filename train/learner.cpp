@@ -1,0 +1,137 @@
+#include "train/learner.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "core/autograd.h"
+#include "train/progress_bar.h"
+#include "train/recorder.h"
+
+namespace mixgrad::train {
+namespace {
+
+using augment::MixedInput;
+
+Tensor call(nn::Module& model, const augment::Input& input) {
+  if (const Tensor* x = std::get_if<Tensor>(&input)) return model(*x);
+  const auto& [x, partner, lambda] = std::get<MixedInput>(input);
+  const std::array<Tensor, 3> inputs{x, partner, lambda};
+  return model(inputs);
+}
+
+// The loss as it is without callbacks: it knows nothing of mixed targets.
+auto plain_loss(const nn::Loss& loss) {
+  return [loss](const Tensor& output, const augment::Target& target) {
+    const Tensor* plain = std::get_if<Tensor>(&target);
+    check(plain != nullptr, loss.name, ": the target is mixed; wrap the loss in MixUpLoss");
+    return loss(output, *plain);
+  };
+}
+
+}  // namespace
+
+Learner::Learner(data::DataLoaders data, std::shared_ptr<nn::Module> model, LearnerOptions options)
+    : data(std::move(data)),
+      options(std::move(options)),
+      model(std::move(model)),
+      optimizer(this->options.optimizer(nn::parameters(*this->model))),
+      recorder(std::make_shared<Recorder>(this->options.verbose)),
+      loss_function(plain_loss(this->options.loss)) {
+  if (this->options.verbose) add(std::make_shared<ProgressBar>());
+  add(recorder);
+}
+
+void Learner::fit(int epochs, double lr) {
+  check(epochs >= 0, "fit: ", epochs, " epochs");
+  check(std::isfinite(lr) && lr >= 0, "fit: learning rate ", lr);
+  struct Ending {  // however training ends
+    Learner& learner;
+    ~Ending() {
+      for (const auto& callback : learner.callbacks_) callback->on_train_end(learner);
+      learner.model->eval();
+    }
+  } ending{*this};
+  this->epochs = epochs;
+  optimizer->lr = lr;
+  optimizer->zero_grad();  // an exception may have left gradients behind
+  stopping = false;
+  each(&Callback::on_train_begin);
+  for (epoch = 0; epoch < epochs && !stopping; ++epoch, ++pass) {
+    each(&Callback::on_epoch_begin);
+    train_epoch();
+    if (!stopping) {
+      each(&Callback::on_validate_begin);
+      validation = validate();
+    }
+    each(&Callback::on_epoch_end);
+  }
+}
+
+void Learner::train_epoch() {
+  model->train();
+  batch = 0;
+  for (const data::Batch& samples : data.train.epoch(pass)) {
+    input = samples.x;
+    target = samples.y;
+    train_batch();
+    if (stopping) return;
+    ++batch;
+  }
+}
+
+void Learner::train_batch() {
+  each(&Callback::on_batch_begin);
+  output = call(*model, input);
+  each(&Callback::on_loss_begin);
+  loss = loss_function(output, target);
+  each(&Callback::on_backward_begin);
+  loss.backward();
+  each(&Callback::on_backward_end);
+  optimizer->step();
+  optimizer->zero_grad();
+  each(&Callback::on_step_end);
+  each(&Callback::on_batch_end);
+}
+
+Validation Learner::validate() {
+  const NoGrad off;
+  model->eval();
+  Validation sum{.metrics = std::vector<double>(options.metrics.size())};
+  double samples = 0;
+  for (const data::Batch& batch : data.valid.epoch(0)) {
+    const Tensor prediction = (*model)(batch.x);
+    const auto size = static_cast<double>(batch.size());
+    const nn::Loss mean{options.loss.name, options.loss.per_sample};
+    sum.loss += mean(prediction, batch.y).item() * size;
+    for (std::size_t i = 0; i < sum.metrics.size(); ++i)
+      sum.metrics[i] += options.metrics[i].mean(prediction, batch.y) * size;
+    samples += size;
+  }
+  sum.loss /= samples;
+  for (double& metric : sum.metrics) metric /= samples;
+  return sum;
+}
+
+Tensor Learner::predict(const Tensor& x) {
+  const NoGrad off;
+  model->eval();
+  return (*model)(x);
+}
+
+Learner& Learner::mixup(const MixUpOptions& options) {
+  std::erase(callbacks_, mixup_);
+  mixup_ = std::make_shared<MixUpCallback>(options);
+  return add(mixup_);
+}
+
+Learner& Learner::add(std::shared_ptr<Callback> callback) {
+  callbacks_.push_back(std::move(callback));
+  return *this;
+}
+
+void Learner::each(void (Callback::*hook)(Learner&)) {
+  for (const auto& callback : callbacks_) (*callback.*hook)(*this);
+}
+
+}  // namespace mixgrad::train

@@ -1,0 +1,97 @@
+// Learner: data, a model, a loss and an optimizer, and the loop that brings them together.
+//
+//   auto data  = data::mnist(folder, {.digits = {3, 7}});
+//   auto model = nn::simple_cnn({3, 16, 16, 2});
+//   train::Learner learn(data, model, {.metrics = {train::accuracy}});
+//   learn.mixup().fit(8);
+//
+// The loop is short; all else, mixup and the printed table too, is a Callback.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "augment/mixup.h"
+#include "data/data_loader.h"
+#include "nn/cross_entropy.h"
+#include "nn/module.h"
+#include "train/adam.h"
+#include "train/callback.h"
+#include "train/metrics.h"
+#include "train/mixup_callback.h"
+
+namespace mixgrad::train {
+
+class Recorder;
+
+struct LearnerOptions {
+  nn::Loss loss = nn::cross_entropy;
+  std::vector<Metric> metrics = {};
+  OptimizerFactory optimizer = adamw();
+  std::uint64_t seed = default_seed();  // of what callbacks draw, such as mixup's plans
+  bool verbose = true;                  // print the table, and a progress bar while training
+};
+
+// The mean loss and metrics over the validation data.
+struct Validation {
+  double loss = 0;
+  std::vector<double> metrics;
+};
+
+class Learner {
+ public:
+  // The learner trains the very model it is given: a module is a handle.
+  template <std::derived_from<nn::Module> Model>
+  Learner(data::DataLoaders data, Model model, LearnerOptions options = {})
+      : Learner(std::move(data), std::make_shared<Model>(std::move(model)), std::move(options)) {}
+  Learner(data::DataLoaders data, std::shared_ptr<nn::Module> model, LearnerOptions options = {});
+  Learner(const Learner&) = delete;
+  Learner& operator=(const Learner&) = delete;
+
+  // Trains for some epochs at a constant learning rate; a further fit goes on from there. Leaves the model in
+  // evaluation mode. Throws unless epochs >= 0 and lr is finite and not negative.
+  void fit(int epochs, double lr = 3e-3);
+  // Loss and metrics on the validation data: plain loss, unmixed data, evaluation mode, no gradients.
+  Validation validate();
+  // The model's output for inputs [N, ...], in evaluation mode, without gradients.
+  Tensor predict(const Tensor& x);
+
+  // Trains with mixup from the next fit on; a second call replaces the first.
+  Learner& mixup(const MixUpOptions& options = {});
+  Learner& add(std::shared_ptr<Callback> callback);
+  // Ends training after the current batch.
+  void stop() { stopping = true; }
+
+  // ---- The state of training, for callbacks to read and change.
+  const data::DataLoaders data;
+  const LearnerOptions options;
+  const std::shared_ptr<nn::Module> model;
+  const std::unique_ptr<Optimizer> optimizer;
+  const std::shared_ptr<Recorder> recorder;
+  // What the training loss is computed by: options.loss, or whatever a callback puts in its place for a while.
+  std::function<Tensor(const Tensor& output, const augment::Target& target)> loss_function;
+
+  int epochs = 0;          // that this fit is asked for
+  int epoch = 0;           // of this fit, from 0
+  std::uint32_t pass = 0;  // over the training data, from 0, counted over all fits: names the random streams
+  std::int64_t batch = 0;  // of this epoch, from 0
+  bool stopping = false;
+  augment::Input input;
+  augment::Target target;
+  Tensor output, loss;
+  Validation validation;  // of the last epoch that was validated
+
+ private:
+  void train_epoch();
+  void train_batch();
+  void each(void (Callback::*hook)(Learner&));
+
+  std::vector<std::shared_ptr<Callback>> callbacks_;
+  std::shared_ptr<Callback> mixup_;
+};
+
+}  // namespace mixgrad::train

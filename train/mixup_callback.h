@@ -1,0 +1,55 @@
+// MixUpCallback: mixup as a part of training. Before each training batch it draws a plan and mixes input and target by
+// it; for as long as training lasts, the loss is one that understands mixed targets. Validation and prediction never
+// meet either.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "augment/mix_plan.h"
+#include "augment/mixup_loss.h"
+#include "data/data_loader.h"
+#include "train/callback.h"
+
+namespace mixgrad::train {
+
+enum class MixSource {
+  shuffled_self,  // partners come from the same batch
+  second_loader,  // partners come from a second pass over the data in another order: the paper's way
+};
+
+struct MixUpOptions {
+  double alpha = 0.4;
+  bool stack_x = false;  // give the model [x, partner, lambda] instead of the mixture
+  bool stack_y = true;   // give the loss [y, partner, lambda] instead of the mixture of targets; without it, class
+                         // indices become one-hot rows and are mixed as numbers
+  MixSource source = MixSource::shuffled_self;
+  augment::LambdaPer lambda_per = augment::LambdaPer::sample;
+  bool dedupe = true;                                             // lambda = max(t, 1 - t)
+  augment::LossWeight loss_weight = augment::LossWeight::lambda;  // needs stack_y
+  // Where given, makes the plan of a batch instead of the random draw, such as to replay a printed one.
+  std::function<augment::MixPlan(std::uint32_t pass, std::int64_t batch, std::int64_t batch_size)> plan = nullptr;
+};
+
+// The plan of batch b in pass p over the data is drawn from Random(learner.options.seed, Purpose::mixup, p, b).
+class MixUpCallback : public Callback {
+ public:
+  // Throws on an alpha that draw_mix_plan would refuse, or a loss_weight without stack_y.
+  explicit MixUpCallback(const MixUpOptions& options = {});
+
+  void on_train_begin(Learner& learner) override;
+  void on_epoch_begin(Learner& learner) override;
+  void on_batch_begin(Learner& learner) override;
+  void on_train_end(Learner& learner) noexcept override;
+
+ private:
+  augment::MixPlan make_plan(const Learner& learner, std::int64_t batch_size) const;
+
+  MixUpOptions options_;
+  std::function<Tensor(const Tensor&, const augment::Target&)> original_loss_;  // while training, with stack_y
+  std::optional<data::DataLoader> second_loader_;
+  std::optional<data::DataLoader::Epoch> second_epoch_;
+};
+
+}  // namespace mixgrad::train

@@ -1,0 +1,57 @@
+#include "train/progress_bar.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+
+#include "train/learner.h"
+#include "train/recorder.h"
+
+namespace mixgrad::train {
+
+ProgressBar::ProgressBar(const ProgressBarOptions& options)
+    : terminal_(isatty(STDERR_FILENO) != 0),
+      interval_(terminal_ ? options.seconds_between_redraws : options.seconds_between_lines) {
+  last_drawn_ = Clock::now();
+}
+
+void ProgressBar::on_epoch_begin(Learner&) { epoch_start_ = Clock::now(); }
+
+void ProgressBar::on_batch_end(Learner& learner) {
+  const auto now = Clock::now();
+  if (std::chrono::duration<double>(now - last_drawn_).count() < interval_) return;
+  last_drawn_ = now;
+  drawn_ = terminal_;
+  draw(learner, std::chrono::duration<double>(now - epoch_start_).count());
+}
+
+void ProgressBar::draw(const Learner& learner, double elapsed) const {
+  const double done = static_cast<double>(learner.batch + 1);
+  const double total = static_cast<double>(learner.data.train.num_batches());
+  const double images = done * static_cast<double>(learner.data.train.options().batch_size);
+  const double epochs_left = learner.epochs - learner.epoch - 1;
+  const double left = elapsed / done * (total - done + epochs_left * total);
+  constexpr int width = 30;
+  const int filled = static_cast<int>(width * done / total);
+  const std::string bar =
+      std::string(static_cast<std::size_t>(filled), '#') + std::string(static_cast<std::size_t>(width - filled), '.');
+  std::fprintf(stderr, "%sepoch %d/%d %s %lld/%lld  loss %.4f  %.0f images/s  %d:%02d left%s", terminal_ ? "\r" : "",
+               learner.epoch + 1, learner.epochs, bar.c_str(), static_cast<long long>(done),
+               static_cast<long long>(total), learner.recorder->smoothed_loss(), images / elapsed,
+               static_cast<int>(left) / 60, static_cast<int>(left) % 60, terminal_ ? "\x1b[K" : "\n");
+  std::fflush(stderr);
+}
+
+void ProgressBar::on_validate_begin(Learner&) { erase(); }
+void ProgressBar::on_epoch_end(Learner&) { erase(); }
+void ProgressBar::on_train_end(Learner&) noexcept { erase(); }
+
+void ProgressBar::erase() noexcept {
+  if (!drawn_) return;
+  std::fputs("\r\x1b[K", stderr);
+  std::fflush(stderr);
+  drawn_ = false;
+}
+
+}  // namespace mixgrad::train

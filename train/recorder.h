@@ -1,0 +1,48 @@
+// Recorder: keeps the figures of each epoch and prints the document's table of them.
+//
+//   epoch     train_loss  valid_loss  accuracy  time
+//   1         0.345712    0.143370    0.956820  00:00
+#pragma once
+
+#include <chrono>
+#include <iosfwd>
+#include <vector>
+
+#include "train/callback.h"
+
+namespace mixgrad::train {
+
+struct EpochRecord {
+  int epoch = 0;          // from 1
+  double train_loss = 0;  // moving average of the batches' losses over the whole fit, decay 0.98, bias-corrected
+  double valid_loss = 0;
+  std::vector<double> metrics;
+  double seconds = 0;       // of training and validation
+  double images_per_s = 0;  // of training alone
+};
+
+class Recorder : public Callback {
+ public:
+  explicit Recorder(bool print = true) : print_(print) {}
+
+  const std::vector<EpochRecord>& epochs() const { return epochs_; }  // of the last fit
+  double smoothed_loss() const;                                       // so far
+
+  void on_train_begin(Learner& learner) override;
+  void on_epoch_begin(Learner& learner) override;
+  void on_batch_end(Learner& learner) override;
+  void on_validate_begin(Learner& learner) override;
+  void on_epoch_end(Learner& learner) override;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  bool print_;
+  std::vector<EpochRecord> epochs_;
+  double average_ = 0, weight_ = 0;  // of the moving average: the sum and what it would be for a loss of 1
+  std::int64_t images_ = 0;
+  Clock::time_point epoch_start_;
+  double train_seconds_ = 0;
+};
+
+}  // namespace mixgrad::train

@@ -1,0 +1,44 @@
+#include "train/sgd.h"
+
+#include "core/parallel.h"
+
+namespace mixgrad::train {
+
+Sgd::Sgd(std::vector<Tensor> parameters, const SgdOptions& options)
+    : Optimizer(std::move(parameters), options.lr), options_(options), velocity_(zeros_like_parameters()) {
+  check(!options.nesterov || options.momentum > 0, "sgd: Nesterov's momentum needs a momentum above 0");
+}
+
+void Sgd::update(const Tensor& values, const Tensor& gradients) {
+  dispatch(values.device(),
+           [&](auto device) { kernels::sgd_step(device, options_, lr, gradients, values, velocity_); });
+}
+
+OptimizerFactory sgd(const SgdOptions& options) {
+  return [options](std::vector<Tensor> parameters) { return std::make_unique<Sgd>(std::move(parameters), options); };
+}
+
+}  // namespace mixgrad::train
+
+namespace mixgrad::kernels {
+
+void sgd_step(Cpu, const train::SgdOptions& options, double lr, const Tensor& gradients, const Tensor& values,
+              const Tensor& velocity) {
+  with_floating("sgd", values.dtype(), [&]<class T>(T) {
+    const T rate = static_cast<T>(lr), momentum = static_cast<T>(options.momentum);
+    const T decay = static_cast<T>(options.weight_decay);
+    const bool nesterov = options.nesterov;
+    const T* g = gradients.data<T>();
+    T* p = values.mutable_data<T>();
+    T* v = velocity.mutable_data<T>();
+    parallel_for(values.numel(), std::int64_t{1} << 15, [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const T gradient = g[i] + decay * p[i];
+        v[i] = momentum * v[i] + gradient;
+        p[i] -= rate * (nesterov ? gradient + momentum * v[i] : v[i]);
+      }
+    });
+  });
+}
+
+}  // namespace mixgrad::kernels

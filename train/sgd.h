@@ -1,0 +1,35 @@
+// Stochastic gradient descent.
+#pragma once
+
+#include "train/optimizer.h"
+
+namespace mixgrad::train {
+
+struct SgdOptions {
+  double lr = 1e-2;
+  double momentum = 0;
+  bool nesterov = false;    // needs a momentum
+  double weight_decay = 0;  // L2: added to the gradient
+};
+
+// g += weight_decay p;  v = momentum v + g;  p -= lr v, or, with Nesterov's momentum, p -= lr (g + momentum v).
+class Sgd : public Optimizer {
+ public:
+  explicit Sgd(std::vector<Tensor> parameters, const SgdOptions& options = {});
+
+ protected:
+  void update(const Tensor& values, const Tensor& gradients) override;
+
+ private:
+  SgdOptions options_;
+  Tensor velocity_;
+};
+
+OptimizerFactory sgd(const SgdOptions& options = {});
+
+}  // namespace mixgrad::train
+
+namespace mixgrad::kernels {
+MIXGRAD_KERNEL(sgd_step, const train::SgdOptions& options, double lr, const Tensor& gradients, const Tensor& values,
+               const Tensor& velocity);
+}

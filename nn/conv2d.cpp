@@ -92,28 +92,34 @@ std::int64_t Conv2d::multiply_adds(const Shape&, const Shape& output) const {
 namespace mixgrad::kernels {
 namespace {
 
-// Calls f(position, tap, pixel) for each pixel that a patch covers: position is the output pixel, tap the place of
-// the pixel's channels in the patch, and pixel their place in the image, or -1 in the padding.
+// Patches are made of rows of the kernel: kernel_width pixels that lie side by side in the image as well, but for
+// those in the padding. Calls f(row, first, count, pixel) for each such row of each patch: numbers first ..
+// first + count - 1 of the row, which starts at patches[row], stand in the image from image[pixel] on.
 template <class F>
-void for_each_tap(const Conv2dShape& s, F&& f) {
+void for_each_patch_row(const Conv2dShape& s, F&& f) {
+  const std::int64_t row_size = s.kernel_width * s.in_channels;
+  std::int64_t row = 0;
   for (std::int64_t i = 0; i < s.out_height; ++i)
-    for (std::int64_t j = 0; j < s.out_width; ++j)
-      for (std::int64_t u = 0; u < s.kernel_height; ++u)
-        for (std::int64_t v = 0; v < s.kernel_width; ++v) {
-          const std::int64_t row = i * s.stride + u - s.padding, column = j * s.stride + v - s.padding;
-          const bool inside = row >= 0 && row < s.height && column >= 0 && column < s.width;
-          f(i * s.out_width + j, (u * s.kernel_width + v) * s.in_channels,
-            inside ? (row * s.width + column) * s.in_channels : -1);
-        }
+    for (std::int64_t j = 0; j < s.out_width; ++j) {
+      const std::int64_t left = j * s.stride - s.padding;
+      const std::int64_t begin = std::clamp<std::int64_t>(-left, 0, s.kernel_width);
+      const std::int64_t end = std::clamp<std::int64_t>(s.width - left, begin, s.kernel_width);
+      for (std::int64_t u = 0; u < s.kernel_height; ++u, row += row_size) {
+        const std::int64_t y = i * s.stride + u - s.padding;
+        const bool inside = y >= 0 && y < s.height;
+        f(row, begin * s.in_channels, inside ? (end - begin) * s.in_channels : 0,
+          (y * s.width + left + begin) * s.in_channels);
+      }
+    }
 }
 
 // patches [positions, patch] of one image
 template <class T>
 void im2col(const Conv2dShape& s, const T* image, T* patches) {
-  for_each_tap(s, [&](std::int64_t position, std::int64_t tap, std::int64_t pixel) {
-    T* to = patches + position * s.patch() + tap;
-    if (pixel < 0) std::fill_n(to, s.in_channels, T{0});
-    else std::copy_n(image + pixel, s.in_channels, to);
+  const std::int64_t row_size = s.kernel_width * s.in_channels;
+  for_each_patch_row(s, [=](std::int64_t row, std::int64_t first, std::int64_t count, std::int64_t pixel) {
+    if (count < row_size) std::fill_n(patches + row, row_size, T{0});
+    if (count > 0) std::copy_n(image + pixel, count, patches + row + first);
   });
 }
 
@@ -121,10 +127,8 @@ void im2col(const Conv2dShape& s, const T* image, T* patches) {
 template <class T>
 void col2im(const Conv2dShape& s, const T* patches, T* image) {
   std::fill_n(image, s.height * s.width * s.in_channels, T{0});
-  for_each_tap(s, [&](std::int64_t position, std::int64_t tap, std::int64_t pixel) {
-    const T* from = patches + position * s.patch() + tap;
-    if (pixel >= 0)
-      for (std::int64_t c = 0; c < s.in_channels; ++c) image[pixel + c] += from[c];
+  for_each_patch_row(s, [=](std::int64_t row, std::int64_t first, std::int64_t count, std::int64_t pixel) {
+    for (std::int64_t c = 0; c < count; ++c) image[pixel + c] += patches[row + first + c];
   });
 }
 

@@ -41,7 +41,7 @@ bool write_mix_picture(const std::string& png, const data::Batch& batch, const a
     for (std::int64_t i = 0; i < height; ++i, std::fputc('\n', plot))
       for (std::int64_t j = 0; j < width; ++j)
         std::fprintf(plot, "%.3f ", static_cast<double>(pixel[(i * width + j) * channels]));
-    std::fprintf(plot, "e\ne\n");
+    std::fprintf(plot, "e\n");
   }
   std::fprintf(plot, "unset multiplot\n");
   check(pclose(plot) == 0, "picture: gnuplot could not write ", png);

@@ -116,16 +116,24 @@ void Tensor::backward() const {
   node()->accumulate(ones(shape(), options()));
   NewestFirst worklist;
   worklist.push(node());
-  while (!worklist.empty()) {
-    const auto node = worklist.pop();
-    if (node->leaf) continue;
-    check(node->backward != nullptr, node->op, ": backward has already run through this operation");
-    const RunningOp name(node->op);
-    Gradients to(*node);
-    std::exchange(node->backward, nullptr)(std::exchange(node->grad, {}), to);
-    for (const auto& input : node->inputs)
-      if (input && input->grad.defined()) worklist.push(input);
-    node->inputs.clear();
+  try {
+    while (!worklist.empty()) {
+      const auto node = worklist.pop();
+      if (node->leaf) continue;
+      const Tensor grad = std::exchange(node->grad, {});
+      if (!grad.defined()) continue;  // its consumers had nothing to pass on
+      check(node->backward != nullptr, node->op, ": backward has already run through this operation");
+      for (const auto& input : node->inputs)
+        if (input) worklist.push(input);
+      const RunningOp name(node->op);
+      Gradients to(*node);
+      std::exchange(node->backward, nullptr)(grad, to);
+      node->inputs.clear();
+    }
+  } catch (...) {  // what was not passed on must not be taken for a gradient another time
+    while (!worklist.empty())
+      if (const auto node = worklist.pop(); !node->leaf) node->grad = {};
+    throw;
   }
 }
 

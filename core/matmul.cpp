@@ -1,5 +1,7 @@
 #include "core/matmul.h"
 
+#include <algorithm>
+
 #include "core/autograd.h"
 #include "core/gemm.h"
 #include "core/parallel.h"
@@ -39,13 +41,15 @@ void matmul(Cpu, const Tensor& a, const Tensor& b, MatmulOptions options, const 
     constexpr std::int64_t block = 64, small = std::int64_t{1} << 17;
     const bool whole = m * n * k <= small;
     if (n > m)
-      parallel_for(n, whole ? n : block, [&, ta = ta, tb = tb](std::int64_t begin, std::int64_t end) {
-        gemm(ta, tb, m, end - begin, k, pa, a.size(1), pb + begin * (tb ? k : 1), b.size(1), po + begin, n);
-      });
+      parallel_for(
+          n, whole ? std::max<std::int64_t>(n, 1) : block, [&, ta = ta, tb = tb](std::int64_t begin, std::int64_t end) {
+            gemm(ta, tb, m, end - begin, k, pa, a.size(1), pb + begin * (tb ? k : 1), b.size(1), po + begin, n);
+          });
     else
-      parallel_for(m, whole ? m : block, [&, ta = ta, tb = tb](std::int64_t begin, std::int64_t end) {
-        gemm(ta, tb, end - begin, n, k, pa + begin * (ta ? 1 : k), a.size(1), pb, b.size(1), po + begin * n, n);
-      });
+      parallel_for(
+          m, whole ? std::max<std::int64_t>(m, 1) : block, [&, ta = ta, tb = tb](std::int64_t begin, std::int64_t end) {
+            gemm(ta, tb, end - begin, n, k, pa + begin * (ta ? 1 : k), a.size(1), pb, b.size(1), po + begin * n, n);
+          });
   });
 }
 

@@ -1,6 +1,7 @@
 // Compiled with -ffp-contract=off: a fused multiply-add would change the bits from one machine to the next.
 #include "core/random.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -124,6 +125,7 @@ double Random::log_gamma_variate(double alpha) {
   // Below 1, Gamma(alpha) = Gamma(alpha + 1) U^(1/alpha).
   double boost = 0;
   if (alpha < 1) {
+    alpha = std::max(alpha, 1e-300);  // below, the quotient would overflow, and beta is 0 or 1 all the same
     boost = portable::log(1 - uniform()) / alpha;
     alpha += 1;
   }

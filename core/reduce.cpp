@@ -30,6 +30,7 @@ struct Split {
 };
 
 Tensor scaled_sum(const char* op, const Tensor& x, const Split& split, double scale) {
+  check(is_floating(x.dtype()), op, ": needs f32 or f64, not ", name_of(x.dtype()));
   Tensor out = Tensor::empty(split.out, x.options());
   dispatch(x.device(),
            [&](auto device) { kernels::sum(device, x.view(split.shape, 0), out.view(split.rows(), 0), scale); });

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <sstream>
 
 #include "core/autograd.h"
 
@@ -24,8 +25,11 @@ Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> extents) {
   if (open != shape.end()) {
     *open = 1;
     const std::int64_t rest = Shape(shape).numel();
-    check(rest > 0 && x.numel() % rest == 0, "reshape: ", x.shape(), " has ", x.numel(),
-          " elements, not a multiple of ", rest);
+    if (rest == 0 || x.numel() % rest != 0) {
+      std::ostringstream wanted;
+      for (const std::int64_t extent : extents) wanted << (wanted.tellp() > 0 ? ", " : "") << extent;
+      fail("reshape: ", x.shape(), " has ", x.numel(), " elements, [", wanted.str(), "] does not fit");
+    }
     *open = x.numel() / rest;
   }
   return reshape(x, Shape(shape));

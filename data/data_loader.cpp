@@ -17,7 +17,7 @@ DataLoader::DataLoader(std::shared_ptr<const Dataset> dataset, const LoaderOptio
 
 std::int64_t DataLoader::num_batches() const {
   const std::int64_t n = dataset_->size(), size = options_.batch_size;
-  return options_.drop_last ? n / size : (n + size - 1) / size;
+  return n / size + (!options_.drop_last && n % size != 0);
 }
 
 DataLoader::Epoch::Epoch(const DataLoader& loader, std::uint32_t epoch) : loader_(&loader) {

@@ -15,6 +15,14 @@
 
 namespace mixgrad::data {
 
+namespace {
+
+void refuse_folder(const std::string& path) {
+  check(!std::filesystem::is_directory(path), path, ": is a directory, not a file");
+}
+
+}  // namespace
+
 std::int64_t ByteReader::max_size() const {
   const auto size = static_cast<std::int64_t>(std::filesystem::file_size(path_));
   return path_.ends_with(".gz") ? 1032 * size : size;
@@ -24,6 +32,7 @@ std::int64_t ByteReader::max_size() const {
 
 // zlib reads plain files as they are, so one path serves both.
 ByteReader::ByteReader(const std::string& path) : path_(path), file_(gzopen(path.c_str(), "rb")) {
+  refuse_folder(path);
   check(file_ != nullptr, path, ": cannot be opened: ", std::strerror(errno));
   gzbuffer(static_cast<gzFile>(file_), 1u << 17);
 }
@@ -49,6 +58,7 @@ std::size_t ByteReader::read(void* to, std::size_t count) {
 #else
 
 ByteReader::ByteReader(const std::string& path) : path_(path), file_(nullptr) {
+  refuse_folder(path);
   check(!path.ends_with(".gz"), path, ": this build cannot read .gz files (built without zlib); unpack it first");
   file_ = std::fopen(path.c_str(), "rb");
   check(file_ != nullptr, path, ": cannot be opened: ", std::strerror(errno));

@@ -38,8 +38,13 @@ DataLoaders loaders(const LabelledImages& train, const LabelledImages& valid, co
   std::vector<std::string> classes;
   for (const int digit : options.digits) classes.push_back(std::to_string(digit));
   const auto dataset = [&](const LabelledImages& images) {
-    return std::make_shared<ImageDataset>(select(images, options.digits), classes,
-                                          ImageDatasetOptions{.channels = options.channels});
+    const LabelledImages selected = select(images, options.digits);
+    if (selected.labels.numel() == 0) {
+      std::string digits;
+      for (const std::string& digit : classes) digits += (digits.empty() ? "" : ", ") + digit;
+      fail("mnist: none of ", images.labels.numel(), " images shows a digit of ", digits);
+    }
+    return std::make_shared<ImageDataset>(selected, classes, ImageDatasetOptions{.channels = options.channels});
   };
   return {DataLoader(dataset(train),
                      {.batch_size = options.batch_size, .shuffle = true, .drop_last = true, .seed = options.seed}),

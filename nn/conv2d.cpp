@@ -19,8 +19,9 @@ kernels::Conv2dShape check_shapes(const Tensor& x, const Tensor& weight, const T
         weight.shape(), " expects ", weight.size(3));
   check(x.dtype() == weight.dtype(), "conv2d: input is ", name_of(x.dtype()), ", weight ", name_of(weight.dtype()));
   check_same_device("conv2d", x.device(), weight.device());
-  check(!bias.defined() || (bias.shape() == Shape{weight.size(0)} && bias.dtype() == x.dtype()), "conv2d: weight ",
-        weight.shape(), " needs a bias of shape [", weight.size(0), "]");
+  if (bias.defined())
+    check(bias.shape() == Shape{weight.size(0)} && bias.dtype() == x.dtype(), "conv2d: bias is ", name_of(bias.dtype()),
+          bias.shape(), ", weight ", name_of(weight.dtype()), weight.shape(), " needs [", weight.size(0), "]");
   const auto [kernel_size, stride, padding, has_bias] = options;
   check(stride >= 1 && padding >= 0, "conv2d: stride ", stride, " must be at least 1, padding ", padding,
         " at least 0");

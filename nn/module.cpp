@@ -17,15 +17,15 @@ class Walk : public Visitor {
   void child(const std::string& name, Module& module) override {
     const std::string outer = path_;
     path_ += name + ".";
-    on_module(module);
+    modules.push_back(&module);
     module.visit(*this);
     path_ = outer;
   }
   void parameter(const std::string& name, const Tensor& tensor) override { add(parameters, name, tensor); }
   void buffer(const std::string& name, const Tensor& tensor) override { add(buffers, name, tensor); }
-  virtual void on_module(Module&) {}
 
   std::vector<NamedTensor> parameters, buffers;
+  std::vector<Module*> modules;
 
  private:
   void add(std::vector<NamedTensor>& list, const std::string& name, const Tensor& tensor) {
@@ -40,6 +40,12 @@ Walk walk(Module& module) {
   Walk result;
   result.run(module);
   return result;
+}
+
+template <class F>
+void for_each_module(Module& root, F f) {
+  f(root);
+  for (Module* module : walk(root).modules) f(*module);
 }
 
 Tensor observed(Module& module, const Shape& input, const Tensor& output) {
@@ -68,13 +74,16 @@ Tensor Module::operator()(std::span<const Tensor> inputs) {
 }
 
 void Module::train(bool on) {
-  struct SetMode : Walk {
-    bool on = true;
-    void on_module(Module& module) override { *module.training_ = on; }
-  } set;
-  set.on = on;
-  *training_ = on;
-  set.run(*this);
+  for_each_module(*this, [on](Module& module) { *module.training_ = on; });
+}
+
+EvalMode::EvalMode(Module& root) {
+  for_each_module(root, [this](Module& module) { modes_.emplace_back(module.training_, module.training()); });
+  root.eval();
+}
+
+EvalMode::~EvalMode() {
+  for (const auto& [training, before] : modes_) *training = before;
 }
 
 std::vector<NamedTensor> named_parameters(Module& module) { return walk(module).parameters; }

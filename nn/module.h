@@ -59,7 +59,20 @@ class Module {
   void eval() { train(false); }
 
  private:
+  friend class EvalMode;
   std::shared_ptr<bool> training_ = std::make_shared<bool>(true);
+};
+
+// Puts a module and all below it in evaluation mode while it lives, then back each as it was.
+class EvalMode {
+ public:
+  explicit EvalMode(Module& module);
+  ~EvalMode();
+  EvalMode(const EvalMode&) = delete;
+  EvalMode& operator=(const EvalMode&) = delete;
+
+ private:
+  std::vector<std::pair<std::shared_ptr<bool>, bool>> modes_;
 };
 
 // A leaf tensor to be trained.

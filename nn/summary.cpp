@@ -17,17 +17,10 @@ struct HasChildren : Visitor {
   void child(const std::string&, Module&) override { found = true; }
 };
 
-// Puts a model in evaluation mode, and back as it was.
-struct EvalMode {
-  explicit EvalMode(Module& model) : model(model), was_training(model.training()) { model.eval(); }
-  ~EvalMode() { model.train(was_training); }
-  Module& model;
-  bool was_training;
-};
-
 std::string with_commas(std::int64_t number) {
   std::string digits = std::to_string(number);
-  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<std::size_t>(at), 1, ',');
+  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3)
+    digits.insert(static_cast<std::size_t>(at), 1, ',');
   return digits;
 }
 

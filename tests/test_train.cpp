@@ -2,12 +2,10 @@
 #include <doctest/doctest.h>
 
 #include <array>
-#include <atomic>
 #include <cmath>
-#include <cstdlib>
-#include <new>
 
 #include "mixgrad.h"
+#include "tests/count_new.h"
 
 using namespace mixgrad;
 using namespace mixgrad::train;
@@ -86,18 +84,7 @@ struct Stacked : nn::Module {
   std::string name() const override { return "Stacked"; }
 };
 
-std::atomic<std::uint64_t> news{0};
-
 }  // namespace
-
-// Counts calls of operator new in the whole test program.
-void* operator new(std::size_t size) {
-  ++news;
-  if (void* memory = std::malloc(size ? size : 1)) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 TEST_CASE("learner: overfits 64 images") {
   manual_seed(1);
@@ -209,7 +196,7 @@ TEST_CASE("learner: in steady state a step misses no storage cache and calls ope
     calls.reserve(64);
     const auto count = std::make_shared<At>(At::Hook::batch_end, [&](Learner&) {
       misses.push_back(allocator_stats().misses);
-      calls.push_back(news);
+      calls.push_back(operator_new_calls());
     });
     learn.add(count).fit(1);
     REQUIRE(misses.size() == 10);

@@ -36,7 +36,8 @@ void adam_step(Cpu, const train::AdamOptions& options, double lr, std::int64_t s
                const Tensor& values, const Tensor& mean, const Tensor& square) {
   with_floating("adam", values.dtype(), [&]<class T>(T) {
     const double steps = static_cast<double>(step);
-    const T beta1 = static_cast<T>(options.beta1), beta2 = static_cast<T>(options.beta2);
+    const T beta1 = static_cast<T>(options.beta1), rest1 = static_cast<T>(1 - options.beta1);
+    const T beta2 = static_cast<T>(options.beta2), rest2 = static_cast<T>(1 - options.beta2);
     const T rate = static_cast<T>(lr / (1 - std::pow(options.beta1, steps)));
     const T correction = static_cast<T>(1 / std::sqrt(1 - std::pow(options.beta2, steps)));
     const T eps = static_cast<T>(options.eps);
@@ -49,8 +50,8 @@ void adam_step(Cpu, const train::AdamOptions& options, double lr, std::int64_t s
     parallel_for(values.numel(), std::int64_t{1} << 15, [=](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const T gradient = g[i] + l2 * p[i];
-        m[i] = beta1 * m[i] + (1 - beta1) * gradient;
-        v[i] = beta2 * v[i] + (1 - beta2) * gradient * gradient;
+        m[i] = beta1 * m[i] + rest1 * gradient;
+        v[i] = beta2 * v[i] + rest2 * gradient * gradient;
         p[i] = p[i] * shrink - rate * m[i] / (std::sqrt(v[i]) * correction + eps);
       }
     });

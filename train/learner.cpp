@@ -96,7 +96,7 @@ void Learner::train_batch() {
 
 Validation Learner::validate() {
   const NoGrad off;
-  model->eval();
+  const nn::EvalMode eval(*model);
   Validation sum{.metrics = std::vector<double>(options.metrics.size())};
   double samples = 0;
   for (const data::Batch& batch : data.valid.epoch(0)) {
@@ -115,7 +115,7 @@ Validation Learner::validate() {
 
 Tensor Learner::predict(const Tensor& x) {
   const NoGrad off;
-  model->eval();
+  const nn::EvalMode eval(*model);
   return (*model)(x);
 }
 

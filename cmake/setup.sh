@@ -1,0 +1,151 @@
+# Sourced by the scripts: what a Debian or Ubuntu machine must have, installing it, and building a tree.
+# A script lists its requirements in a function made of `need` and `want` lines and hands it to `set_up`.
+# shellcheck shell=bash
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+install=yes # --no-install sets it to no
+missing=()  # packages without which nothing works
+wanted=()   # packages without which something optional is left out
+
+say() { printf 'mixgrad: %s\n' "$*" >&2; }
+die() { say "error: $*"; exit 1; }
+have() { command -v "$1" >/dev/null; }
+
+# need|want <package> <check> [argument...]: the package is listed when its check fails.
+need() { "${@:2}" >/dev/null 2>&1 || missing+=("$1"); }
+want() { "${@:2}" >/dev/null 2>&1 || wanted+=("$1"); }
+
+# Preprocesses standard input as C++20, with the headers of CMAKE_PREFIX_PATH in reach.
+preprocess() {
+  local folders compiler
+  IFS=: read -ra folders <<<"${CMAKE_PREFIX_PATH:-}"
+  folders=("${folders[@]/%//include}")
+  read -ra compiler <<<"${CXX:-c++}"
+  "${compiler[@]}" -std=c++20 "${folders[@]/#/-I}" -x c++ -E -
+}
+
+has_header() {
+  [ -e "/usr/include/$1" ] || preprocess <<<"
+    #if !__has_include(<$1>)
+    #error missing
+    #endif"
+}
+
+# g++ from 11, or another compiler with a C++20 library.
+has_compiler() {
+  preprocess <<<"
+    #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 11
+    #error too old
+    #endif
+    #include <concepts>
+    #include <span>"
+}
+
+has_cmake() { have cmake && cmake --version | sed -n 's/^cmake version //p' | sed '1i 3.22' | sort -VC; }
+has_build_tool() { have ninja || have make; }
+has_certificates() {
+  [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/ssl/cert.pem ] || [ -e /etc/pki/tls/certs ]
+}
+
+# What the library and its application are built with.
+need_to_build() {
+  need g++ has_compiler
+  need cmake has_cmake
+  need ninja-build has_build_tool
+  need libeigen3-dev has_header eigen3/Eigen/Core
+  need libcli11-dev has_header CLI/CLI.hpp
+  want zlib1g-dev has_header zlib.h
+}
+
+# Prints why nothing can be installed; fails when something can.
+no_install_because() {
+  if [ "$install" = no ]; then
+    echo "--no-install was given"
+  elif ! have apt-get; then
+    echo "there is no apt-get here"
+  elif [ "$(id -u)" != 0 ] && ! have sudo; then
+    echo "this is not root and there is no sudo"
+  else
+    return 1
+  fi
+}
+
+apt() {
+  local as_root=()
+  [ "$(id -u)" = 0 ] || as_root=(sudo)
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get -qq -y -o DPkg::Lock::Timeout=300 "$@" </dev/null
+}
+
+# Installs the packages given; what apt-get says is shown only when it fails.
+install_packages() {
+  local log
+  log=$(mktemp)
+  say "installing $*"
+  { apt update && apt install --no-install-recommends "$@"; } >"$log" 2>&1 || tail -n 5 "$log" >&2
+  rm -f "$log"
+}
+
+list_requirements() {
+  missing=() wanted=()
+  "$1"
+}
+
+# set_up <function>: installs what the function's need and want lines find missing. Ends the script, with one line,
+# when something needed stays missing; goes on without what is only wanted.
+set_up() {
+  local reason="the installation failed"
+  list_requirements "$1"
+  [ "${#missing[@]}${#wanted[@]}" != 00 ] || return 0
+  if ! reason=$(no_install_because); then
+    reason="the installation failed"
+    install_packages "${missing[@]}" "${wanted[@]}"
+    list_requirements "$1"
+  fi
+  [ ${#missing[@]} = 0 ] || die "missing: ${missing[*]} (names of Debian packages; $reason)"
+  [ ${#wanted[@]} = 0 ] || say "going on without ${wanted[*]} ($reason)"
+}
+
+# logged <file> <command...>: the command's output goes to the file, and to the user too when it fails.
+logged() {
+  "${@:2}" >"$1" 2>&1 || { cat "$1" >&2; return 1; }
+}
+
+# configure <dir> <cmake option...>: a tree that another checkout configured, or that was cut short, is begun anew.
+configure() {
+  local dir=$1 generator=()
+  if ! grep -qsxF "CMAKE_HOME_DIRECTORY:INTERNAL=$root" "$dir/CMakeCache.txt"; then
+    say "building in $dir (about a minute the first time)"
+    rm -rf -- "$dir"
+    mkdir -p "$dir"
+    ! have ninja || generator=(-G Ninja)
+  fi
+  logged "$dir/configure.log" cmake -S "$root" -B "$dir" "${generator[@]}" "${@:2}"
+}
+
+# compile <dir> <target...>: with all cores; on a terminal the builder shows its own progress.
+compile() {
+  local command=(cmake --build "$1" --parallel "$(nproc)" --target "${@:2}")
+  if [ -t 2 ]; then
+    "${command[@]}" >&2
+  else
+    logged "$1/build.log" "${command[@]}"
+  fi
+}
+
+# build_tree <dir> <target...> -- <cmake option...>: configures and builds, one process at a time per folder.
+build_tree() {
+  local dir=$1 targets=()
+  shift
+  while [ "$1" != -- ]; do
+    targets+=("$1")
+    shift
+  done
+  shift
+  mkdir -p "$(dirname "$dir")"
+  {
+    ! have flock || flock 9
+    configure "$dir" "$@" || die "could not configure $dir"
+    compile "$dir" "${targets[@]}" || die "could not build ${targets[*]} in $dir"
+  } 9>"$dir.lock"
+}

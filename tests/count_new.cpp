@@ -1,0 +1,19 @@
+#include "tests/count_new.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+namespace {
+std::atomic<std::uint64_t> calls{0};
+}
+
+std::uint64_t operator_new_calls() { return calls; }
+
+void* operator new(std::size_t size) {
+  ++calls;
+  if (void* memory = std::malloc(size ? size : 1)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }

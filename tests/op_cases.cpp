@@ -1,0 +1,338 @@
+#include "op_cases.h"
+
+#include <cmath>
+#include <numeric>
+
+#include "augment/mixup_loss.h"
+#include "core/index.h"
+#include "core/log_softmax.h"
+#include "core/matmul.h"
+#include "core/pointwise.h"
+#include "core/random.h"
+#include "core/reduce.h"
+#include "core/view.h"
+#include "nn/activation.h"
+#include "nn/batch_norm.h"
+#include "nn/conv2d.h"
+#include "nn/cross_entropy.h"
+#include "nn/flatten.h"
+#include "nn/linear.h"
+#include "nn/pool.h"
+
+namespace mixgrad::tests {
+namespace {
+
+using Table = std::vector<OpCase>;
+
+// 0, 7, 3, 10, 6, ... modulo `bound`: indices that repeat and skip.
+Tensor some_indices(std::int64_t n, std::int64_t bound) {
+  std::vector<std::int32_t> indices(static_cast<std::size_t>(n));
+  for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<std::int32_t>(7 * i % 11) % int(bound);
+  return Tensor::from(indices, {n});
+}
+
+void pointwise_cases(Table& table) {
+  struct Op {
+    const char* name;
+    Tensor (*f)(const Tensor&, const Tensor&);
+  };
+  struct Pattern {
+    const char* name;
+    Shape a, b, large_a, large_b;
+  };
+  const Pattern patterns[] = {
+      {"same shape", {2, 3, 4}, {2, 3, 4}, {30, 40, 50}, {30, 40, 50}},
+      {"two scalars", {}, {}, {1}, {1}},
+      {"scalar on the right", {3, 4}, {}, {300, 400}, {}},
+      {"scalar on the left", {}, {3, 4}, {}, {300, 400}},
+      {"one element of two axes", {3}, {1, 1}, {70000}, {1, 1}},
+      {"row", {3, 4}, {4}, {300, 401}, {401}},
+      {"row on the left", {4}, {3, 4}, {401}, {300, 401}},
+      {"column", {3, 4}, {3, 1}, {300, 401}, {300, 1}},
+      {"column on the left", {3, 1}, {3, 4}, {300, 1}, {300, 401}},
+      {"middle axis", {2, 3, 4}, {2, 1, 4}, {30, 50, 40}, {30, 1, 40}},
+      {"outer axes", {2, 3, 4}, {1, 3, 1}, {30, 50, 40}, {1, 50, 1}},
+      {"channels of images", {2, 3, 2, 4}, {4}, {32, 28, 28, 4}, {4}},
+      {"both stretched", {3, 1}, {1, 4}, {300, 1}, {1, 401}},
+      {"both stretched, other ranks", {4, 1, 3}, {2, 1}, {40, 1, 60}, {50, 1}},
+      {"rank 5, one for each sample", {2, 3, 1, 2, 2}, {2, 1, 1, 1, 1}, {20, 30, 1, 10, 20}, {20, 1, 1, 1, 1}},
+      {"rank 5, both stretched", {2, 1, 3, 1, 2}, {1, 2, 1, 3, 1}, {8, 1, 9, 1, 10}, {1, 11, 1, 12, 1}},
+  };
+  for (const Op& op : {Op{"add", add}, Op{"sub", sub}, Op{"mul", mul}, Op{"div", div}})
+    for (const auto& [pattern, a, b, large_a, large_b] : patterns)
+      table.push_back({.name = std::string(op.name) + ", " + pattern,
+                       .inputs = {a, b},
+                       .large = {large_a, large_b},
+                       .f = [f = op.f](const Inputs& x) { return f(x[0], x[1]); },
+                       .domain = Domain::away_from_zero});
+  table.push_back(
+      {.name = "mul, a tensor with itself", .inputs = {{3, 4}}, .large = {{300, 400}}, .f = [](const Inputs& x) {
+         return x[0] * x[0];
+       }});
+
+  const auto unary = [&](const char* name, Tensor (*f)(const Tensor&), Domain domain) {
+    table.push_back({.name = name,
+                     .inputs = {{3, 4}},
+                     .large = {{300, 400}},
+                     .f = [f](const Inputs& x) { return f(x[0]); },
+                     .domain = domain});
+  };
+  unary("neg", neg, Domain::normal);
+  unary("relu", relu, Domain::away_from_zero);
+  unary("exp", exp, Domain::normal);
+  unary("log", log, Domain::positive);
+}
+
+void matmul_cases(Table& table) {
+  for (const bool ta : {false, true})
+    for (const bool tb : {false, true})
+      for (const auto& [m, n, large_m, large_n] : {std::tuple{4, 2, 200, 90}, std::tuple{2, 5, 90, 200}}) {
+        const auto a = [ta = ta](int rows, int k) { return ta ? Shape{k, rows} : Shape{rows, k}; };
+        const auto b = [tb = tb](int k, int columns) { return tb ? Shape{columns, k} : Shape{k, columns}; };
+        table.push_back({.name = std::string("matmul, ") + (m > n ? "tall" : "wide") + (ta ? ", a transposed" : "") +
+                                 (tb ? ", b transposed" : ""),
+                         .inputs = {a(m, 3), b(3, n)},
+                         .large = {a(large_m, 70), b(70, large_n)},
+                         .f = [ta = ta, tb = tb](const Inputs& x) {
+                           return matmul(x[0], x[1], {.transpose_a = ta, .transpose_b = tb});
+                         }});
+      }
+}
+
+void reduce_cases(Table& table) {
+  using AlongAxis = Tensor (*)(const Tensor&, int, ReduceOptions);
+  using Whole = Tensor (*)(const Tensor&);
+  const auto reduction = [&](const std::string& name, AlongAxis along_axis, Whole whole, Domain domain) {
+    for (const int axis : {0, 1, 2})
+      for (const bool keepdim : {false, true})
+        table.push_back({.name = name + ", axis " + std::to_string(axis) + (keepdim ? ", kept" : ""),
+                         .inputs = {{3, 4, 5}},
+                         .large = {{4, 1000, 40}},
+                         .f = [=](const Inputs& x) { return along_axis(x[0], axis, {.keepdim = keepdim}); },
+                         .domain = domain});
+    table.push_back({.name = name + " of a vector",
+                     .inputs = {{6}},
+                     .large = {{100000}},
+                     .f = [=](const Inputs& x) { return along_axis(x[0], -1, {}); },
+                     .domain = domain});
+    table.push_back({.name = name + " of everything",
+                     .inputs = {{3, 4, 5}},
+                     .large = {{4, 1000, 40}},
+                     .f = [=](const Inputs& x) { return whole(x[0]); },
+                     .domain = domain});
+  };
+  reduction("sum", sum, sum, Domain::normal);
+  reduction("mean", mean, mean, Domain::normal);
+  reduction("max", max, max, Domain::distinct);
+
+  const auto softmax = [](const Inputs& x) { return log_softmax(x[0]); };
+  table.push_back({.name = "log_softmax", .inputs = {{3, 5}}, .large = {{3000, 10}}, .f = softmax});
+  table.push_back({.name = "log_softmax of a vector", .inputs = {{5}}, .f = softmax});
+  table.push_back({.name = "log_softmax, three axes", .inputs = {{2, 3, 4}}, .large = {{20, 30, 40}}, .f = softmax});
+  table.push_back({.name = "log_softmax of one class", .inputs = {{3, 1}}, .f = softmax});
+}
+
+void view_cases(Table& table) {
+  table.push_back({.name = "reshape", .inputs = {{3, 4}}, .f = [](const Inputs& x) { return reshape(x[0], {2, -1}); }});
+  table.push_back({.name = "reshape, one after the other", .inputs = {{2, 3, 4}}, .f = [](const Inputs& x) {
+                     return exp(reshape(reshape(x[0], {6, 4}), {3, -1, 2}));
+                   }});
+  table.push_back({.name = "flatten", .inputs = {{2, 3, 2}}, .f = [](const Inputs& x) { return flatten(x[0]); }});
+  table.push_back({.name = "slice", .inputs = {{5, 3}}, .f = [](const Inputs& x) { return slice(x[0], 1, 4); }});
+  table.push_back({.name = "slice of nothing", .inputs = {{5, 3}}, .f = [](const Inputs& x) {
+                     return sum(slice(x[0], 2, 2)) + sum(x[0]);
+                   }});
+  table.push_back({.name = "slices that overlap", .inputs = {{5, 2, 2}}, .f = [](const Inputs& x) {
+                     return slice(x[0], 0, 3) * slice(x[0], 2, 5);
+                   }});
+  const auto repeated_rows = [](const Inputs& x) { return gather(x[0], some_indices(7, x[0].size(0))); };
+  table.push_back({.name = "gather, rows that repeat", .inputs = {{5, 3}}, .f = repeated_rows});
+  table.push_back({.name = "gather from a vector", .inputs = {{4}}, .f = repeated_rows});
+  table.push_back(
+      {.name = "gather, four axes", .inputs = {{3, 2, 2, 2}}, .large = {{64, 28, 28, 3}}, .f = [](const Inputs& x) {
+         return gather(x[0], some_indices(2 * x[0].size(0), x[0].size(0)));
+       }});
+  // The way through f32 rounds to 6e-8, which a step of 1e-5 would magnify to 1e-2. The function is linear, so a large
+  // step costs nothing.
+  table.push_back({.name = "to f32 and back",
+                   .inputs = {{3, 4}},
+                   .f = [](const Inputs& x) { return x[0].to(DType::f32).to(DType::f64); },
+                   .gradcheck = {.step = 0.25, .tolerance = 1e-5}});
+}
+
+void convolution_cases(Table& table) {
+  struct Case {
+    const char* name;
+    Shape image, weight;
+    int stride, padding;
+    bool bias = true;
+    std::vector<Shape> large = {};
+  };
+  const Case cases[] = {
+      {"kernel 3", {2, 5, 5, 2}, {3, 3, 3, 2}, 1, 0, true, {{40, 14, 14, 8}, {16, 3, 3, 8}, {16}}},
+      {"as in simple_cnn", {2, 6, 6, 3}, {2, 3, 3, 3}, 2, 1, true, {{64, 28, 28, 3}, {16, 3, 3, 3}, {16}}},
+      {"stride 2, odd image", {1, 7, 5, 1}, {2, 3, 3, 1}, 2, 1},
+      {"stride 3, pixels left over", {2, 6, 7, 1}, {2, 3, 3, 1}, 3, 0},
+      {"kernel 1", {2, 3, 4, 3}, {2, 1, 1, 3}, 1, 0},
+      {"kernel 1, stride 2", {1, 4, 5, 2}, {3, 1, 1, 2}, 2, 0},
+      {"kernel 5, padding 2", {1, 4, 5, 2}, {2, 5, 5, 2}, 1, 2, true, {{70, 12, 10, 3}, {8, 5, 5, 3}, {8}}},
+      {"kernel 5, stride 3, padding 1", {2, 8, 6, 1}, {1, 5, 5, 1}, 3, 1},
+      {"kernel as large as the image", {2, 3, 4, 2}, {2, 3, 4, 2}, 1, 0},
+      {"kernel larger than the image", {1, 2, 2, 1}, {1, 5, 5, 1}, 1, 2},
+      {"kernel not square", {2, 4, 5, 2}, {2, 1, 3, 2}, 1, 1},
+      {"a window that is all padding", {1, 2, 2, 1}, {1, 1, 1, 1}, 1, 2},
+      {"one channel, one pixel", {1, 1, 1, 1}, {1, 1, 1, 1}, 1, 0},
+      {"no bias", {2, 4, 4, 2}, {3, 3, 3, 2}, 1, 1, false, {{64, 14, 14, 16}, {16, 3, 3, 16}}},
+  };
+  for (const auto& [name, image, weight, stride, padding, bias, large] : cases) {
+    std::vector<Shape> inputs{image, weight};
+    if (bias) inputs.push_back({weight[0]});
+    table.push_back({.name = std::string("conv2d, ") + name,
+                     .inputs = inputs,
+                     .large = large,
+                     .f = [stride = stride, padding = padding](const Inputs& x) {
+                       return nn::conv2d(x[0], x[1], x.size() > 2 ? x[2] : Tensor(),
+                                         {.stride = stride, .padding = padding});
+                     }});
+  }
+}
+
+Tensor linear(const Inputs& x) {
+  nn::Linear layer(x[1].size(1), x[1].size(0), {.bias = x.size() > 2});
+  layer.weight = x[1];
+  if (x.size() > 2) layer.bias = x[2];
+  return layer(x[0]);
+}
+
+Tensor batch_norm(const Inputs& x, bool training) {
+  const std::int64_t channels = x[1].numel();
+  nn::BatchNorm layer(channels);
+  layer.weight = x[1];
+  layer.bias = x[2];
+  layer.running_mean = Tensor::full({channels}, 0.25, x[0].options());
+  layer.running_var = Tensor::full({channels}, 1.75, x[0].options());
+  layer.train(training);
+  return layer(x[0]);
+}
+
+void layer_cases(Table& table) {
+  table.push_back(
+      {.name = "Linear", .inputs = {{4, 3}, {2, 3}, {2}}, .large = {{256, 90}, {80, 90}, {80}}, .f = linear});
+  table.push_back({.name = "Linear, no bias", .inputs = {{4, 3}, {2, 3}}, .f = linear});
+  const auto train = [](const Inputs& x) { return batch_norm(x, true); };
+  const auto eval = [](const Inputs& x) { return batch_norm(x, false); };
+  const std::vector<Shape> rows{{5, 3}, {3}, {3}}, images{{2, 3, 2, 2}, {2}, {2}};
+  const std::vector<Shape> many_rows{{5000, 12}, {12}, {12}}, many_images{{32, 14, 14, 8}, {8}, {8}};
+  table.push_back({.name = "BatchNorm, training, rows", .inputs = rows, .large = many_rows, .f = train});
+  table.push_back({.name = "BatchNorm, training, images", .inputs = images, .large = many_images, .f = train});
+  table.push_back({.name = "BatchNorm, evaluation, rows", .inputs = rows, .large = many_rows, .f = eval});
+  table.push_back({.name = "BatchNorm, evaluation, images", .inputs = images, .large = many_images, .f = eval});
+  table.push_back(
+      {.name = "GlobalAvgPool", .inputs = {{2, 3, 2, 4}}, .large = {{64, 28, 28, 3}}, .f = [](const Inputs& x) {
+         return nn::GlobalAvgPool()(x[0]);
+       }});
+  table.push_back({.name = "Flatten", .inputs = {{2, 3, 2}}, .f = [](const Inputs& x) { return nn::Flatten()(x[0]); }});
+  table.push_back({.name = "ReLU",
+                   .inputs = {{2, 2, 3, 2}},
+                   .f = [](const Inputs& x) { return nn::ReLU()(x[0]); },
+                   .domain = Domain::away_from_zero});
+}
+
+void loss_cases(Table& table) {
+  using namespace augment;
+  const auto classes = [](const Tensor& logits) { return some_indices(logits.size(0), logits.size(1)); };
+  for (const auto& [name, reduction] : {std::pair{"mean", nn::Reduction::mean}, std::pair{"sum", nn::Reduction::sum},
+                                        std::pair{"for each sample", nn::Reduction::none}}) {
+    const nn::Loss loss{"cross_entropy", nn::cross_entropy_per_sample, reduction};
+    table.push_back({.name = std::string("cross_entropy, class indices, ") + name,
+                     .inputs = {{5, 3}},
+                     .large = {{3000, 10}},
+                     .f = [=](const Inputs& x) { return loss(x[0], classes(x[0])); }});
+    table.push_back({.name = std::string("cross_entropy, dense target, ") + name,
+                     .inputs = {{5, 3}, {5, 3}},
+                     .large = {{3000, 10}, {3000, 10}},
+                     .f = [=](const Inputs& x) { return loss(x[0], x[1]); }});
+  }
+
+  // Row i is mixed with its mirror image; in the middle of an odd batch, with itself.
+  const auto plan_for = [](const Tensor& x) {
+    const auto n = static_cast<std::size_t>(x.size(0));
+    std::vector<float> lambda(n);
+    std::vector<std::int32_t> partner(n);
+    for (std::size_t i = 0; i < n; ++i) lambda[i] = 0.5f + 0.5f * static_cast<float>(i) / static_cast<float>(n);
+    std::iota(partner.rbegin(), partner.rend(), 0);
+    return MixPlan{Tensor::from(lambda, {x.size(0)}), Tensor::from(partner, {x.size(0)})};
+  };
+  for (const Shape& shape : {Shape{3}, Shape{4, 3}, Shape{3, 2, 2}, Shape{3, 2, 2, 2}, Shape{2, 2, 1, 2, 3}}) {
+    const std::string rank = ", rank " + std::to_string(shape.rank());
+    const Shape large = shape.with(0, 50000 / shape.product(1, shape.rank()));
+    table.push_back({.name = "mix" + rank, .inputs = {shape}, .large = {large}, .f = [=](const Inputs& x) {
+                       return mix(x[0], plan_for(x[0]));
+                     }});
+    table.push_back({.name = "mix with a second batch" + rank,
+                     .inputs = {shape, shape},
+                     .large = {large, large},
+                     .f = [=](const Inputs& x) { return mix(x[0], x[1], plan_for(x[0])); }});
+  }
+  for (const auto& [name, weight] :
+       {std::pair{"each lambda", LossWeight::lambda}, std::pair{"the batch's mean lambda", LossWeight::batch_mean}}) {
+    const MixUpLoss loss(nn::cross_entropy, weight);
+    table.push_back({.name = std::string("MixUpLoss, class indices, ") + name,
+                     .inputs = {{5, 3}},
+                     .large = {{3000, 10}},
+                     .f = [=](const Inputs& x) { return loss(x[0], mixed_target(classes(x[0]), plan_for(x[0]))); }});
+    table.push_back({.name = std::string("MixUpLoss, dense target, ") + name,
+                     .inputs = {{5, 3}, {5, 3}},
+                     .f = [=](const Inputs& x) { return loss(x[0], mixed_target(x[1], plan_for(x[0]))); }});
+  }
+}
+
+}  // namespace
+
+const std::vector<OpCase>& op_cases() {
+  static const Table table = [] {
+    Table all;
+    for (const auto add_cases :
+         {pointwise_cases, matmul_cases, reduce_cases, view_cases, convolution_cases, layer_cases, loss_cases})
+      add_cases(all);
+    return all;
+  }();
+  return table;
+}
+
+Inputs make_inputs(const std::vector<Shape>& shapes, Domain domain, DType dtype, std::uint64_t seed) {
+  Random random(seed);
+  Inputs inputs;
+  for (const Shape& shape : shapes) {
+    std::vector<float> values(static_cast<std::size_t>(shape.numel()));
+    const auto places = random.permutation(domain == Domain::distinct ? shape.numel() : 0);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const double normal = random.normal();
+      const double away = std::copysign(0.5 + std::abs(normal), normal);
+      double value = 0;
+      switch (domain) {
+        case Domain::normal: value = normal; break;
+        case Domain::away_from_zero: value = away; break;
+        case Domain::positive: value = std::abs(away); break;
+        case Domain::distinct: value = 4 * places[i] / static_cast<double>(values.size()) - 2; break;
+      }
+      values[i] = static_cast<float>(value);
+    }
+    inputs.push_back(Tensor::from(values, shape).to(dtype));
+  }
+  return inputs;
+}
+
+Evaluation evaluate(const OpCase& op, const Inputs& inputs) {
+  Inputs leaves;
+  for (const Tensor& input : inputs) leaves.push_back(input.clone().requires_grad_());
+  Evaluation result;
+  result.output = op.f(leaves).to(DType::f64);
+  const Tensor projection = make_inputs({result.output.shape()}, Domain::normal, DType::f64, 2)[0];
+  sum(result.output * projection).backward();
+  for (const Tensor& leaf : leaves) result.gradients.push_back(leaf.grad().to(DType::f64));
+  result.output = result.output.detach();
+  return result;
+}
+
+}  // namespace mixgrad::tests

@@ -1,0 +1,254 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/allocator.h"
+#include "core/check.h"
+#include "core/random.h"
+#include "data/idx.h"
+#include "tests/temporary_folder.h"
+
+using namespace mixgrad;
+using data::read_idx;
+using test::TemporaryFolder;
+
+namespace {
+
+std::string big_endian(std::uint32_t value) {
+  std::string bytes;
+  for (int shift = 24; shift >= 0; shift -= 8) bytes += static_cast<char>(value >> shift & 0xff);
+  return bytes;
+}
+
+std::string little_endian(std::uint32_t value) {
+  std::string bytes = big_endian(value);
+  std::reverse(bytes.begin(), bytes.end());
+  return bytes;
+}
+
+std::string header(const std::vector<std::uint32_t>& extents, char type = 0x08) {
+  std::string bytes = {0, 0, type, static_cast<char>(extents.size())};
+  for (const std::uint32_t extent : extents) bytes += big_endian(extent);
+  return bytes;
+}
+
+// Element i is 7 i mod 251.
+std::string elements(std::size_t count) {
+  std::string bytes;
+  for (std::size_t i = 0; i < count; ++i) bytes += static_cast<char>(7 * i % 251);
+  return bytes;
+}
+
+bool holds_elements(const Tensor& tensor) {
+  const auto values = tensor.to_vector<std::uint8_t>();
+  const std::string expected = elements(values.size());
+  return std::equal(values.begin(), values.end(), expected.begin(),
+                    [](std::uint8_t a, char b) { return a == static_cast<std::uint8_t>(b); });
+}
+
+std::uint32_t crc32(const std::string& bytes) {
+  std::uint32_t crc = ~0u;
+  for (const char byte : bytes) {
+    crc ^= static_cast<std::uint8_t>(byte);
+    for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+  }
+  return ~crc;
+}
+
+// A gzip file (RFC 1952) whose blocks are stored, not compressed: a header of 10 bytes, 5 bytes before each block.
+std::string gzip(const std::string& bytes) {
+  std::string file("\x1f\x8b\x08\0\0\0\0\0\0\x03", 10);
+  constexpr std::size_t block = 0xffff;
+  for (std::size_t first = 0; first == 0 || first < bytes.size(); first += block) {
+    const std::string data = bytes.substr(first, block);
+    const auto size = static_cast<std::uint32_t>(data.size());
+    file += first + block >= bytes.size() ? '\1' : '\0';
+    file += little_endian(size | ~size << 16) + data;
+  }
+  return file + little_endian(crc32(bytes)) + little_endian(static_cast<std::uint32_t>(bytes.size()));
+}
+
+// False, with a message, in a build that cannot read .gz.
+bool reads_gzip() {
+  const TemporaryFolder folder;
+  try {
+    read_idx(folder.write("probe.gz", gzip(header({1}) + "x")), 1);
+  } catch (const Error& error) {
+    if (std::string(error.what()).find("built without zlib") == std::string::npos) throw;
+    MESSAGE("skipped: ", error.what());
+    return false;
+  }
+  return true;
+}
+
+bool contains(const std::string& text, const std::string& words) { return text.find(words) != std::string::npos; }
+
+// Reading ends in an error: one line that names the file and holds the words. Returns its text.
+std::string check_refused(const std::string& path, int rank, const std::string& words = "") {
+  std::string text;
+  try {
+    read_idx(path, rank);
+  } catch (const Error& error) {
+    text = error.what();
+  }
+  CAPTURE(path);
+  CAPTURE(words);
+  INFO(text);
+  CHECK(contains(text, path));
+  CHECK(contains(text, words));
+  CHECK(!contains(text, "\n"));
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("idx: a plain file of each rank comes back as it was written") {
+  const TemporaryFolder folder;
+  const Tensor labels = read_idx(folder.write("labels", header({5}) + elements(5)), 1);
+  CHECK(labels.shape() == Shape{5});
+  CHECK(labels.dtype() == DType::u8);
+  CHECK(holds_elements(labels));
+  const Tensor images = read_idx(folder.write("images", header({300, 28, 27}) + elements(300 * 28 * 27)), 3);
+  CHECK(images.shape() == Shape{300, 28, 27});
+  CHECK(holds_elements(images));
+  CHECK(read_idx(folder.write("none", header({0, 28, 28})), 3).shape() == Shape{0, 28, 28});
+}
+
+TEST_CASE("idx: a .gz file comes back as it was written, over many blocks and buffers") {
+  if (!reads_gzip()) return;
+  const TemporaryFolder folder;
+  const Tensor images = read_idx(folder.write("images.gz", gzip(header({300, 28, 27}) + elements(300 * 28 * 27))), 3);
+  CHECK(images.shape() == Shape{300, 28, 27});
+  CHECK(holds_elements(images));
+  CHECK(read_idx(folder.write("none.gz", gzip(header({0}))), 1).numel() == 0);
+}
+
+TEST_CASE("idx: a .gz file compressed as far as gzip can is not taken for one that lies about its size") {
+  if (!reads_gzip()) return;
+  const TemporaryFolder folder;
+  const std::string path = folder.write("zeros", header({4000, 1000}) + std::string(4'000'000, '\0'));
+  if (std::system(("gzip -9 '" + path + "'").c_str()) != 0) {
+    MESSAGE("skipped: there is no gzip");
+    return;
+  }
+  CHECK(std::filesystem::file_size(path + ".gz") < 5000);
+  CHECK(read_idx(path + ".gz", 2).shape() == Shape{4000, 1000});
+}
+
+TEST_CASE("idx: a file that is missing, or a folder, is named") {
+  const TemporaryFolder folder;
+  check_refused(folder / "none", 1, "No such file");
+  check_refused(folder / "none.gz", 1);
+  const std::string text = check_refused(folder.path(), 1, "directory");
+  CHECK_MESSAGE(!contains(text, "gzip"), text);  // it is not damaged
+}
+
+TEST_CASE("idx: a file that is empty, cut off anywhere, or too long is refused") {
+  const TemporaryFolder folder;
+  const std::string good = header({2, 3, 4}) + elements(24);
+  check_refused(folder.write("empty", ""), 3, "not an IDX file");
+  for (std::size_t size = 1; size < good.size(); ++size)
+    check_refused(folder.write("cut", good.substr(0, size)), 3, size < 4 ? "not an IDX file" : "cut off");
+  check_refused(folder.write("long", good + '\0'), 3, "longer");
+  check_refused(folder.write("more", header({0}) + 'x'), 1, "longer");
+  CHECK(holds_elements(read_idx(folder.write("good", good), 3)));
+}
+
+TEST_CASE("idx: another magic, element type or rank is refused") {
+  const TemporaryFolder folder;
+  check_refused(folder.write("text", "This is no IDX file at all."), 1, "not an IDX file");
+  check_refused(folder.write("swapped", std::string("\1\x08\0\0\0\0\0\1x", 9)), 1, "not an IDX file");
+  for (const char type : {'\x00', '\x09', '\x0B', '\x0C', '\x0D', '\x0E', '\x7F'})
+    check_refused(folder.write("type", header({1}, type) + 'x'), 1, "type " + std::to_string(int{type}));
+  check_refused(folder.write("rank", header({2, 2}) + "abcd"), 1, "2 axes, expected 1");
+  check_refused(folder.write("rank", header({4}) + "abcd"), 3, "1 axes, expected 3");
+  check_refused(folder.write("rank", header({}) + "a"), 1, "0 axes, expected 1");
+}
+
+TEST_CASE("idx: a header that claims 10^18 elements allocates nothing") {
+  const bool with_gzip = reads_gzip();
+  const TemporaryFolder folder;
+  const std::uint32_t most = ~0u, million = 1'000'000;
+  for (const std::vector<std::uint32_t>& extents : {std::vector{million, million, million},
+                                                    {most, most, most},
+                                                    {most, most, 2u},
+                                                    {0u, most, most},
+                                                    {most, 1u, 1u},
+                                                    {1u << 31, 1u << 31, 1u},
+                                                    {100u, 28u, 28u}}) {
+    const std::string file = header(extents) + elements(60);
+    for (const bool zipped : {false, true}) {
+      if (zipped && (!with_gzip || extents[0] == 100)) continue;  // 60 bytes could unpack to 78,400
+      const std::string path = zipped ? folder.write("liar.gz", gzip(file)) : folder.write("liar", file);
+      const AllocatorStats before = allocator_stats();
+      const std::string text = check_refused(path, 3);
+      const AllocatorStats after = allocator_stats();
+      CHECK(after.hits + after.misses == before.hits + before.misses);
+      CHECK_MESSAGE(!contains(text, "out of memory"), text);
+    }
+  }
+}
+
+TEST_CASE("idx: a .gz file with any byte changed is refused or says the same") {
+  if (!reads_gzip()) return;
+  const TemporaryFolder folder;
+  const std::string good = gzip(header({2, 3, 4}) + elements(24));
+  const std::size_t first = 10 + 5 + 4 + 12, last = first + 24;  // the elements
+  for (std::size_t at = 0; at < good.size(); ++at) {
+    CAPTURE(at);
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ 0x04);
+    const std::string path = folder.write("flipped.gz", bad);
+    if (at >= 4 && at < 10) CHECK(holds_elements(read_idx(path, 3)));  // when and where it was packed
+    else if (at >= first && at < last) check_refused(path, 3, "gzip");
+    else check_refused(path, 3);
+  }
+}
+
+TEST_CASE("idx: a .gz file cut off anywhere is refused") {
+  if (!reads_gzip()) return;
+  const TemporaryFolder folder;
+  const std::string good = gzip(header({300, 28, 28}) + elements(300 * 28 * 28));
+  const std::size_t size = good.size();
+  for (const std::size_t left : {size - 1, size - 4, size - 8, size - 9, size / 2, std::size_t{31}, std::size_t{12}})
+    check_refused(folder.write("cut.gz", good.substr(0, left)), 3, "cut off");
+  for (std::size_t left = 0; left < 40; ++left) check_refused(folder.write("cut.gz", good.substr(0, left)), 3);
+}
+
+TEST_CASE("idx: 2,000 random changes each of a plain and a .gz file either load or throw one clear line") {
+  const bool with_gzip = reads_gzip();
+  const TemporaryFolder folder;
+  const std::string plain = header({3, 4, 5}) + elements(60);
+  for (const bool zipped : {false, true}) {
+    if (zipped && !with_gzip) continue;
+    const std::string good = zipped ? gzip(plain) : plain;
+    Random random(zipped ? 1 : 2);
+    int loaded = 0, refused = 0;
+    for (int trial = 0; trial < 2000; ++trial) {
+      std::string bad = good;
+      const auto position = [&] { return random.below(static_cast<std::uint32_t>(bad.size())); };
+      for (std::uint32_t flips = random.below(4); flips > 0; --flips)
+        bad[position()] = static_cast<char>(random.below(256));
+      if (random.below(4) == 0) bad.resize(position());
+      else if (random.below(8) == 0) bad += bad.substr(position());
+      const std::string path = folder.write(zipped ? "fuzzed.gz" : "fuzzed", bad);
+      try {
+        const Tensor tensor = read_idx(path, 3);
+        ++loaded;
+        CHECK(tensor.numel() <= 60);
+        CHECK((!zipped || holds_elements(tensor)));  // the checksum vouches for it
+      } catch (const Error& error) {
+        ++refused;
+        CHECK(contains(error.what(), path));
+        CHECK(!contains(error.what(), "\n"));
+      }
+    }
+    CHECK(loaded > 100);  // that both ends are met
+    CHECK(refused > 100);
+  }
+}

@@ -1,0 +1,263 @@
+// The table of op cases, driven through every check; and operations against their definitions, written as plain loops.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "core/autograd.h"
+#include "core/log_softmax.h"
+#include "core/matmul.h"
+#include "core/parallel.h"
+#include "core/pointwise.h"
+#include "core/reduce.h"
+#include "nn/conv2d.h"
+#include "op_cases.h"
+
+using namespace mixgrad;
+using namespace mixgrad::tests;
+
+namespace {
+
+// The largest |a - b| / (1 + |b|); infinite when a nan is on one side only or shapes differ.
+double difference(const Tensor& a, const Tensor& b) {
+  if (a.shape() != b.shape()) return std::numeric_limits<double>::infinity();
+  const auto x = a.to(DType::f64).to_vector<double>(), y = b.to(DType::f64).to_vector<double>();
+  double largest = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double error = std::abs(x[i] - y[i]) / (1 + std::abs(y[i]));
+    if (std::isnan(x[i]) != std::isnan(y[i])) return std::numeric_limits<double>::infinity();
+    if (error > largest) largest = error;
+  }
+  return largest;
+}
+
+Tensor random_f64(const Shape& shape, std::uint64_t seed) {
+  return make_inputs({shape}, Domain::normal, DType::f64, seed)[0];
+}
+
+struct Threads {  // that many while it lives
+  explicit Threads(int n) { set_num_threads(n); }
+  ~Threads() { set_num_threads(before); }
+  int before = num_threads();
+};
+
+std::vector<std::vector<double>> bits_with(int threads, const OpCase& op, const Inputs& inputs) {
+  const Threads limit(threads);
+  const Evaluation result = evaluate(op, inputs);
+  std::vector<std::vector<double>> bits{result.output.to_vector<double>()};
+  for (const Tensor& gradient : result.gradients) bits.push_back(gradient.to_vector<double>());
+  return bits;
+}
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
+
+}  // namespace
+
+TEST_CASE("ops: every backward agrees with central differences") {
+  for (const OpCase& op : op_cases()) {
+    INFO(op.name);
+    CHECK(gradcheck(op.f, make_inputs(op, DType::f64), op.gradcheck) == "");
+  }
+}
+
+TEST_CASE("ops: f32 and f64 agree, in the output and in every gradient") {
+  for (const OpCase& op : op_cases()) {
+    INFO(op.name);
+    const Evaluation single = evaluate(op, make_inputs(op, DType::f32));
+    const Evaluation exact = evaluate(op, make_inputs(op, DType::f64));
+    CHECK(difference(single.output, exact.output) <= op.f32_tolerance);
+    for (std::size_t i = 0; i < exact.gradients.size(); ++i) {
+      CAPTURE(i);
+      CHECK(difference(single.gradients[i], exact.gradients[i]) <= op.f32_tolerance);
+    }
+  }
+}
+
+TEST_CASE("ops: one and two threads give the same bits, forward and backward") {
+  for (const OpCase& op : op_cases()) {
+    if (op.large.empty()) continue;
+    INFO(op.name);
+    const Inputs inputs = make_inputs(op.large, op.domain, DType::f32);
+    CHECK(bits_with(2, op, inputs) == bits_with(1, op, inputs));
+  }
+}
+
+TEST_CASE("ops: names are unique, and the table reaches every operation that records itself") {
+  std::set<std::string> names, ops;
+  for (const OpCase& op : op_cases()) {
+    CHECK_MESSAGE(names.insert(op.name).second, op.name);
+    Inputs inputs = make_inputs(op, DType::f64);
+    for (const Tensor& input : inputs) input.requires_grad_();
+    std::vector<std::shared_ptr<Node>> open{op.f(inputs).node()};
+    while (!open.empty()) {
+      const auto node = open.back();
+      open.pop_back();
+      ops.insert(node->op);
+      for (const auto& input : node->inputs)
+        if (input) open.push_back(input);
+    }
+  }
+  for (const std::string op :
+       {"add",         "sub",     "mul",   "div",    "neg", "relu",   "exp",        "log",
+        "matmul",      "sum",     "mean",  "max",    "to",  "conv2d", "batch_norm", "negative_log_likelihood",
+        "log_softmax", "reshape", "slice", "gather", "leaf"})
+    CHECK_MESSAGE(ops.erase(op) == 1, op);
+  CHECK_MESSAGE(ops.empty(), *ops.begin(), " is recorded but not listed here");
+}
+
+TEST_CASE("gradcheck: a wrong gradient is caught, a right one is not") {
+  // x^2, whose gradient is 2 x grad, with that gradient replaced by wrong(x, grad)
+  const auto square_with = [](auto wrong) {
+    return [=](const Inputs& inputs) {
+      const Tensor x = inputs[0];
+      const Tensor y = no_grad([&] { return x * x; });
+      record(y, "square", {x},
+             [x = Saved(x), wrong](const Tensor& grad, Gradients& to) { to.add(0, wrong(*x, grad)); });
+      return y;
+    };
+  };
+  const Inputs x{Tensor::from({1.0, -2.0, 3.0, 0.5}, {4})};
+  const auto report = [&](auto wrong) { return gradcheck(square_with(wrong), x); };
+  CHECK(report([](const Tensor& x, const Tensor& grad) { return 2.0 * x * grad; }) == "");
+  CHECK(report([](const Tensor& x, const Tensor& grad) { return x * grad; }) != "");
+  CHECK(report([](const Tensor& x, const Tensor& grad) { return -2.0 * x * grad; }) != "");
+  CHECK(report([](const Tensor& x, const Tensor& grad) { return 2.0001 * x * grad; }) != "");
+  CHECK(report([](const Tensor& x, const Tensor& grad) {  // wrong in one element only
+          const Tensor gradient = 2.0 * x * grad;
+          gradient.mutable_data<double>()[2] += 0.01;
+          return gradient;
+        }) != "");
+  const auto forgets_input_1 = [](const Inputs& in) { return in[0] * in[1].detach(); };
+  const std::string text = gradcheck(forgets_input_1, {x[0], x[0]});
+  CHECK(doctest::String(text.c_str()) == doctest::Contains("input 1"));
+}
+
+TEST_CASE("broadcast: the elements paired are those that NumPy pairs") {
+  struct Pair {
+    Shape a, b, out;
+  };
+  for (const auto& [a_shape, b_shape, out_shape] :
+       {Pair{{2, 3, 4}, {3, 1}, {2, 3, 4}}, Pair{{4, 1, 3}, {2, 1}, {4, 2, 3}}, Pair{{}, {2, 2}, {2, 2}},
+        Pair{{2, 1, 3, 1, 2}, {1, 2, 1, 3, 1}, {2, 2, 3, 3, 2}}, Pair{{5}, {2, 1, 2, 1, 3, 1}, {2, 1, 2, 1, 3, 5}},
+        Pair{{0, 3}, {3}, {0, 3}}, Pair{{1, 3}, {0, 1}, {0, 3}}}) {
+    CAPTURE(a_shape);
+    CAPTURE(b_shape);
+    const Tensor a = random_f64(a_shape, 1), b = random_f64(b_shape, 2), out = sub(a, b);
+    REQUIRE(out.shape() == out_shape);
+    // The place in x of the element that the n-th of `out` reads: an index along a stretched axis counts as 0.
+    const auto element = [&](const Tensor& x, std::int64_t n) {
+      std::int64_t place = 0, size = 1;
+      for (int axis = 1; axis <= out.rank(); ++axis) {
+        if (axis <= x.rank() && x.size(-axis) != 1) place += n % out.size(-axis) * size;
+        if (axis <= x.rank()) size *= x.size(-axis);
+        n /= out.size(-axis);
+      }
+      return x.data<double>()[place];
+    };
+    for (std::int64_t n = 0; n < out.numel(); ++n) CHECK(out.data<double>()[n] == element(a, n) - element(b, n));
+  }
+}
+
+TEST_CASE("conv2d: equals the sum that defines it") {
+  struct Case {
+    Shape x, w;
+    std::int64_t stride, padding;
+  };
+  for (const auto& [x_shape, w_shape, stride, padding] :
+       {Case{{2, 5, 6, 3}, {4, 3, 3, 3}, 1, 0}, Case{{1, 7, 4, 2}, {3, 3, 2, 2}, 2, 1},
+        Case{{2, 6, 5, 1}, {2, 5, 5, 1}, 3, 2}, Case{{1, 28, 28, 3}, {16, 3, 3, 3}, 2, 1}}) {
+    CAPTURE(x_shape);
+    const Tensor x = random_f64(x_shape, 1), w = random_f64(w_shape, 2), b = random_f64({w_shape[0]}, 3);
+    const Tensor y = nn::conv2d(x, w, b, {.stride = stride, .padding = padding});
+    const std::int64_t height = (x.size(1) + 2 * padding - w.size(1)) / stride + 1;
+    const std::int64_t width = (x.size(2) + 2 * padding - w.size(2)) / stride + 1;
+    REQUIRE(y.shape() == Shape{x.size(0), height, width, w.size(0)});
+    const auto at = [](const Tensor& t, std::int64_t i, std::int64_t j, std::int64_t k, std::int64_t l) {
+      return t.data<double>()[((i * t.size(1) + j) * t.size(2) + k) * t.size(3) + l];
+    };
+    double worst = 0;
+    for (std::int64_t n = 0; n < x.size(0); ++n)
+      for (std::int64_t i = 0; i < height; ++i)
+        for (std::int64_t j = 0; j < width; ++j)
+          for (std::int64_t o = 0; o < w.size(0); ++o) {
+            double sum = b.data<double>()[o];
+            for (std::int64_t u = 0; u < w.size(1); ++u)
+              for (std::int64_t v = 0; v < w.size(2); ++v)
+                for (std::int64_t c = 0; c < w.size(3); ++c) {
+                  const std::int64_t row = i * stride + u - padding, column = j * stride + v - padding;
+                  if (row >= 0 && row < x.size(1) && column >= 0 && column < x.size(2))
+                    sum += at(x, n, row, column, c) * at(w, o, u, v, c);
+                }
+            worst = std::max(worst, std::abs(sum - at(y, n, i, j, o)));
+          }
+    CHECK(worst < 1e-13);  // 27 or so products, each rounded to 1e-16
+  }
+}
+
+TEST_CASE("matmul: equals the sum that defines it, transposed or not") {
+  for (const auto& [m, n, k] : {std::tuple{3, 4, 5}, std::tuple{130, 7, 300}, std::tuple{7, 130, 300}}) {
+    const Tensor a = random_f64({m, k}, 1), b = random_f64({k, n}, 2), y = matmul(a, b);
+    const Tensor a_transposed = Tensor::empty({k, m}, a.options()), b_transposed = Tensor::empty({n, k}, a.options());
+    const Tensor expected = Tensor::zeros({m, n}, a.options());
+    for (int p = 0; p < k; ++p) {
+      for (int i = 0; i < m; ++i) a_transposed.mutable_data<double>()[p * m + i] = a.data<double>()[i * k + p];
+      for (int j = 0; j < n; ++j) b_transposed.mutable_data<double>()[j * k + p] = b.data<double>()[p * n + j];
+      for (int i = 0; i < m; ++i)
+        for (int j = 0; j < n; ++j)
+          expected.mutable_data<double>()[i * n + j] += a.data<double>()[i * k + p] * b.data<double>()[p * n + j];
+    }
+    const double rounding = 1e-13;  // 300 products near 1, each rounded to 1e-16
+    CHECK(difference(y, expected) < rounding);
+    CHECK(difference(matmul(a_transposed, b, {.transpose_a = true}), expected) < rounding);
+    CHECK(difference(matmul(a, b_transposed, {.transpose_b = true}), expected) < rounding);
+    CHECK(difference(matmul(a_transposed, b_transposed, {.transpose_a = true, .transpose_b = true}), expected) <
+          rounding);
+  }
+}
+
+TEST_CASE("matmul: a matrix may be empty; an empty sum is zero") {
+  const auto product = [](std::int64_t m, std::int64_t k, std::int64_t n) {
+    return matmul(Tensor::ones({m, k}), Tensor::ones({k, n}));
+  };
+  CHECK(product(0, 3, 2).shape() == Shape{0, 2});
+  CHECK(product(2, 3, 0).shape() == Shape{2, 0});
+  CHECK(product(2, 0, 2).to_vector<float>() == std::vector<float>(4, 0.0f));
+  CHECK(product(0, 3, 0).shape() == Shape{0, 0});
+}
+
+TEST_CASE("reductions: known values along each axis") {
+  const Tensor x = Tensor::from<float>({1, 5, 3, 4, 2, 6}, {2, 3});
+  CHECK(sum(x, 0).to_vector<float>() == std::vector<float>{5, 7, 9});
+  CHECK(sum(x, -1).to_vector<float>() == std::vector<float>{9, 12});
+  CHECK(mean(x, 1, {.keepdim = true}).shape() == Shape{2, 1});
+  CHECK(mean(x, 1).to_vector<float>() == std::vector<float>{3, 4});
+  CHECK(max(x, 0).to_vector<float>() == std::vector<float>{4, 5, 6});
+  CHECK(argmax(x, 1).to_vector<std::int32_t>() == std::vector<std::int32_t>{1, 2});
+  CHECK(sum(x).item() == 21);
+  CHECK(mean(x).item() == 3.5);
+  CHECK(max(x).item() == 6);
+  CHECK(max(x).shape() == Shape{});
+  CHECK(sum(Tensor::zeros({0, 3}), 0).to_vector<float>() == std::vector<float>(3, 0.0f));
+  CHECK(sum(Tensor::full({3, 200000}, 0.5), 1).to_vector<float>() == std::vector<float>(3, 100000.0f));
+  CHECK(sum(Tensor::full({200000, 3}, 0.5), 0).to_vector<float>() == std::vector<float>(3, 100000.0f));
+}
+
+TEST_CASE("ops: at ties, poles and infinities") {
+  const Tensor tied = Tensor::from({2.0, 7.0, 7.0, 1.0}, {4}).requires_grad_();
+  max(tied, 0).backward();
+  CHECK(tied.grad().to_vector<double>() == std::vector<double>{0, 1, 0, 0});  // the first of equal maxima
+  const Tensor at_kink = Tensor::from({0.0, -1.0, 2.0}, {3}).requires_grad_();
+  sum(relu(at_kink)).backward();
+  CHECK(at_kink.grad().to_vector<double>() == std::vector<double>{0, 0, 1});
+
+  CHECK(std::isnan(relu(Tensor::full({}, not_a_number)).item()));
+  CHECK(std::isnan(max(Tensor::from({1.0, not_a_number, 3.0}, {3})).item()));
+  CHECK(div(Tensor::ones({}), Tensor::zeros({})).item() == infinity);
+  CHECK(log(Tensor::zeros({})).item() == -infinity);
+  CHECK(std::isnan(log(Tensor::full({}, -1)).item()));
+  // exp(1000) overflows; the logarithm of its share does not.
+  CHECK(log_softmax(Tensor::from<float>({1000, 0, -1000}, {3})).to_vector<float>() ==
+        std::vector<float>{0, -1000, -2000});
+}

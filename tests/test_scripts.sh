@@ -1,0 +1,324 @@
+#!/usr/bin/env bash
+# Tests of apps/train_mnist.sh and cmake/setup.sh: finding and downloading MNIST from a server on 127.0.0.1 (nothing
+# else is contacted), installing with stand-ins for apt-get and sudo, building a stub project.
+# Ends with the line "N passed, N failed" (", N skipped" may follow).
+# shellcheck disable=SC2016 # `all` evaluates the conditions that stand in single quotes.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+work=$(mktemp -d)
+server=''
+trap '[ -z "$server" ] || kill "$server"; rm -rf "$work"' EXIT
+
+passed=0 failed=0 skipped=0
+names=(train-images-idx3-ubyte train-labels-idx1-ubyte t10k-images-idx3-ubyte t10k-labels-idx1-ubyte)
+no_port=http://127.0.0.1:1 # Nothing listens there.
+real_data=${MIXGRAD_DATA:-$root/../shared/data}
+unset MIXGRAD_DATA MIXGRAD_MNIST_MIRRORS XDG_CACHE_HOME CMAKE_PREFIX_PATH http_proxy https_proxy all_proxy ALL_PROXY
+export HOME="$work/no home"
+
+have() { command -v "$1" >/dev/null; }
+
+skip() {
+  skipped=$((skipped + 1))
+  echo "skipped: $1 ($2)"
+}
+
+# check <sentence> <command...>: passes when the command's exit code is 0; else shows what the script under test said.
+check() {
+  if "${@:2}"; then
+    passed=$((passed + 1))
+    echo "ok: $1"
+  else
+    failed=$((failed + 1))
+    echo "FAILED: $1"
+    sed 's/^/    /' "$work/out" "$work/err"
+  fi
+}
+
+# run <command...>: keeps output, errors and exit code for the checks that follow.
+run() {
+  status=0
+  "$@" >"$work/out" 2>"$work/err" || status=$?
+}
+
+# look [option...]: train_mnist.sh as far as its final command line, with the cache $cache and the mirrors $mirrors.
+look() {
+  run env MIXGRAD_DRY_RUN=1 XDG_CACHE_HOME="$cache" MIXGRAD_MNIST_MIRRORS="$mirrors" "$root/apps/train_mnist.sh" "$@"
+}
+
+new_cache() { cache=$(mktemp -d "$work/cache XXXXXX"); }
+
+# would_run <arguments...>: the final command line is the application with exactly these.
+would_run() {
+  local expected=("$root/build/release/apps/train_mnist" "$@")
+  [ "$status" = 0 ] && [ "$(cat "$work/out")" = "${expected[*]@Q}" ]
+}
+
+said() { grep -qF -- "$1" "$work/err"; }
+said_nothing() { [ ! -s "$work/err" ]; }
+said_lines() { [ "$(wc -l <"$work/err")" = "$1" ]; }
+# all <condition...>: every one of these lines of bash is true.
+all() { local part; for part; do eval "$part" || return; done; }
+
+# --- Where MNIST is looked for (empty files do: only the application reads them).
+
+make_folder() {
+  mkdir -p "$1"
+  touch "${names[@]/#/$1/}"
+}
+
+test_finding() {
+  local mirrors=$no_port data="$work/some data"
+  make_folder "$data/mnist"
+
+  new_cache
+  MIXGRAD_DATA=$data look --epochs 2
+  check "data: MIXGRAD_DATA/mnist is used" all 'would_run --data "$data/mnist" --epochs 2' said_nothing
+
+  make_folder "$cache/mixgrad/mnist"
+  look
+  check "data: the cache is used" all 'would_run --data "$cache/mixgrad/mnist"' said_nothing
+  MIXGRAD_DATA=$data look
+  check "data: MIXGRAD_DATA comes before the cache" would_run --data "$data/mnist"
+  MIXGRAD_DATA=$data look --data "other folder"
+  check "data: --data DIR comes first and is passed on as it is" all 'would_run --data "other folder"' said_nothing
+  MIXGRAD_DATA=$data look --epochs=3 "--data=other folder"
+  check "data: --data=DIR comes first and is passed on as it is" would_run --epochs=3 "--data=other folder"
+  MIXGRAD_DATA=$data look --synthetic
+  check "data: --synthetic looks for nothing" all 'would_run --synthetic' said_nothing
+  MIXGRAD_DATA="$work/none" look
+  check "data: a MIXGRAD_DATA without MNIST is named" \
+    all 'would_run --data "$cache/mixgrad/mnist"' 'said "$work/none/mnist"'
+
+  new_cache
+  look --data "$work/none"
+  check "data: a missing --data folder is the application's to report" all 'would_run --data "$work/none"' said_nothing
+  look --no-download --seed 1
+  check "data: --no-download runs on drawn digits and says so in one line" \
+    all 'would_run --synthetic --seed 1' 'said "drawn digits"' 'said_lines 1'
+  look --help
+  check "data: --help needs none" all '[ "$status" = 0 ]' said_nothing 'grep -q -- --no-install "$work/out"'
+}
+
+# --- Downloads.
+
+# The server's folders: good (the bytes), other (a whole archive of something else), cut (the connection ends half-way),
+# half (half the archive, announced as whole), recompressed; anything else is 404.
+start_server() {
+  cat >"$work/server.py" <<'PYTHON'
+import gzip, http.server, pathlib, sys
+files, port_file = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        folder, _, name = self.path.strip("/").partition("/")
+        if folder not in ("good", "other", "cut", "half", "recompressed") or not (files / name).is_file():
+            return self.send_error(404)
+        body = (files / name).read_bytes()
+        if folder == "other":
+            body = gzip.compress(b"something else")
+        if folder == "recompressed":
+            body = gzip.compress(gzip.decompress(body), 1)
+        announced = len(body)
+        if folder in ("cut", "half"):
+            body = body[: len(body) // 2]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body) if folder == "half" else announced))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+port_file.with_suffix(".new").write_text(str(server.server_port))
+port_file.with_suffix(".new").rename(port_file)
+server.serve_forever()
+PYTHON
+  python3 "$work/server.py" "$1" "$work/port" &
+  server=$!
+  for _ in {1..100}; do
+    [ ! -e "$work/port" ] || break
+    sleep 0.05
+  done
+  address=http://127.0.0.1:$(cat "$work/port")
+}
+
+cache_is_empty() { [ -z "$(find "$cache" -type f)" ]; }
+
+# The cache holds the four files, and no temporary one.
+cache_is_full() {
+  [ "$(find "$cache" -type f | wc -l)" = 4 ] && (cd "$cache/mixgrad/mnist" && ls "${names[@]/%/.gz}" >/dev/null)
+}
+
+# fails_from <mirror> <words>: a run that gets nothing from the mirror, says the words and ends up with drawn digits.
+fails_from() {
+  local mirrors=$1
+  new_cache
+  look --seed 1
+  all 'would_run --synthetic --seed 1' "said '$2'" 'said "drawn digits"' cache_is_empty
+}
+
+test_failing_downloads() {
+  local mirrors
+  check "download: without a connection drawn digits serve instead" \
+    fails_from "$no_port $no_port" "no mirror can be reached"
+  check "download: without a connection one line says so, after the one that announces the download" said_lines 2
+  check "download: a missing file is named" fails_from "$address/absent" 404
+  check "download: a connection that ends half-way is noticed" fails_from "$address/cut" "download failed"
+  check "download: a cut-off archive is noticed" fails_from "$address/half" "download corrupt"
+  check "download: another content is noticed" fails_from "$address/other" "download corrupt"
+  check "download: the next mirror is tried" fails_from "$no_port $address/other/" "$address/other/train"
+  check "download: a failing mirror has one line, the fallback another" said_lines 3
+
+  new_cache
+  touch "$cache/mixgrad"
+  mirrors=$address/good
+  look
+  check "download: a cache that cannot be written is named" \
+    all 'would_run --synthetic' 'said "cannot be written"' 'said_lines 1'
+}
+
+test_good_downloads() {
+  local mirrors other
+  new_cache
+  mirrors=$address/good
+  look --seed 1
+  check "download: MNIST fills the cache" \
+    all 'would_run --data "$cache/mixgrad/mnist" --seed 1' cache_is_full 'said_lines 1'
+  mirrors=$no_port
+  look
+  check "download: a full cache is not downloaded again" all 'would_run --data "$cache/mixgrad/mnist"' said_nothing
+  rm "$cache/mixgrad/mnist/${names[1]}.gz"
+  mirrors="$address/cut $address/half $address/recompressed"
+  look
+  check "download: only the missing file is fetched, from the first good mirror, recompressed or not" \
+    all 'would_run --data "$cache/mixgrad/mnist"' cache_is_full 'said_lines 3'
+
+  new_cache
+  mirrors=$address/good
+  MIXGRAD_DRY_RUN=1 XDG_CACHE_HOME=$cache MIXGRAD_MNIST_MIRRORS=$mirrors "$root/apps/train_mnist.sh" >/dev/null 2>&1 &
+  other=$!
+  look
+  check "download: two at once both succeed" all 'would_run --data "$cache/mixgrad/mnist"' "wait $other" cache_is_full
+}
+
+test_downloads() {
+  local name
+  if ! have python3 || ! have curl || ! have gzip; then
+    skip "downloads" "needs python3, curl and gzip"
+  elif [ -e "$real_data/mnist/${names[0]}.gz" ]; then
+    start_server "$real_data/mnist"
+    test_failing_downloads
+    test_good_downloads
+  else
+    mkdir "$work/files"
+    for name in "${names[@]}"; do
+      head -c 100000 /dev/urandom | gzip >"$work/files/$name.gz"
+    done
+    start_server "$work/files"
+    test_failing_downloads
+    skip "downloads that succeed" "needs MNIST in \$MIXGRAD_DATA/mnist"
+  fi
+}
+
+# --- Set-up: a folder $tools with the system's basic commands and nothing else stands for a bare machine.
+
+make_bare_machine() {
+  local tool
+  tools=$work/tools
+  mkdir -p "$tools"
+  for tool in bash env dirname basename cat sed sort grep head tail mktemp rm mkdir id nproc flock printf; do
+    ! have "$tool" || ln -sf "$(command -v "$tool")" "$tools/$tool"
+  done
+}
+
+# stand_in <command> <line of bash>
+stand_in() {
+  rm -f "$tools/$1" # It may be a link to the system's own command.
+  printf '#!%s\n%s\n' "$(command -v bash)" "$2" >"$tools/$1"
+  chmod +x "$tools/$1"
+}
+
+on_bare_machine() { run env -u CXX PATH="$tools" "$root/apps/train_mnist.sh" --synthetic "$@"; }
+
+test_setup() {
+  local tools log="$work/apt.log"
+  make_bare_machine
+  on_bare_machine
+  check "set-up: without apt-get, one line names the packages" \
+    all '[ "$status" != 0 ]' 'said "g++ cmake ninja-build"' 'said "no apt-get"' 'said_lines 1'
+  check "set-up: gnuplot is not needed without --out" all '! said gnuplot'
+
+  stand_in apt-get "echo \"\$DEBIAN_FRONTEND \$*\" >>'$log'"
+  on_bare_machine --no-install
+  check "set-up: --no-install installs nothing; one line names the packages" \
+    all '[ "$status" != 0 ]' 'said "g++ cmake ninja-build"' 'said "--no-install"' 'said_lines 1' '[ ! -e "$log" ]'
+
+  stand_in id 'echo 1000'
+  on_bare_machine
+  check "set-up: neither root nor sudo, one line names the packages" \
+    all '[ "$status" != 0 ]' 'said "no sudo"' 'said_lines 1' '[ ! -e "$log" ]'
+
+  stand_in sudo "echo sudo >>'$log'; exec \"\$@\""
+  on_bare_machine --out somewhere
+  check "set-up: sudo serves one who is not root" grep -qx sudo "$log"
+  check "set-up: package lists are fetched first" all '[ "$(grep -c "^noninteractive.* update$" "$log")" = 1 ]'
+  check "set-up: packages are installed without recommended ones" \
+    grep -q '^noninteractive.* install --no-install-recommends g++ cmake ninja-build' "$log"
+  check "set-up: gnuplot is wanted with --out" grep -q gnuplot-nox "$log"
+  check "set-up: what stays missing after the installation ends the run" \
+    all '[ "$status" != 0 ]' 'said "missing: g++ cmake"' 'said "installation failed"'
+
+  run bash -c \
+    'source "$0"; install=no; list() { want zlib1g-dev false; need bash true; }; set_up list' "$root/cmake/setup.sh"
+  check "set-up: goes on without what is only wanted, and says so" \
+    all '[ "$status" = 0 ]' 'said "going on without zlib1g-dev"' 'said_lines 1'
+}
+
+# --- From clone to application: a stub project with the real scripts, in a folder with a space.
+
+make_stub_project() {
+  mkdir -p "$1/apps" "$1/cmake"
+  cp "$root/apps/train_mnist.sh" "$1/apps/"
+  cp "$root/cmake/setup.sh" "$1/cmake/"
+  cat >"$1/CMakeLists.txt" <<'CMAKE'
+cmake_minimum_required(VERSION 3.22)
+project(stub LANGUAGES CXX)
+add_executable(train_mnist stub.cpp)
+set_target_properties(train_mnist PROPERTIES RUNTIME_OUTPUT_DIRECTORY apps)
+CMAKE
+  cat >"$1/stub.cpp" <<'CPP'
+#include <cstdio>
+int main(int count, char** arguments) {
+    for (int i = 1; i < count; ++i) std::printf("[%s]", arguments[i]);
+    return 7;
+}
+CPP
+}
+
+test_building() {
+  local stub="$work/a stub"
+  make_stub_project "$stub"
+  run "$stub/apps/train_mnist.sh" --no-install --synthetic "a b" ''
+  check "build: the application gets its arguments as they are" [ "$(cat "$work/out")" = "[--synthetic][a b][]" ]
+  check "build: the script's exit code is the application's" [ "$status" = 7 ]
+
+  mv "$stub" "$work/moved"
+  run "$work/moved/apps/train_mnist.sh" --no-install --synthetic
+  check "build: a clone that was moved is built anew" [ "$status" = 7 ]
+
+  echo "wrong" >>"$work/moved/stub.cpp"
+  run "$work/moved/apps/train_mnist.sh" --no-install --synthetic
+  check "build: a compiler error is shown" all '[ "$status" = 1 ]' 'said stub.cpp' 'said "error: could not build"'
+}
+
+test_finding
+test_downloads
+test_setup
+test_building
+
+totals="$passed passed, $failed failed"
+[ "$skipped" = 0 ] || totals+=", $skipped skipped"
+echo "$totals"
+[ "$failed" = 0 ]

@@ -1,6 +1,7 @@
 #include "apps/mix_picture.h"
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 
@@ -11,6 +12,11 @@ bool write_mix_picture(const std::string& png, const data::Batch& batch, const a
   if (std::system("command -v gnuplot > /dev/null 2>&1") != 0) return false;
   std::FILE* plot = popen("gnuplot", "w");
   check(plot != nullptr, "picture: gnuplot cannot be started");
+  // A gnuplot that ends early is an error of pclose, not a signal that ends this program.
+  struct IgnoreBrokenPipe {
+    void (*previous)(int) = std::signal(SIGPIPE, SIG_IGN);
+    ~IgnoreBrokenPipe() { std::signal(SIGPIPE, previous); }
+  } const ignore_broken_pipe;
 
   constexpr std::int64_t columns = 6, most = 12;
   const std::int64_t count = std::min(most, batch.size());

@@ -124,12 +124,10 @@ class MetricsFile {
   std::ofstream file_;
 };
 
-void write_picture(const Options& options) {
+void write_picture(const Options& options, const data::Batch& batch) {
   static const char* const names[] = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"};
   std::vector<std::string> class_names;
   for (const int digit : parse_digits(options.digits)) class_names.emplace_back(names[digit]);
-  const data::DataLoaders data = load(options, options.seed);
-  const data::Batch batch = data.train.epoch(0)[0];
   Random random(options.seed, Purpose::mixup);
   const auto plan =
       augment::draw_mix_plan(batch.size(), {.alpha = options.alpha, .dedupe = !options.no_dedupe}, random);
@@ -159,8 +157,10 @@ int run(const Options& options) {
   const train::MixUpCallback check_options(mixup_options(options));  // refuses bad options before anything is loaded
   std::optional<MetricsFile> metrics;
   if (!options.out.empty()) {
+    check(std::isfinite(options.lr) && options.lr >= 0, "--lr: ", options.lr, " is no learning rate");
+    const data::Batch batch = load(options, options.seed).train.epoch(0)[0];  // refuses bad data
     metrics.emplace(options.out);
-    write_picture(options);
+    write_picture(options, batch);
   }
   for (const bool mixup : {false, true}) {
     if (mixup ? !options.mixup_run() : !options.plain_run()) continue;
@@ -210,6 +210,9 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 10000));
   app.add_option("--threads", o.threads, "default: all cores")->check(CLI::Range(1, 4096));
   app.add_option("--out", o.out, "folder for metrics.csv and a picture of a mixed batch");
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return std::string("train_mnist: ") + error.what() + " (--help lists the options)\n";
+  });
   CLI11_PARSE(app, argc, argv);
   try {
     return run(o);

@@ -31,8 +31,8 @@ std::int64_t ByteReader::max_size() const {
 #ifdef MIXGRAD_WITH_ZLIB
 
 // zlib reads plain files as they are, so one path serves both.
-ByteReader::ByteReader(const std::string& path) : path_(path), file_(gzopen(path.c_str(), "rb")) {
-  refuse_folder(path);
+ByteReader::ByteReader(const std::string& path)
+    : path_(path), file_((refuse_folder(path), gzopen(path.c_str(), "rb"))) {
   check(file_ != nullptr, path, ": cannot be opened: ", std::strerror(errno));
   gzbuffer(static_cast<gzFile>(file_), 1u << 17);
 }

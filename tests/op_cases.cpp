@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <numeric>
+#include <tuple>
 
 #include "augment/mixup_loss.h"
 #include "core/index.h"

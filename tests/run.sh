@@ -77,7 +77,10 @@ build_tests
 export ASAN_OPTIONS=detect_leaks=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}
 export UBSAN_OPTIONS=print_stacktrace=1${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}
 run_suite "$build/tests/mixgrad_tests" --no-colors
-[ "$sanitize" = yes ] || run_suite "$root/tests/test_scripts.sh"
+if [ "$sanitize" = no ]; then
+  run_suite "$root/tests/test_app.sh" "$build/apps/train_mnist"
+  run_suite "$root/tests/test_scripts.sh"
+fi
 
 totals="$passed passed, $failed failed"
 [ "$skipped" = 0 ] || totals+=", $skipped skipped"

@@ -79,8 +79,9 @@ bool reads_gzip() {
   try {
     read_idx(folder.write("probe.gz", gzip(header({1}) + "x")), 1);
   } catch (const Error& error) {
-    if (std::string(error.what()).find("built without zlib") == std::string::npos) throw;
-    MESSAGE("skipped: ", error.what());
+    const std::string text = error.what();
+    if (text.find("built without zlib") == std::string::npos) throw;
+    MESSAGE("skipped: ", text);
     return false;
   }
   return true;

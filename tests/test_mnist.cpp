@@ -222,18 +222,20 @@ TEST_CASE("mnist: digits of which the files hold none are named") {
 
 TEST_CASE("mnist: the real one has 12,396 threes and sevens to train on and 2,038 to validate") {
   const char* variable = std::getenv("MIXGRAD_DATA");
-  const std::string parent = variable ? variable : MIXGRAD_SOURCE_DIR "/../shared/data";
-  if (!std::filesystem::exists(parent + "/mnist")) {
-    MESSAGE("skipped: there is no ", parent, "/mnist");
-    return;
+  const std::string folder = (variable ? variable : MIXGRAD_SOURCE_DIR "/../shared/data") + std::string("/mnist");
+  try {
+    const data::DataLoaders data = data::mnist(folder, {.digits = {3, 7}});
+    CHECK(data.train.dataset().size() == 12396);
+    CHECK(data.train.num_batches() == 193);
+    CHECK(data.valid.dataset().size() == 2038);
+    CHECK(data.valid.num_batches() == 32);
+    std::int64_t sevens = 0;
+    for (const Batch& batch : data.valid.epoch(0))
+      for (const std::int32_t label : batch.y.to_vector<std::int32_t>()) sevens += label;
+    CHECK(sevens == 1028);
+  } catch (const Error& error) {
+    const std::string skipped = error.what();
+    if (std::filesystem::exists(folder) && skipped.find("built without zlib") == std::string::npos) throw;
+    MESSAGE("skipped: ", skipped);
   }
-  const data::DataLoaders data = data::mnist(parent + "/mnist", {.digits = {3, 7}});
-  CHECK(data.train.dataset().size() == 12396);
-  CHECK(data.train.num_batches() == 193);
-  CHECK(data.valid.dataset().size() == 2038);
-  CHECK(data.valid.num_batches() == 32);
-  std::int64_t sevens = 0;
-  for (const Batch& batch : data.valid.epoch(0))
-    for (const std::int32_t label : batch.y.to_vector<std::int32_t>()) sevens += label;
-  CHECK(sevens == 1028);
 }

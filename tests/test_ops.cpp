@@ -1,8 +1,10 @@
 // The table of op cases, driven through every check; and operations against their definitions, written as plain loops.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <set>
 
 #include "core/autograd.h"
@@ -142,9 +144,9 @@ TEST_CASE("broadcast: the elements paired are those that NumPy pairs") {
        {Pair{{2, 3, 4}, {3, 1}, {2, 3, 4}}, Pair{{4, 1, 3}, {2, 1}, {4, 2, 3}}, Pair{{}, {2, 2}, {2, 2}},
         Pair{{2, 1, 3, 1, 2}, {1, 2, 1, 3, 1}, {2, 2, 3, 3, 2}}, Pair{{5}, {2, 1, 2, 1, 3, 1}, {2, 1, 2, 1, 3, 5}},
         Pair{{0, 3}, {3}, {0, 3}}, Pair{{1, 3}, {0, 1}, {0, 3}}}) {
-    CAPTURE(a_shape);
-    CAPTURE(b_shape);
     const Tensor a = random_f64(a_shape, 1), b = random_f64(b_shape, 2), out = sub(a, b);
+    CAPTURE(a.shape());
+    CAPTURE(b.shape());
     REQUIRE(out.shape() == out_shape);
     // The place in x of the element that the n-th of `out` reads: an index along a stretched axis counts as 0.
     const auto element = [&](const Tensor& x, std::int64_t n) {
@@ -168,8 +170,8 @@ TEST_CASE("conv2d: equals the sum that defines it") {
   for (const auto& [x_shape, w_shape, stride, padding] :
        {Case{{2, 5, 6, 3}, {4, 3, 3, 3}, 1, 0}, Case{{1, 7, 4, 2}, {3, 3, 2, 2}, 2, 1},
         Case{{2, 6, 5, 1}, {2, 5, 5, 1}, 3, 2}, Case{{1, 28, 28, 3}, {16, 3, 3, 3}, 2, 1}}) {
-    CAPTURE(x_shape);
     const Tensor x = random_f64(x_shape, 1), w = random_f64(w_shape, 2), b = random_f64({w_shape[0]}, 3);
+    CAPTURE(x.shape());
     const Tensor y = nn::conv2d(x, w, b, {.stride = stride, .padding = padding});
     const std::int64_t height = (x.size(1) + 2 * padding - w.size(1)) / stride + 1;
     const std::int64_t width = (x.size(2) + 2 * padding - w.size(2)) / stride + 1;

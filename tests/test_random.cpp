@@ -228,10 +228,16 @@ TEST_CASE("random: below is in range and without bias") {
   double chi_square = 0;
   for (const int count : counts) chi_square += (count - expected) * (count - expected) / expected;
   CHECK(chi_square < 25);  // 5 degrees of freedom: exceeded once in 7,000
-  // 3/4 of 2^32: a remainder instead of a rejection would fall into the first third half of the time.
-  int first_third = 0;
-  for (int i = 0; i < draws; ++i) first_third += random.below(3u << 30) < (1u << 30);
-  CHECK(std::abs(first_third / double{draws} - 1.0 / 3) <= 5 * std::sqrt(2.0 / 9 / draws));
+  // 3/4 of 2^32. Without rejection, a remainder would fall into the first third half of the time, and a product's high
+  // word would be a multiple of three half of the time.
+  int first_third = 0, multiples = 0;
+  for (int i = 0; i < draws; ++i) {
+    const std::uint32_t number = random.below(3u << 30);
+    first_third += number < (1u << 30);
+    multiples += number % 3 == 0;
+  }
+  for (const int count : {first_third, multiples})
+    CHECK(std::abs(count / double{draws} - 1.0 / 3) <= 5 * std::sqrt(2.0 / 9 / draws));
 }
 
 TEST_CASE("random: a permutation holds each number once and moves them by n/3 on average") {

@@ -81,7 +81,7 @@ TEST_CASE("shape: too many axes, negative extents and overflowing products are e
   CHECK_THROWS_WITH_AS((Shape{3, -2}), doctest::Contains("-2"), Error);
   CHECK(Shape{quintillion}.numel() == quintillion);
   CHECK_THROWS_AS((Shape{quintillion, 10}), Error);
-  CHECK_THROWS_AS((Shape{quintillion, quintillion, 0}), Error);  // or products of a part of the axes would overflow
+  CHECK_THROWS_AS((Shape{0, quintillion, quintillion}), Error);  // or products of a part of the axes would overflow
 }
 
 TEST_CASE("tensor: creation fills it, from any list of the right length") {
@@ -186,8 +186,8 @@ TEST_CASE("views: shapes that do not fit are errors that name both") {
   CHECK_THROWS_AS(reshape(x, {2, 2, 2, 3, 1, 1, 1}), Error);
   CHECK_THROWS_AS(reshape(Tensor::zeros({0}), {0, -1}), Error);  // any extent would fit
   CHECK_THROWS_WITH_AS(slice(x, 1, 5), "slice: rows 1 to 5 of [4, 6]", Error);
-  CHECK_THROWS_AS(slice(x, -1, 2), Error);
-  CHECK_THROWS_AS(slice(x, 3, 2), Error);
+  CHECK_THROWS_WITH_AS(slice(x, -1, 2), "slice: rows -1 to 2 of [4, 6]", Error);
+  CHECK_THROWS_WITH_AS(slice(x, 3, 2), "slice: rows 3 to 2 of [4, 6]", Error);
   CHECK_THROWS_AS(slice(Tensor::zeros({}), 0, 1), Error);
   CHECK_THROWS_AS(x.view({5}, 20), Error);
 }
@@ -293,11 +293,11 @@ TEST_CASE("errors: dtypes that an operation cannot take are named, with the oper
       {"cross_entropy", "u8", [&] { nn::cross_entropy(f32, ones({2}, DType::u8)); }},
       {"requires_grad_", "i32", [&] { i32.requires_grad_(); }},
   };
-  for (const auto& [op, dtype, f] : cases) {
-    const std::string text = error_of(f);
+  for (const Case& c : cases) {
+    const std::string text = error_of(c.f);
     CAPTURE(text);
-    CHECK_MESSAGE(text.starts_with(op + ":"), op);
-    CHECK_MESSAGE(contains(text, dtype), op, " ", dtype);
+    CHECK_MESSAGE(text.starts_with(c.op + ":"), c.op);
+    CHECK_MESSAGE(contains(text, c.dtype), c.op, " ", c.dtype);
   }
 }
 

@@ -31,7 +31,9 @@ void StopOnInterrupt::on_batch_end(Learner& learner) {
 }
 
 void StopOnInterrupt::on_train_end(Learner&) noexcept {
-  if (installed_) std::signal(SIGINT, previous);
+  if (!installed_) return;
+  if (signalled) interrupted_ = true;  // it came after the last batch
+  std::signal(SIGINT, previous);
   installed_ = false;
 }
 

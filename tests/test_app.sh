@@ -1,0 +1,387 @@
+#!/usr/bin/env bash
+# Tests of the command line of train_mnist on a small stand-in for MNIST: bad input, Ctrl-C, options, --out.
+# Ends with the line "N passed, N failed" (", N skipped" may follow).
+#
+#   tests/test_app.sh <path of train_mnist>
+#
+# shellcheck disable=SC2016 # `all` evaluates the conditions that stand in single quotes.
+set -euo pipefail
+export LC_ALL=C OMP_NUM_THREADS=1
+[ $# = 1 ] || { echo "usage: $0 <path of train_mnist>" >&2; exit 2; }
+app=$(cd "$(dirname "$1")" && pwd -P)/$(basename "$1")
+[ -x "$app" ] || { echo "$0: $1 is no program" >&2; exit 2; }
+work=$(mktemp -d)
+running=''
+trap '[ -z "$running" ] || kill -KILL "$running"; rm -rf "$work"' EXIT
+passed=0 failed=0 skipped=0
+
+have() { command -v "$1" >/dev/null; }
+
+skip() {
+  skipped=$((skipped + 1))
+  echo "skipped: $1 ($2)"
+}
+
+# check <sentence> <command...>: passes when the command's exit code is 0; else shows what the program said.
+check() {
+  if "${@:2}"; then
+    passed=$((passed + 1))
+    echo "ok: $1"
+  else
+    failed=$((failed + 1))
+    echo "FAILED: $1"
+    [ ! -e "$work/out" ] || sed 's/^/    /' "$work/out" "$work/err" | tail -n 20
+  fi
+}
+
+# all <condition...>: every one of these lines of bash is true.
+all() { local part; for part; do eval "$part" || return; done; }
+
+# run <command...>: keeps output, errors and exit code for the checks that follow.
+run() {
+  status=0
+  "$@" >"$work/out" 2>"$work/err" || status=$?
+}
+
+train() { run "$app" --data "$work/mnist" "$@"; }
+train_on() { run "$app" --data "$@"; }
+
+succeeded() { [ "$status" = 0 ] && [ ! -s "$work/err" ]; }
+said() { grep -qF -- "$1" "$work/err"; }
+printed() { grep -qE -- "$1" "$work/out"; }
+rows() { grep -cE '^[0-9]+ ' "$work/out" || true; } # of the tables
+# is_refusal <words>: an exit code of the program's own, one line with the words, and no training.
+is_refusal() {
+  all '[ "$status" -gt 0 ]' '[ "$status" -lt 128 ]' '[ "$(wc -l <"$work/err")" = 1 ]' '[ "$(rows)" = 0 ]' &&
+    said "$1"
+}
+refused() { train "${@:2}" && is_refusal "$1"; }
+
+# --- A stand-in for MNIST: threes are dark, sevens are bright.
+
+big_endian() {
+  local number byte
+  for number; do
+    for byte in 24 16 8 0; do
+      # shellcheck disable=SC2059 # The format is the byte.
+      printf "\\x$(printf %02x $((number >> byte & 255)))"
+    done
+  done
+}
+
+# header <extent...>
+header() { printf '%b' "\0\0\010\0$#" && big_endian "$@"; }
+
+# images <pairs>: a three, a seven, a three, ...
+images() {
+  header $(($1 * 2)) 28 28
+  seq 100000 $((100000 + $1 * 131)) | tr -d '\n' | fold -w 784 | head -n "$1" >"$work/threes" || true
+  tr 0-9 '\200-\211' <"$work/threes" >"$work/sevens"
+  paste -d '\n' "$work/threes" "$work/sevens" | tr -d '\n'
+}
+
+labels() {
+  header $(($1 * 2))
+  seq "$1" | sed 's/.*/37/' | tr -d '\n' | tr 37 '\3\7'
+}
+
+# make_mnist <folder> <pairs to train on> <pairs to validate>
+make_mnist() {
+  mkdir -p "$1"
+  images "$2" >"$1/train-images-idx3-ubyte"
+  labels "$2" >"$1/train-labels-idx1-ubyte"
+  images "$3" >"$1/t10k-images-idx3-ubyte"
+  labels "$3" >"$1/t10k-labels-idx1-ubyte"
+}
+
+# --- Bad input.
+
+# damaged <words> <file> <command...>: the output of the command in place of the file is refused. A file name that
+# ends in .gz replaces the plain file.
+damaged() {
+  local bad=$work/damaged
+  rm -rf "$bad"
+  cp -r "$work/mnist" "$bad"
+  rm "$bad/${2%.gz}"
+  "${@:3}" >"$bad/$2"
+  train_on "$bad" && is_refusal "$1" && said "$2"
+}
+
+zipped() { gzip -c "$work/mnist/$1"; }
+flipped_gzip() { zipped "$1" | head -c 2000 && printf '\125\252\125' && zipped "$1" | tail -c +2004; }
+
+test_bad_data() {
+  local images=train-images-idx3-ubyte labels=train-labels-idx1-ubyte
+  mkdir "$work/empty"
+  run "$app"
+  check "data: none at all" is_refusal --data
+  train_on "$work/none"
+  check "data: a missing folder" is_refusal "$work/none"
+  train_on "$work/empty"
+  check "data: an empty folder" is_refusal "$work/empty"
+  train_on "$work/mnist/$images"
+  check "data: a file for a folder" is_refusal "$images"
+
+  check "data: images cut off" damaged "cut off" "$images" head -c 5000 "$work/mnist/$images"
+  check "data: labels too long" damaged longer "$labels" cat "$work/mnist/$labels" "$work/mnist/$labels"
+  check "data: an empty file" damaged "not an IDX file" "$images" true
+  check "data: no IDX file" damaged "not an IDX file" "$images" seq 1000
+  check "data: labels for images" damaged "1 axes, expected 3" "$images" cat "$work/mnist/$labels"
+  check "data: images for labels" damaged "3 axes, expected 1" "$labels" cat "$work/mnist/$images"
+  check "data: counts that differ" damaged "256 images" "$labels" labels 127
+  check "data: counts that differ in validation" damaged "64 images" t10k-labels-idx1-ubyte labels 33
+  check "data: a label out of range" damaged "label 12" "$labels" eval "labels 128 | tr '\\7' '\\14'"
+  check "data: a header that claims 10^18 elements" damaged "cut off" "$images" header 1000000 1000000 1000000
+  check "data: a header that claims 2^96 elements" damaged elements "$images" header 4294967295 4294967295 4294967295
+  if ! have gzip; then
+    skip "damaged .gz files" "needs gzip"
+  elif damaged "built without zlib" "$images.gz" zipped "$images"; then
+    skip "damaged .gz files" "needs a build with zlib"
+  else
+    check "data: a .gz is read" all succeeded '[ "$(rows)" = 16 ]'
+    check "data: gzip cut off in its header" damaged "" "$images.gz" eval 'zipped "$images" | head -c 3'
+    check "data: gzip cut off" damaged "cut off" "$images.gz" eval 'zipped "$images" | head -c 4000'
+    check "data: gzip damaged" damaged gzip "$images.gz" flipped_gzip "$images"
+    check "data: a gzipped header that claims 10^18 elements" \
+      damaged "cut off" "$images.gz" eval 'header 1000000 1000000 1000000 | gzip'
+  fi
+}
+
+test_bad_options() {
+  check "options: an unknown one" refused --frobnicate --frobnicate
+  check "options: --batch-size 0" refused "batch size 0" --batch-size 0
+  check "options: --batch-size -1" refused "batch size -1" --batch-size -1
+  check "options: a batch larger than the data" refused "batch size 100000000" --batch-size 100000000
+  check "options: --batch-size 1.5" refused --batch-size --batch-size 1.5
+  check "options: --alpha -1" refused alpha --alpha -1
+  check "options: --alpha nan" refused alpha --alpha nan
+  check "options: --alpha inf" refused alpha --alpha inf
+  check "options: --alpha 1e300" refused alpha --alpha 1e300
+  check "options: --lr nan" refused "learning rate" --lr nan
+  check "options: --lr -1" refused "learning rate" --lr -1
+  check "options: --epochs -1" refused --epochs --epochs -1
+  check "options: one digit" refused digits --digits 3
+  check "options: a digit twice" refused "digit 3" --digits 3,3
+  check "options: digits that are none" refused "'x' is not a digit" --digits 3,x
+  check "options: digit 11" refused "11" --digits 11
+  check "options: no digits" refused digits --digits ""
+  check "options: digits of which there are no images" refused "digit" --digits 1,2
+  check "options: --seeds 0" refused --seeds --seeds 0
+  check "options: --threads 0" refused --threads --threads 0
+  check "options: --mixup with --no-mixup" refused --no-mixup --mixup --no-mixup
+  check "options: --batch-mean-lambda without stacked targets" \
+    refused batch-mean --batch-mean-lambda --no-stack-y
+  run "$app" --help
+  check "options: --help lists them" all succeeded 'printed --per-batch-lambda'
+}
+
+test_bad_out() {
+  local old
+  touch "$work/file"
+  check "out: below a file" refused "$work/file" --out "$work/file/folder"
+  check "out: a file" refused "$work/file" --out "$work/file"
+  if [ -e /dev/full ]; then
+    mkdir "$work/full"
+    ln -s /dev/full "$work/full/metrics.csv"
+    check "out: a full disk" refused "$work/full/metrics.csv" --out "$work/full"
+  fi
+  mkdir "$work/old"
+  old="the figures of an earlier run"
+  echo "$old" >"$work/old/metrics.csv"
+  check "out: a refused run leaves earlier figures alone (no data)" \
+    all 'train_on "$work/none" --out "$work/old"' '[ "$(cat "$work/old/metrics.csv")" = "$old" ]'
+  check "out: a refused run leaves earlier figures alone (learning rate)" \
+    all 'train --lr nan --out "$work/old"' '[ "$(cat "$work/old/metrics.csv")" = "$old" ]'
+}
+
+# --- Ctrl-C. A program that a script starts in the background ignores SIGINT unless env resets it.
+
+start() {
+  env --default-signal=INT "$app" "$@" >"$work/out" 2>"$work/err" &
+  running=$!
+}
+
+# interrupt_when <command...>: presses Ctrl-C once the command succeeds, or after 20 s.
+interrupt_when() {
+  local i
+  for ((i = 0; i < 1000; ++i)); do
+    if "$@" || ! kill -0 "$running" 2>/dev/null; then
+      break
+    fi
+    sleep 0.02
+  done
+  status=0
+  kill -INT "$running" 2>/dev/null || true
+  wait "$running" || status=$?
+  running=''
+}
+
+# Whether the program runs and handles SIGINT, signal 2, by now.
+handles_interrupt() {
+  local caught
+  [ "/proc/$running/exe" -ef "$app" ] || return # It is still bash, or env.
+  caught=$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$running/status" 2>/dev/null)
+  [ $((0x0$caught & 2)) != 0 ]
+}
+
+test_interrupt() {
+  local out=$work/interrupted
+  if ! env --default-signal=INT true 2>/dev/null || [ ! -e /proc/self/status ]; then
+    skip "Ctrl-C" "needs env --default-signal and /proc"
+    return
+  fi
+  start --data "$work/mnist" --epochs 100000 --out "$out"
+  interrupt_when printed '^2 '
+  check "Ctrl-C: ends training with code 130" [ "$status" = 130 ]
+  check "Ctrl-C: the table so far is printed, and no other run is started" \
+    all 'printed "^epoch +train_loss"' 'printed "^stopped in epoch"' '! printed "with mixup"' '[ ! -s "$work/err" ]'
+  check "Ctrl-C: metrics.csv holds the epochs that were completed" \
+    all '[ "$(rows)" -ge 2 ]' '[ "$(tail -n +2 "$out/metrics.csv" | wc -l)" = "$(rows)" ]'
+
+  make_mnist "$work/long" 1 5000
+  start --data "$work/long" --epochs 1 --batch-size 2 # Training is over at once, validation takes long.
+  interrupt_when eval 'handles_interrupt && sleep 0.05'
+  check "Ctrl-C: in the last validation it ends the program too" all '[ "$status" = 130 ]' '! printed "with mixup"'
+}
+
+# --- What runs print and write.
+
+# columns <list> <folder> [run]: of metrics.csv, of one run or all.
+columns() { tail -n +2 "$2/metrics.csv" | grep "^${3-}" | cut -d, -f"$1"; }
+# same_columns <list> <folder> <other folder>
+same_columns() { [ -n "$(columns "$1" "$2")" ] && [ "$(columns "$1" "$2")" = "$(columns "$1" "$3")" ]; }
+
+test_metrics() {
+  local a=$work/a b=$work/b c=$work/c d=$work/d
+  train --epochs 3 --out "$a"
+  check "out: a run of both kinds succeeds" all succeeded '[ "$(rows)" = 6 ]'
+  check "out: metrics.csv has its columns" \
+    [ "$(head -n 1 "$a/metrics.csv")" = run,seed,epoch,train_loss,valid_loss,accuracy,seconds,images_per_s ]
+  check "out: metrics.csv has a row for each epoch of each run" \
+    [ "$(columns 1-3 "$a" | tr '\n' ' ')" = "plain,42,1 plain,42,2 plain,42,3 mixup,42,1 mixup,42,2 mixup,42,3 " ]
+  check "out: eight numbers to a row" \
+    [ "$(grep -cE '^(plain|mixup),42,[123](,[0-9]+\.[0-9]{6}){4},[0-9]+$' "$a/metrics.csv")" = 6 ]
+  check "out: metrics.csv says what the tables say" \
+    [ "$(grep -E '^[0-9]' "$work/out" | tr -s ' ' , | cut -d, -f1-4)" = "$(columns 3-6 "$a")" ]
+  check "out: mixup makes a difference" [ "$(columns 4 "$a" plain)" != "$(columns 4 "$a" mixup)" ]
+  train --epochs 3 --threads 1 --out "$b/deep/down"
+  check "the same seed gives the same figures again" same_columns 1-6 "$a" "$b/deep/down"
+  train --epochs 3 --threads 2 --out "$c"
+  check "the same seed gives the same figures on two threads" same_columns 1-6 "$a" "$c"
+  train --epochs 3 --seed 43 --out "$c"
+  check "another seed gives others" all '! same_columns 4 "$a" "$c"'
+  train --epochs 2 --alpha 0 --out "$d"
+  check "alpha 0 is plain training, digit for digit" \
+    all succeeded '[ -n "$(columns 2-6 "$d" plain)" ]' '[ "$(columns 2-6 "$d" plain)" = "$(columns 2-6 "$d" mixup)" ]'
+  train --epochs 0 --out "$d"
+  check "no epochs, no rows" all succeeded '[ "$(rows)" = 0 ]' '[ "$(wc -l <"$d/metrics.csv")" = 1 ]'
+  train --epochs 1 --no-mixup
+  check "--no-mixup runs without only" all succeeded '[ "$(rows)" = 1 ]' '! printed "with mixup"'
+  train --epochs 1 --mixup
+  check "--mixup runs with only" all succeeded '[ "$(rows)" = 1 ]' '! printed "without mixup"'
+}
+
+# The mean and the deviation of a column of the last epochs, as --seeds prints them.
+statistics() {
+  awk -F, -v run="$2" -v epoch="$3" -v column="$4" '
+    $1 == run && $3 == epoch { n++; sum += $column; squares += $column * $column }
+    END { mean = sum / n; variance = (squares - n * mean * mean) / (n - 1)
+          printf "%.4f %.4f", mean, sqrt(variance > 0 ? variance : 0) }' "$1/metrics.csv"
+}
+
+# prints_statistics <run> <name> <column>: to within one in the fourth place.
+prints_statistics() {
+  awk -v start="$1: $2 " -v expected="$(statistics "$work/seeds" "$1" 2 "$3")" '
+    function far(a, b) { return a - b > 1.01e-4 || b - a > 1.01e-4 }
+    BEGIN { split(expected, e, " ") }
+    index($0, start) == 1 { ok = $3 == "mean" && $5 == "sd" && !far($4, e[1]) && !far($6, e[2]) && /over 2 seeds$/ }
+    END { exit !ok }' "$work/out"
+}
+
+test_seeds() {
+  local run
+  train --epochs 2 --seeds 2 --seed 7 --out "$work/seeds"
+  check "seeds: both are trained, with and without mixup" all succeeded '[ "$(rows)" = 8 ]' \
+    '[ "$(columns 2 "$work/seeds" | uniq | tr "\n" " ")" = "7 8 7 8 " ]'
+  for run in plain mixup; do
+    check "seeds: mean and sd of the last epochs, $run" all "prints_statistics $run train_loss 4" \
+      "prints_statistics $run valid_loss 5" "prints_statistics $run accuracy 6"
+  done
+  train --epochs 2 --seed 8 --out "$work/eight"
+  check "seeds: a seed of many gives what it gives alone" \
+    [ "$(grep ,8, "$work/seeds/metrics.csv" | cut -d, -f1-6)" = "$(columns 1-6 "$work/eight")" ]
+}
+
+test_combinations() {
+  local flags=(--stack-x --no-stack-y --per-batch-lambda --no-dedupe --second-loader --batch-mean-lambda)
+  local set bit chosen wrong=''
+  for ((set = 0; set < 64; ++set)); do
+    chosen=()
+    for bit in "${!flags[@]}"; do
+      ((set >> bit & 1)) && chosen+=("${flags[bit]}")
+    done
+    train --mixup --epochs 1 "${chosen[@]}"
+    if ((set & 2 && set & 32)); then # A mixed target has no lambda left to average.
+      is_refusal batch-mean || wrong+="[${chosen[*]}] "
+    else
+      all succeeded '[ "$(rows)" = 1 ]' '! printed nan' || wrong+="[${chosen[*]}] "
+    fi
+  done
+  check "options: all 64 combinations of the mixup flags train, or are refused in one line $wrong" [ -z "$wrong" ]
+}
+
+# --- The picture.
+
+# stand_in <line of sh>: a gnuplot
+stand_in() {
+  mkdir -p "$work/bin"
+  printf '#!/bin/sh\n%s\n' "$1" >"$work/bin/gnuplot"
+  chmod +x "$work/bin/gnuplot"
+}
+
+draw() { run env PATH="$1" "$app" --data "$work/mnist" --epochs 0 --out "$work/drawn"; }
+
+fails_to_draw() {
+  local i
+  for i in {1..5}; do # Which of the two is faster is chance.
+    draw "$work/bin"
+    is_refusal gnuplot || return
+  done
+}
+
+test_picture() {
+  local script=$work/script
+  draw "$work/none"
+  check "picture: without gnuplot a line says that there is none" \
+    all succeeded 'printed "skipped: .*picture.*gnuplot"' '[ ! -e "$work/drawn/mixed_batch.png" ]'
+  stand_in "/bin/cat >'$script'"
+  draw "$work/bin"
+  check "picture: twelve captions, whose shares are of two digits and add up to one" all succeeded \
+    '[ "$(grep -cE "set title .[01]\.[0-9]{2} (three|seven) \+ [01]\.[0-9]{2} (three|seven)" "$script")" = 12 ]' \
+    'tr -d "'\''" <"$script" | awk "/set title/ && (\$3 + \$6 < 0.995 || \$3 + \$6 > 1.005) { exit 1 }"'
+  stand_in 'exec <&-; exit 1'
+  check "picture: a gnuplot that fails is named, whether or not it reads its input" fails_to_draw
+  if have gnuplot; then
+    draw "$PATH"
+    check "picture: gnuplot draws a PNG" all succeeded 'head -c 4 "$work/drawn/mixed_batch.png" | grep -q PNG'
+  else
+    skip "a picture drawn by gnuplot" "needs gnuplot"
+  fi
+}
+
+make_mnist "$work/mnist" 128 32
+test_bad_data
+test_bad_options
+test_bad_out
+test_metrics
+test_seeds
+test_combinations
+test_picture
+test_interrupt
+run "$app" --synthetic --epochs 1 --no-mixup
+check "drawn digits: one epoch tells 3 from 7" all succeeded '[ "$(rows)" = 1 ]' 'printed " 0\.9[0-9]+ +[0-9:]+$"'
+
+totals="$passed passed, $failed failed"
+[ "$skipped" = 0 ] || totals+=", $skipped skipped"
+echo "$totals"
+[ "$failed" = 0 ]

@@ -1,0 +1,308 @@
+// Modules: what they list, their modes, initial weights, the stock model and its printed table.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <sstream>
+
+#include "core/autograd.h"
+#include "core/pointwise.h"
+#include "core/random.h"
+#include "core/reduce.h"
+#include "nn/activation.h"
+#include "nn/batch_norm.h"
+#include "nn/conv2d.h"
+#include "nn/cross_entropy.h"
+#include "nn/flatten.h"
+#include "nn/init.h"
+#include "nn/linear.h"
+#include "nn/models.h"
+#include "nn/pool.h"
+#include "nn/summary.h"
+#include "op_cases.h"
+
+using namespace mixgrad;
+using namespace mixgrad::nn;
+using mixgrad::tests::Domain;
+
+namespace {
+
+Tensor normal(const Shape& shape, DType dtype = DType::f32) {
+  return tests::make_inputs({shape}, Domain::normal, dtype, 5)[0];
+}
+
+std::vector<std::string> names(const std::vector<NamedTensor>& tensors) {
+  std::vector<std::string> result;
+  for (const NamedTensor& named : tensors) result.push_back(named.name);
+  return result;
+}
+
+// Whether the leaves below the model's output are exactly its parameters.
+bool lists_its_leaves(Module& model, const Shape& input) {
+  std::vector<const Node*> found, listed;
+  for (const auto& node : leaves(model(normal(input)))) found.push_back(node.get());
+  for (const Tensor& parameter : parameters(model)) listed.push_back(parameter.node().get());
+  std::sort(found.begin(), found.end());
+  std::sort(listed.begin(), listed.end());
+  return found == listed;
+}
+
+double largest_difference(const Tensor& a, const Tensor& b) {
+  double largest = 0;
+  const auto x = a.to(DType::f64).to_vector<double>(), y = b.to(DType::f64).to_vector<double>();
+  for (std::size_t i = 0; i < x.size(); ++i) largest = std::max(largest, std::abs(x[i] - y[i]));
+  return largest;
+}
+
+// A module of the user's own, that may forget to list its bias.
+struct Affine : Module {
+  explicit Affine(bool forgets = false) : forgets(forgets) {}
+  using Module::forward;
+  Tensor forward(const Tensor& x) override { return x * weight + bias; }
+  void visit(Visitor& visitor) override {
+    visitor.parameter("weight", weight);
+    if (!forgets) visitor.parameter("bias", bias);
+  }
+  std::string name() const override { return "Affine"; }
+  Tensor weight = parameter(Tensor::ones({1})), bias = parameter(Tensor::zeros({1}));
+  bool forgets;
+};
+
+}  // namespace
+
+TEST_CASE("module: every layer and model lists exactly the leaves it computes with") {
+  const auto check_layer = [](auto layer, const Shape& input) {
+    INFO(layer.name());
+    CHECK(lists_its_leaves(layer, input));
+  };
+  check_layer(Linear(3, 2), {4, 3});
+  check_layer(Linear(3, 2, {.bias = false}), {4, 3});
+  check_layer(Conv2d(3, 4), {2, 5, 5, 3});
+  check_layer(Conv2d(3, 4, {.bias = false}), {2, 5, 5, 3});
+  check_layer(BatchNorm(3), {4, 3});
+  check_layer(Sequential(Linear(3, 4), Sequential(BatchNorm(4), ReLU()), Linear(4, 2)), {5, 3});
+  check_layer(simple_cnn({3, 4, 5, 2}), {2, 8, 8, 3});
+  check_layer(simple_cnn({3, 4, 5, 2}, {.batch_norm = true}), {2, 8, 8, 3});
+  check_layer(Affine(), {2});
+  Affine forgetful(true);
+  CHECK_FALSE(lists_its_leaves(forgetful, {2}));
+}
+
+TEST_CASE("module: parameters and buffers have PyTorch's names") {
+  using Names = std::vector<std::string>;
+  Linear linear(3, 2);
+  CHECK(names(named_parameters(linear)) == Names{"weight", "bias"});
+  Sequential plain = simple_cnn({3, 16, 2});
+  CHECK(names(named_parameters(plain)) == Names{"0.weight", "0.bias", "2.weight", "2.bias"});
+  CHECK(named_buffers(plain).empty());
+  Sequential normalised = simple_cnn({3, 16, 2}, {.batch_norm = true});
+  CHECK(names(named_parameters(normalised)) == Names{"0.weight", "2.weight", "2.bias", "3.weight", "3.bias"});
+  CHECK(names(named_buffers(normalised)) == Names{"2.running_mean", "2.running_var"});
+  Sequential nested(ReLU(), Sequential(ReLU(), Linear(2, 2, {.bias = false})));
+  CHECK(names(named_parameters(nested)) == Names{"1.1.weight"});
+}
+
+TEST_CASE("module: a parameter shared by two layers is listed once") {
+  const Linear shared(3, 3);
+  Sequential model(shared, ReLU(), shared);
+  CHECK(parameters(model).size() == 2);
+  CHECK(num_parameters(model) == 12);
+  CHECK(lists_its_leaves(model, {2, 3}));
+}
+
+TEST_CASE("module: a copy shares parameters, buffers and mode") {
+  BatchNorm original(3);
+  BatchNorm copy = original;
+  CHECK(copy.weight.is(original.weight));
+  CHECK(copy.running_mean.is(original.running_mean));
+  copy.eval();
+  CHECK_FALSE(original.training());
+  Sequential model = simple_cnn({1, 2, 2});
+  Sequential same = model;
+  for (std::size_t i = 0; i < parameters(model).size(); ++i) CHECK(parameters(same)[i].is(parameters(model)[i]));
+}
+
+TEST_CASE("module: train and eval reach every layer below") {
+  Sequential model(Linear(2, 2), Sequential(ReLU(), BatchNorm(2)));
+  Module& inner = dynamic_cast<Sequential&>(model[1])[1];
+  CHECK(inner.training());
+  model.eval();
+  CHECK_FALSE(model.training());
+  CHECK_FALSE(model[0].training());
+  CHECK_FALSE(inner.training());
+  model.train();
+  CHECK(inner.training());
+  CHECK(model.training());
+}
+
+TEST_CASE("module: several inputs are refused unless the model overrides that form") {
+  struct Sum : Module {
+    using Module::forward;
+    Tensor forward(std::span<const Tensor> inputs) override { return inputs[0] + inputs[1]; }
+    std::string name() const override { return "Sum"; }
+  } both;
+  const Tensor inputs[] = {Tensor::ones({2}), Tensor::ones({2})};
+  ReLU relu;
+  CHECK_THROWS_WITH_AS(relu(inputs), doctest::Contains("ReLU: takes one input, got 2"), Error);
+  CHECK_THROWS_WITH_AS(relu(std::span<const Tensor>()), "ReLU: needs an input", Error);
+  CHECK(relu(std::span(inputs, 1)).numel() == 2);
+  CHECK(both(inputs).to_vector<float>() == std::vector<float>{2, 2});
+  CHECK_THROWS_WITH_AS(both(inputs[0]), "Sum: defines no forward for a single input", Error);
+}
+
+TEST_CASE("module: an observer sees each forward, innermost first, and gives way again") {
+  Sequential model(Linear(3, 2), ReLU());
+  std::vector<std::string> seen;
+  {
+    const ForwardObserver observer([&](Module& module, const Shape&, const Shape&) { seen.push_back(module.name()); });
+    model(normal({1, 3}));
+  }
+  model(normal({1, 3}));
+  CHECK(seen == std::vector<std::string>{"Linear(3, 2)", "ReLU", "Sequential"});
+}
+
+TEST_CASE("simple_cnn: the document's model, 28x28x3 to two logits with 3,058 parameters") {
+  Sequential model = simple_cnn({3, 16, 16, 2});
+  CHECK(num_parameters(model) == 3058);
+  std::vector<Shape> shapes;
+  const ForwardObserver observer([&](Module&, const Shape&, const Shape& output) { shapes.push_back(output); });
+  const Tensor logits = model(normal({5, 28, 28, 3}));
+  const Shape a{5, 14, 14, 16}, b{5, 7, 7, 16}, c{5, 4, 4, 2};
+  CHECK(shapes == std::vector<Shape>{a, a, b, b, c, c, {5, 1, 1, 2}, {5, 2}, {5, 2}});
+  for (const float logit : logits.to_vector<float>()) CHECK(logit >= 0);  // the last convolution has its ReLU too
+}
+
+TEST_CASE("simple_cnn: kernel sizes, strides and batch norm can be chosen") {
+  Sequential model = simple_cnn({1, 4, 6, 2}, {.kernel_sizes = {5, 3, 1}, .strides = {1, 2, 1}, .batch_norm = true});
+  std::vector<std::string> layers;
+  for (std::size_t i = 0; i < model.size(); ++i) layers.push_back(model[i].name());
+  CHECK(layers == std::vector<std::string>{"Conv2d(1, 4, kernel_size=5, stride=1, padding=2)", "ReLU", "BatchNorm(4)",
+                                           "Conv2d(4, 6, kernel_size=3, stride=2, padding=1)", "ReLU", "BatchNorm(6)",
+                                           "Conv2d(6, 2, kernel_size=1, stride=1, padding=0)", "ReLU", "GlobalAvgPool",
+                                           "Flatten"});
+  CHECK(num_parameters(model) == 100 + 8 + 216 + 12 + 12 + 2);  // a bias only where no batch norm follows
+  CHECK(model(normal({2, 9, 9, 1})).shape() == Shape{2, 2});
+  CHECK_THROWS_WITH_AS(simple_cnn({3, 16, 2}, {.kernel_sizes = {3}}), "simple_cnn: 1 kernel sizes for 2 convolutions",
+                       Error);
+  CHECK_THROWS_WITH_AS(simple_cnn({3, 16, 2}, {.strides = {2, 2, 2}}), "simple_cnn: 3 strides for 2 convolutions",
+                       Error);
+  CHECK_THROWS_AS(simple_cnn({3}), Error);
+}
+
+TEST_CASE("print: a model's layers, shapes, parameters and multiply-adds") {
+  Sequential model = simple_cnn({3, 16, 16, 2});
+  std::ostringstream out;
+  print(out, model, {64, 28, 28, 3});
+  CHECK(out.str() ==
+        R"(layer                                               output              parameters  multiply-adds
+Conv2d(3, 16, kernel_size=3, stride=2, padding=1)   [64, 14, 14, 16]           448      5,419,008
+ReLU                                                [64, 14, 14, 16]             0              0
+Conv2d(16, 16, kernel_size=3, stride=2, padding=1)  [64, 7, 7, 16]           2,320      7,225,344
+ReLU                                                [64, 7, 7, 16]               0              0
+Conv2d(16, 2, kernel_size=3, stride=2, padding=1)   [64, 4, 4, 2]              290        294,912
+ReLU                                                [64, 4, 4, 2]                0              0
+GlobalAvgPool                                       [64, 1, 1, 2]                0              0
+Flatten                                             [64, 2]                      0              0
+total                                                                        3,058     12,939,264
+)");
+}
+
+TEST_CASE("print: leaves every layer in the mode it was in, and running statistics as they were") {
+  Sequential model(Linear(2, 2), BatchNorm(2));
+  model[1].eval();  // frozen
+  std::ostringstream out;
+  print(out, model, {3, 2});
+  CHECK(model.training());
+  CHECK(model[0].training());
+  CHECK_FALSE(model[1].training());
+  CHECK(named_buffers(model)[0].tensor.to_vector<float>() == std::vector<float>{0, 0});
+}
+
+TEST_CASE("init: Kaiming's deviation is sqrt(2 / fan_in), and the seed decides the weights") {
+  const std::uint64_t before = default_seed();
+  manual_seed(5);
+  const Tensor weight = Conv2d(128, 64).weight, next = Conv2d(128, 64).weight;
+  const auto values = weight.to_vector<float>();
+  const auto n = static_cast<double>(values.size()), variance = 2.0 / (3 * 3 * 128);
+  double sum = 0, squares = 0;
+  for (const double value : values) {
+    sum += value;
+    squares += value * value;
+  }
+  CHECK(std::abs(sum / n) < 5 * std::sqrt(variance / n));                     // five standard errors
+  CHECK(std::abs(squares / n - variance) < 5 * variance * std::sqrt(2 / n));  // likewise
+  CHECK(next.to_vector<float>() != values);
+  manual_seed(5);
+  CHECK(Conv2d(128, 64).weight.to_vector<float>() == values);
+  manual_seed(6);
+  CHECK(Conv2d(128, 64).weight.to_vector<float>() != values);
+  CHECK(Linear(3, 4).bias.to_vector<float>() == std::vector<float>(4, 0.0f));
+  CHECK_THROWS_AS(kaiming_normal({2}, 0), Error);
+  manual_seed(before);
+}
+
+TEST_CASE("layers: sizes that make no sense are errors") {
+  CHECK_THROWS_AS(Conv2d(0, 4), Error);
+  CHECK_THROWS_AS(Conv2d(3, -1), Error);
+  CHECK_THROWS_AS(Conv2d(3, 4, {.kernel_size = 0}), Error);
+  CHECK_THROWS_AS(Conv2d(3, 4, {.stride = 0}), Error);
+  CHECK_THROWS_AS(Conv2d(3, 4, {.padding = -1}), Error);
+  CHECK_THROWS_AS(Linear(0, 2), Error);
+  CHECK_THROWS_AS(BatchNorm(0), Error);
+  CHECK_THROWS_AS(GlobalAvgPool()(Tensor::ones({1, 0, 3, 2})), Error);
+}
+
+TEST_CASE("batch norm: training uses the batch and moves the running statistics, evaluation uses those") {
+  BatchNorm bn(2);
+  const Tensor x = Tensor::from<float>({1, 2, 3, 6}, {2, 2});  // mean 2, 4; variance 1, 4, unbiased 2, 8
+  const float one = 1 / std::sqrt(1 + 1e-5f), two = 2 / std::sqrt(4 + 1e-5f);
+  const double rounding = 1e-6;  // a handful of f32 operations on values near 1
+  CHECK(largest_difference(bn(x), Tensor::from({-one, -two, one, two}, {2, 2})) < rounding);
+  CHECK(largest_difference(bn.running_mean, Tensor::from({0.2, 0.4}, {2})) < rounding);
+  CHECK(largest_difference(bn.running_var, Tensor::from({0.9 + 0.2, 0.9 + 0.8}, {2})) < rounding);
+  bn.eval();
+  const auto scaled = [](double value, double mean, double var) { return (value - mean) / std::sqrt(var + 1e-5); };
+  const Tensor expected =
+      Tensor::from({scaled(1, 0.2, 1.1), scaled(2, 0.4, 1.7), scaled(3, 0.2, 1.1), scaled(6, 0.4, 1.7)}, {2, 2});
+  CHECK(largest_difference(bn(x), expected) < 5 * rounding);  // values near 5
+  CHECK(largest_difference(bn.running_mean, Tensor::from({0.2, 0.4}, {2})) < rounding);
+  CHECK(bn(slice(x, 0, 1)).shape() == Shape{1, 2});
+  bn.train();
+  CHECK_THROWS_WITH_AS(bn(slice(x, 0, 1)), doctest::Contains("more than one value per channel"), Error);
+}
+
+TEST_CASE("batch norm: f32 stays accurate when the mean is far from zero") {
+  const Tensor x = normal({4096, 3}) + 1000.0;
+  BatchNorm single(3), exact(3);
+  for (Tensor* tensor : {&exact.weight, &exact.bias, &exact.running_mean, &exact.running_var})
+    *tensor = tensor->to(DType::f64);
+  // The output is a difference of two numbers near 1000, each rounded to 6e-5, with a mean rounded to 3e-5. From
+  // E[x^2] - E[x]^2, numbers near 10^6, the variance of 1 would be off by a tenth.
+  CHECK(largest_difference(single(x), exact(x.to(DType::f64))) < 2e-4);
+}
+
+TEST_CASE("cross_entropy: the logarithm of the class count for equal logits, and one-hot equals index") {
+  CHECK(std::abs(cross_entropy(Tensor::zeros({3, 10}), Tensor::from({0, 4, 9}, {3})).item() - std::log(10)) < 1e-6);
+  const Tensor logits = normal({2, 3}, DType::f64), one_hot = Tensor::from({0.0, 0.0, 1.0, 1.0, 0.0, 0.0}, {2, 3});
+  const double difference =
+      cross_entropy(logits, Tensor::from({2, 0}, {2})).item() - cross_entropy(logits, one_hot).item();
+  CHECK(std::abs(difference) < 1e-15);  // the same numbers, with zeros added
+}
+
+TEST_CASE("model: one backward reaches every parameter, and a step against the gradient lowers the loss") {
+  Sequential model = simple_cnn({3, 8, 8, 2}, {.batch_norm = true});
+  const Tensor x = normal({16, 12, 12, 3});
+  Tensor target = Tensor::zeros({16}, {.dtype = DType::i32});
+  slice(target, 0, 8).fill_(1);
+  const Tensor loss = cross_entropy(model(x), target);
+  loss.backward();
+  for (const NamedTensor& parameter : named_parameters(model)) {
+    INFO(parameter.name);
+    const Tensor& tensor = parameter.tensor;
+    REQUIRE(tensor.grad().defined());
+    const NoGrad off;
+    tensor.copy_(tensor - tensor.grad() * 0.01);
+  }
+  CHECK(cross_entropy(model(x), target).item() < loss.item());
+}

@@ -35,6 +35,7 @@
 #include "nn/summary.h"
 #include "train/adam.h"
 #include "train/callback.h"
+#include "train/csv_logger.h"
 #include "train/interrupt.h"
 #include "train/learner.h"
 #include "train/metrics.h"

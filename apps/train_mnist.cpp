@@ -5,9 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <iomanip>
 #include <iostream>
-#include <optional>
 #include <sstream>
 
 #include "apps/mix_picture.h"
@@ -65,9 +63,11 @@ std::vector<int> parse_digits(const std::string& text) {
 data::DataLoaders load(const Options& options, std::uint64_t seed) {
   const data::MnistOptions mnist{
       .digits = parse_digits(options.digits), .batch_size = options.batch_size, .seed = seed};
-  if (options.synthetic) return data::synthetic_mnist(mnist);
-  check(!options.data.empty(), "where is MNIST? Give its folder with --data DIR, or use drawn digits with --synthetic");
-  return data::mnist(options.data, mnist);
+  check(options.synthetic || !options.data.empty(),
+        "where is MNIST? Give its folder with --data DIR, or use drawn digits with --synthetic");
+  if (!options.synthetic) return data::mnist(options.data, mnist);
+  const data::DataLoaders drawn = data::synthetic_mnist(mnist);
+  return options.data.empty() ? drawn : data::DataLoaders{drawn.train, data::mnist(options.data, mnist).valid};
 }
 
 train::MixUpOptions mixup_options(const Options& options) {
@@ -80,13 +80,15 @@ train::MixUpOptions mixup_options(const Options& options) {
           .loss_weight = options.batch_mean_lambda ? augment::LossWeight::batch_mean : augment::LossWeight::lambda};
 }
 
+const char* run_name(bool mixup) { return mixup ? "mixup" : "plain"; }
+
 // Trains one model from one seed. The epochs that were completed, and whether Ctrl-C cut the run short.
 struct Run {
   std::vector<train::EpochRecord> epochs;
   bool interrupted;
 };
 
-Run train_once(const Options& options, bool mixup, std::uint64_t seed) {
+Run train_once(const Options& options, bool mixup, std::uint64_t seed, const std::string& metrics) {
   manual_seed(seed);
   const data::DataLoaders data = load(options, seed);
   const auto cnn = nn::simple_cnn({3, 16, 16, static_cast<std::int64_t>(data.classes().size())});
@@ -96,33 +98,20 @@ Run train_once(const Options& options, bool mixup, std::uint64_t seed) {
   if (mixup) learn->mixup(mixup_options(options));
   const auto interrupt = std::make_shared<train::StopOnInterrupt>();
   learn->add(interrupt);
+  const train::CsvOptions columns{.labels = {{"run", run_name(mixup)}, {"seed", std::to_string(seed)}}, .append = true};
+  if (!metrics.empty()) learn->add(std::make_shared<train::CsvLogger>(metrics, columns));
   learn->fit(options.epochs, options.lr);
   return {learn->recorder->epochs(), interrupt->interrupted()};
 }
 
-// metrics.csv, a row per epoch, written as runs end.
-class MetricsFile {
- public:
-  explicit MetricsFile(const std::filesystem::path& folder) : path_(folder / "metrics.csv") {
-    std::error_code ignored;
-    std::filesystem::create_directories(folder, ignored);
-    file_.open(path_);
-    file_ << "run,seed,epoch,train_loss,valid_loss,accuracy,seconds,images_per_s\n" << std::flush;
-    check(file_.good(), "--out: cannot write ", path_.string());
-  }
-  void write(const char* run, std::uint64_t seed, const std::vector<train::EpochRecord>& epochs) {
-    file_ << std::fixed;
-    for (const train::EpochRecord& e : epochs)
-      file_ << run << ',' << seed << ',' << e.epoch << std::setprecision(6) << ',' << e.train_loss << ','
-            << e.valid_loss << ',' << e.metrics.at(0) << ',' << e.seconds << ',' << std::setprecision(0)
-            << e.images_per_s << '\n';
-    check(file_.flush().good(), "--out: cannot write ", path_.string());
-  }
-
- private:
-  std::filesystem::path path_;
-  std::ofstream file_;
-};
+// Where --out puts metrics.csv; begins it anew.
+std::string start_metrics(const std::string& folder) {
+  std::error_code ignored;
+  std::filesystem::create_directories(folder, ignored);
+  std::string path = (std::filesystem::path(folder) / "metrics.csv").string();
+  check(std::ofstream(path).good(), "--out: cannot write ", path);
+  return path;
+}
 
 void write_picture(const Options& options, const data::Batch& batch) {
   static const char* const names[] = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"};
@@ -155,28 +144,26 @@ void print_statistics(const char* run, const std::vector<train::EpochRecord>& fi
 int run(const Options& options) {
   if (options.threads > 0) set_num_threads(options.threads);
   const train::MixUpCallback check_options(mixup_options(options));  // refuses bad options before anything is loaded
-  std::optional<MetricsFile> metrics;
+  std::string metrics;
   if (!options.out.empty()) {
     check(std::isfinite(options.lr) && options.lr >= 0, "--lr: ", options.lr, " is no learning rate");
     const data::Batch batch = load(options, options.seed).train.epoch(0)[0];  // refuses bad data
-    metrics.emplace(options.out);
+    metrics = start_metrics(options.out);
     write_picture(options, batch);
   }
   for (const bool mixup : {false, true}) {
     if (mixup ? !options.mixup_run() : !options.plain_run()) continue;
-    const char* name = mixup ? "mixup" : "plain";
     std::vector<train::EpochRecord> finals;
     for (int i = 0; i < options.seeds; ++i) {
       const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(i);
       std::printf("%s%s, seed %llu\n", mixup ? "with mixup" : "without mixup",
                   options.synthetic ? ", drawn digits" : "", static_cast<unsigned long long>(seed));
-      const Run run = train_once(options, mixup, seed);
-      if (metrics) metrics->write(name, seed, run.epochs);
+      const Run run = train_once(options, mixup, seed, metrics);
       if (run.interrupted) return 130;
       if (!run.epochs.empty()) finals.push_back(run.epochs.back());
       std::printf("\n");
     }
-    if (finals.size() > 1) print_statistics(name, finals);
+    if (finals.size() > 1) print_statistics(run_name(mixup), finals);
   }
   return 0;
 }
@@ -187,7 +174,7 @@ int main(int argc, char** argv) {
   Options o;
   CLI::App app{"Trains simple_cnn on MNIST without and with mixup."};
   app.add_option("--data", o.data, "folder with the four MNIST files, plain or .gz");
-  app.add_flag("--synthetic", o.synthetic, "train on digits that the program draws");
+  app.add_flag("--synthetic", o.synthetic, "train on digits that the program draws; with --data too, validate on MNIST");
   app.add_option("--digits", o.digits, "classes, such as 3,7, or all")->capture_default_str();
   app.add_option("--epochs", o.epochs)->capture_default_str()->check(CLI::Range(0, 100000));
   app.add_option("--lr", o.lr, "learning rate")->capture_default_str();
@@ -204,7 +191,7 @@ int main(int argc, char** argv) {
   app.add_flag("--no-dedupe", o.no_dedupe, "use t itself instead of max(t, 1-t)");
   app.add_flag("--second-loader", o.second_loader, "take partners from a second loader, as in the paper");
   app.add_flag("--batch-mean-lambda", o.batch_mean_lambda, "weigh losses as the document's table did");
-  app.add_option("--seed", o.seed)->capture_default_str();
+  app.add_option("--seed", o.seed)->capture_default_str()->check(CLI::NonNegativeNumber);
   app.add_option("--seeds", o.seeds, "train from so many seeds, print mean and deviation")
       ->capture_default_str()
       ->check(CLI::Range(1, 10000));

@@ -1,5 +1,6 @@
 #include "augment/mixup_loss.h"
 
+#include "core/check.h"
 #include "core/pointwise.h"
 #include "core/reduce.h"
 
@@ -11,6 +12,8 @@ Tensor MixUpLoss::operator()(const Tensor& output, const Target& target) const {
   if (const Tensor* plain = std::get_if<Tensor>(&target)) return loss_(output, *plain);
 
   const MixedTarget& mixed = std::get<MixedTarget>(target);
+  check(mixed.lambda.shape() == Shape{output.size(0)}, "MixUpLoss: lambda is ", mixed.lambda.shape(), ", output ",
+        output.shape(), " needs one lambda for each sample");
   const Tensor own = mixed.lambda.to(output.dtype());
   const Tensor lambda = weight_ == LossWeight::batch_mean ? mean(own) : own;
   const Tensor per_sample = lambda * loss_.per_sample(output, mixed.y) +  //

@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-
 #include <filesystem>
 
 #include "core/check.h"
@@ -17,22 +16,21 @@ namespace mixgrad::data {
 
 namespace {
 
-void refuse_folder(const std::string& path) {
-  check(!std::filesystem::is_directory(path), path, ": is a directory, not a file");
+namespace fs = std::filesystem;
+
+// Opening a pipe would wait for a writer, and none of these has a size.
+void refuse_special(const std::string& path) {
+  check(!fs::is_directory(path), path, ": is a directory, not a file");
+  check(!fs::exists(path) || fs::is_regular_file(path), path, ": is not a regular file");
 }
 
 }  // namespace
-
-std::int64_t ByteReader::max_size() const {
-  const auto size = static_cast<std::int64_t>(std::filesystem::file_size(path_));
-  return path_.ends_with(".gz") ? 1032 * size : size;
-}
 
 #ifdef MIXGRAD_WITH_ZLIB
 
 // zlib reads plain files as they are, so one path serves both.
 ByteReader::ByteReader(const std::string& path)
-    : path_(path), file_((refuse_folder(path), gzopen(path.c_str(), "rb"))) {
+    : path_(path), file_((refuse_special(path), gzopen(path.c_str(), "rb"))) {
   check(file_ != nullptr, path, ": cannot be opened: ", std::strerror(errno));
   gzbuffer(static_cast<gzFile>(file_), 1u << 17);
 }
@@ -50,15 +48,22 @@ std::size_t ByteReader::read(void* to, std::size_t count) {
   }
   int code = Z_OK;
   const char* message = gzerror(file, &code);
-  check(code == Z_OK || code == Z_STREAM_END, path_,
-        ": damaged or cut off gzip data: ", code == Z_ERRNO ? std::strerror(errno) : message);
+  if (code == Z_ERRNO) fail(path_, ": cannot be read: ", std::strerror(errno));
+  std::string_view reason = message;  // "path: reason"
+  if (reason.starts_with(path_ + ": ")) reason.remove_prefix(path_.size() + 2);
+  check(code == Z_OK || code == Z_STREAM_END, path_, ": damaged or cut off gzip data: ", reason);
   return total;
+}
+
+std::int64_t ByteReader::max_size() const {
+  const auto size = static_cast<std::int64_t>(fs::file_size(path_));
+  return gzdirect(static_cast<gzFile>(file_)) ? size : 1032 * size;
 }
 
 #else
 
 ByteReader::ByteReader(const std::string& path) : path_(path), file_(nullptr) {
-  refuse_folder(path);
+  refuse_special(path);
   check(!path.ends_with(".gz"), path, ": this build cannot read .gz files (built without zlib); unpack it first");
   file_ = std::fopen(path.c_str(), "rb");
   check(file_ != nullptr, path, ": cannot be opened: ", std::strerror(errno));
@@ -72,6 +77,8 @@ std::size_t ByteReader::read(void* to, std::size_t count) {
   check(!std::ferror(file), path_, ": cannot be read: ", std::strerror(errno));
   return got;
 }
+
+std::int64_t ByteReader::max_size() const { return static_cast<std::int64_t>(fs::file_size(path_)); }
 
 #endif
 

@@ -6,8 +6,8 @@
 
 namespace mixgrad::data {
 
-// Reads a file from front to back; a name that ends in .gz is decompressed on the way (with zlib; a build without it
-// refuses). All errors name the file.
+// Reads a file from front to back; what is gzip-compressed is unpacked on the way (a build without zlib refuses a name
+// that ends in .gz). All errors name the file.
 class ByteReader {
  public:
   explicit ByteReader(const std::string& path);  // throws when the file can't be opened

@@ -66,7 +66,8 @@ void check_options(const MnistOptions& options) {
 DataLoaders mnist(const std::string& folder, const MnistOptions& options) {
   check_options(options);
   check(fs::is_directory(folder), "mnist: ", folder, " is not a folder");
-  const DataLoaders result = loaders(read(folder, "train"), read(folder, "t10k"), options);
+  const LabelledImages train = read(folder, "train"), valid = read(folder, "t10k");
+  const DataLoaders result = loaders(train, valid, options);
   release_cache();  // of the digits that were left out
   return result;
 }

@@ -9,7 +9,8 @@
 
 namespace mixgrad::nn {
 
-// Sequential model(Conv2d(3, 16), ReLU(), GlobalAvgPool()); children are named "0", "1", ...
+// Sequential model(Conv2d(3, 16), ReLU(), GlobalAvgPool()); children are named "0", "1", ... Sequential(other) is
+// another handle to the other's layers; to make it a layer of its own, add() it.
 class Sequential : public Module {
  public:
   Sequential() = default;

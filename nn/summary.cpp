@@ -46,7 +46,8 @@ void print(std::ostream& out, Module& model, const Shape& input) {
     total += cost;
     rows.push_back({module.name(), text(to), with_commas(num_parameters(module)), with_commas(cost)});
   });
-  no_grad([&] { return model(Tensor::zeros(input)); });
+  const std::vector<Tensor> weights = parameters(model);
+  no_grad([&] { return model(Tensor::zeros(input, {.dtype = weights.empty() ? DType::f32 : weights[0].dtype()})); });
   rows.push_back({"total", "", with_commas(num_parameters(model)), with_commas(total)});
 
   const auto width = [&](std::string Row::*column) {

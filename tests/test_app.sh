@@ -6,6 +6,8 @@
 #
 # shellcheck disable=SC2016 # `all` evaluates the conditions that stand in single quotes.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=checks.sh
+source "$(dirname "${BASH_SOURCE[0]}")/checks.sh"
 export LC_ALL=C OMP_NUM_THREADS=1
 [ $# = 1 ] || { echo "usage: $0 <path of train_mnist>" >&2; exit 2; }
 app=$(cd "$(dirname "$1")" && pwd -P)/$(basename "$1")
@@ -13,41 +15,11 @@ app=$(cd "$(dirname "$1")" && pwd -P)/$(basename "$1")
 work=$(mktemp -d)
 running=''
 trap '[ -z "$running" ] || kill -KILL "$running"; rm -rf "$work"' EXIT
-passed=0 failed=0 skipped=0
-
-have() { command -v "$1" >/dev/null; }
-
-skip() {
-  skipped=$((skipped + 1))
-  echo "skipped: $1 ($2)"
-}
-
-# check <sentence> <command...>: passes when the command's exit code is 0; else shows what the program said.
-check() {
-  if "${@:2}"; then
-    passed=$((passed + 1))
-    echo "ok: $1"
-  else
-    failed=$((failed + 1))
-    echo "FAILED: $1"
-    [ ! -e "$work/out" ] || sed 's/^/    /' "$work/out" "$work/err" | tail -n 20
-  fi
-}
-
-# all <condition...>: every one of these lines of bash is true.
-all() { local part; for part; do eval "$part" || return; done; }
-
-# run <command...>: keeps output, errors and exit code for the checks that follow.
-run() {
-  status=0
-  "$@" >"$work/out" 2>"$work/err" || status=$?
-}
 
 train() { run "$app" --data "$work/mnist" "$@"; }
 train_on() { run "$app" --data "$@"; }
 
 succeeded() { [ "$status" = 0 ] && [ ! -s "$work/err" ]; }
-said() { grep -qF -- "$1" "$work/err"; }
 printed() { grep -qE -- "$1" "$work/out"; }
 rows() { grep -cE '^[0-9]+ ' "$work/out" || true; } # of the tables
 # is_refusal <words>: an exit code of the program's own, one line with the words, and no training.
@@ -166,6 +138,7 @@ test_bad_options() {
   check "options: digit 11" refused "11" --digits 11
   check "options: no digits" refused digits --digits ""
   check "options: digits of which there are no images" refused "digit" --digits 1,2
+  check "options: --seed -1" refused --seed --seed -1
   check "options: --seeds 0" refused --seeds --seeds 0
   check "options: --threads 0" refused --threads --threads 0
   check "options: --mixup with --no-mixup" refused --no-mixup --mixup --no-mixup
@@ -380,8 +353,9 @@ test_picture
 test_interrupt
 run "$app" --synthetic --epochs 1 --no-mixup
 check "drawn digits: one epoch tells 3 from 7" all succeeded '[ "$(rows)" = 1 ]' 'printed " 0\.9[0-9]+ +[0-9:]+$"'
+drawn=$(awk '$1 == 1 { print $2, $3 }' "$work/out")
+train --synthetic --epochs 1 --no-mixup
+check "drawn digits: with --data they are for training only" \
+  all succeeded '[ "$(awk "\$1 == 1 { print \$2 }" "$work/out")" = "${drawn% *}" ]' '! printed "${drawn#* }"'
 
-totals="$passed passed, $failed failed"
-[ "$skipped" = 0 ] || totals+=", $skipped skipped"
-echo "$totals"
-[ "$failed" = 0 ]
+totals

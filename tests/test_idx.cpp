@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -147,6 +148,8 @@ TEST_CASE("idx: a file that is missing, or a folder, is named") {
   check_refused(folder / "none.gz", 1);
   const std::string text = check_refused(folder.path(), 1, "directory");
   CHECK_MESSAGE(!contains(text, "gzip"), text);  // it is not damaged
+  REQUIRE(mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  check_refused(folder / "pipe", 1, "not a regular file");
 }
 
 TEST_CASE("idx: a file that is empty, cut off anywhere, or too long is refused") {

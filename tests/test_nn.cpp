@@ -217,6 +217,12 @@ TEST_CASE("print: leaves every layer in the mode it was in, and running statisti
   CHECK(model[0].training());
   CHECK_FALSE(model[1].training());
   CHECK(named_buffers(model)[0].tensor.to_vector<float>() == std::vector<float>{0, 0});
+
+  Linear f64(2, 3);
+  f64.weight = parameter(f64.weight.detach().to(DType::f64));
+  f64.bias = parameter(f64.bias.detach().to(DType::f64));
+  print(out, f64, {1, 2});
+  CHECK(out.str().find("[1, 3]") != std::string::npos);
 }
 
 TEST_CASE("init: Kaiming's deviation is sqrt(2 / fan_in), and the seed decides the weights") {

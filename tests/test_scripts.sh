@@ -4,42 +4,18 @@
 # Ends with the line "N passed, N failed" (", N skipped" may follow).
 # shellcheck disable=SC2016 # `all` evaluates the conditions that stand in single quotes.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=checks.sh
+source "$(dirname "${BASH_SOURCE[0]}")/checks.sh"
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 work=$(mktemp -d)
 server=''
 trap '[ -z "$server" ] || kill "$server"; rm -rf "$work"' EXIT
 
-passed=0 failed=0 skipped=0
 names=(train-images-idx3-ubyte train-labels-idx1-ubyte t10k-images-idx3-ubyte t10k-labels-idx1-ubyte)
 no_port=http://127.0.0.1:1 # Nothing listens there.
 real_data=${MIXGRAD_DATA:-$root/../shared/data}
 unset MIXGRAD_DATA MIXGRAD_MNIST_MIRRORS XDG_CACHE_HOME CMAKE_PREFIX_PATH http_proxy https_proxy all_proxy ALL_PROXY
 export HOME="$work/no home"
-
-have() { command -v "$1" >/dev/null; }
-
-skip() {
-  skipped=$((skipped + 1))
-  echo "skipped: $1 ($2)"
-}
-
-# check <sentence> <command...>: passes when the command's exit code is 0; else shows what the script under test said.
-check() {
-  if "${@:2}"; then
-    passed=$((passed + 1))
-    echo "ok: $1"
-  else
-    failed=$((failed + 1))
-    echo "FAILED: $1"
-    sed 's/^/    /' "$work/out" "$work/err"
-  fi
-}
-
-# run <command...>: keeps output, errors and exit code for the checks that follow.
-run() {
-  status=0
-  "$@" >"$work/out" 2>"$work/err" || status=$?
-}
 
 # look [option...]: train_mnist.sh as far as its final command line, with the cache $cache and the mirrors $mirrors.
 look() {
@@ -54,11 +30,8 @@ would_run() {
   [ "$status" = 0 ] && [ "$(cat "$work/out")" = "${expected[*]@Q}" ]
 }
 
-said() { grep -qF -- "$1" "$work/err"; }
 said_nothing() { [ ! -s "$work/err" ]; }
 said_lines() { [ "$(wc -l <"$work/err")" = "$1" ]; }
-# all <condition...>: every one of these lines of bash is true.
-all() { local part; for part; do eval "$part" || return; done; }
 
 # --- Where MNIST is looked for (empty files do: only the application reads them).
 
@@ -318,7 +291,4 @@ test_downloads
 test_setup
 test_building
 
-totals="$passed passed, $failed failed"
-[ "$skipped" = 0 ] || totals+=", $skipped skipped"
-echo "$totals"
-[ "$failed" = 0 ]
+totals

@@ -3,14 +3,17 @@
 
 #include <array>
 #include <cmath>
+#include <fstream>
 
 #include "mixgrad.h"
 #include "tests/count_new.h"
+#include "tests/temporary_folder.h"
 
 using namespace mixgrad;
 using namespace mixgrad::train;
 using augment::MixedInput;
 using augment::MixedTarget;
+using test::TemporaryFolder;
 
 namespace {
 
@@ -218,6 +221,43 @@ TEST_CASE("recorder: train_loss is the bias-corrected moving average over the wh
   learn.fit(3);
   CHECK(learn.recorder->epochs().size() == 3);
   CHECK(learn.recorder->epochs().back().train_loss == doctest::Approx(average / weight).epsilon(1e-12));
+}
+
+TEST_CASE("csv logger: a row per completed epoch, at once; further runs go on below the same header") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "metrics.csv";
+  const auto lines = [&] {
+    std::ifstream file(path);
+    std::vector<std::string> all;
+    for (std::string line; std::getline(file, line);) all.push_back(line);
+    return all;
+  };
+  struct Watch : Callback {
+    std::function<void(Learner&)> after;
+    void on_epoch_end(Learner& learner) override { after(learner); }
+  };
+  for (const char* run : {"a", "b"}) {
+    Learner learn(digits(32), nn::simple_cnn({3, 4, 2}), quiet());
+    learn.add(std::make_shared<CsvLogger>(path, CsvOptions{.labels = {{"run", run}}, .append = true}));
+    const auto watch = std::make_shared<Watch>();
+    const std::size_t before = lines().size();
+    watch->after = [&](Learner& learner) {
+      CHECK(lines().size() == std::max<std::size_t>(before, 1) + static_cast<std::size_t>(learner.epoch) + 1);
+    };
+    learn.add(watch);
+    learn.fit(2);
+  }
+  const auto all = lines();
+  REQUIRE(all.size() == 5);
+  CHECK(all[0] == "run,epoch,train_loss,valid_loss,accuracy,seconds,images_per_s");
+  CHECK(all[1].starts_with("a,1,"));
+  CHECK(all[4].starts_with("b,2,"));
+  CHECK_THROWS_WITH_AS(CsvLogger(folder / "none/metrics.csv"), doctest::Contains("cannot write"), Error);
+  if (std::filesystem::exists("/dev/full")) {
+    Learner learn(digits(32), nn::simple_cnn({3, 4, 2}), quiet());
+    learn.add(std::make_shared<CsvLogger>("/dev/full"));
+    CHECK_THROWS_WITH_AS(learn.fit(1), "cannot write /dev/full", Error);
+  }
 }
 
 TEST_CASE("learner: validation weighs batches by their size") {

@@ -1,0 +1,38 @@
+// CsvLogger: the figures of each epoch as a row of a CSV file, which is whole after every epoch.
+//
+//   epoch,train_loss,valid_loss,accuracy,seconds,images_per_s
+//   1,0.345712,0.143370,0.956820,0.281640,44158
+#pragma once
+
+#include <fstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "train/callback.h"
+
+namespace mixgrad::train {
+
+struct CsvOptions {
+  std::vector<std::pair<std::string, std::string>> labels = {};  // columns in front: name, and value in every row
+  bool append = false;  // go on in a file that is there; without its header if that is written already
+};
+
+class CsvLogger : public Callback {
+ public:
+  // Throws when the file can't be written: here, or later when the disk is full.
+  explicit CsvLogger(std::string path, CsvOptions options = {});
+
+  void on_train_begin(Learner& learner) override;
+  void on_epoch_end(Learner& learner) override;
+
+ private:
+  void flush();
+
+  std::string path_;
+  CsvOptions options_;
+  std::ofstream file_;
+  std::size_t rows_ = 0;  // of this fit
+};
+
+}  // namespace mixgrad::train

@@ -7,7 +7,7 @@
 
 namespace mixgrad::apps {
 
-bool write_mix_picture(const std::string& png, const data::Batch& batch, const augment::MixPlan& plan,
+bool write_mix_picture(const std::string& png, const augment::MixedInput& images, const augment::MixedTarget& labels,
                        const std::vector<std::string>& class_names) {
   if (std::system("command -v gnuplot > /dev/null 2>&1") != 0) return false;
   std::FILE* plot = popen("gnuplot", "w");
@@ -19,13 +19,13 @@ bool write_mix_picture(const std::string& png, const data::Batch& batch, const a
   } const ignore_broken_pipe;
 
   constexpr std::int64_t columns = 6, most = 12;
-  const std::int64_t count = std::min(most, batch.size());
+  const std::int64_t count = std::min(most, images.x.size(0));
   const std::int64_t rows = (count + columns - 1) / columns;
-  const Tensor mixed = augment::mix(batch.x, plan);
+  const Tensor mixed = augment::mix(images);
   const std::int64_t height = mixed.size(1), width = mixed.size(2), channels = mixed.size(3);
-  const std::int32_t* label = batch.y.data<std::int32_t>();
-  const std::int32_t* partner = plan.permutation.data<std::int32_t>();
-  const float* lambda = plan.lambda.data<float>();
+  const std::int32_t* label = labels.y.data<std::int32_t>();
+  const std::int32_t* partner = labels.partner.data<std::int32_t>();
+  const float* lambda = labels.lambda.data<float>();
 
   // gnuplot reads 'text' literally, a single quote inside written twice.
   std::string quoted;
@@ -38,11 +38,11 @@ bool write_mix_picture(const std::string& png, const data::Batch& batch, const a
                int(height) - 1);
   std::fprintf(plot, "set multiplot layout %d,%d\n", int(rows), int(columns));
   for (std::int64_t n = 0; n < count; ++n) {
-    const auto name = [&](std::int64_t sample) { return class_names.at(static_cast<std::size_t>(label[sample])); };
+    const auto name = [&](std::int32_t label) { return class_names.at(static_cast<std::size_t>(label)).c_str(); };
     // The second share is what the first leaves of 1.00, also after rounding.
     const int percent = static_cast<int>(100 * lambda[n] + 0.5f);
-    std::fprintf(plot, "set title '%.2f %s + %.2f %s'\nplot '-' matrix with image\n", percent / 100.0, name(n).c_str(),
-                 (100 - percent) / 100.0, name(partner[n]).c_str());
+    std::fprintf(plot, "set title '%.2f %s + %.2f %s'\nplot '-' matrix with image\n", percent / 100.0, name(label[n]),
+                 (100 - percent) / 100.0, name(partner[n]));
     const float* pixel = mixed.data<float>() + n * height * width * channels;
     for (std::int64_t i = 0; i < height; ++i, std::fputc('\n', plot))
       for (std::int64_t j = 0; j < width; ++j)

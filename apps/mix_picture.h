@@ -8,10 +8,10 @@
 
 namespace mixgrad::apps {
 
-// Writes the first 12 images of a batch, mixed by `plan`, to a PNG file by way of gnuplot. x f32 [N, H, W, C] in [0,
-// 1], of which channel 0 is shown; class_names by class index. Returns false, having written nothing, where there is no
+// Writes the first 12 mixtures to a PNG file by way of gnuplot. images [N, H, W, C] in [0, 1], of which channel 0 is
+// shown; labels by class index; class_names by class index. Returns false, having written nothing, where there is no
 // gnuplot.
-bool write_mix_picture(const std::string& png, const data::Batch& batch, const augment::MixPlan& plan,
+bool write_mix_picture(const std::string& png, const augment::MixedInput& images, const augment::MixedTarget& labels,
                        const std::vector<std::string>& class_names);
 
 }  // namespace mixgrad::apps

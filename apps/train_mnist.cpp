@@ -36,9 +36,7 @@ class StackedCnn : public nn::Module {
   Tensor forward(const Tensor& x) override { return cnn_(x); }
   Tensor forward(std::span<const Tensor> inputs) override {
     if (inputs.size() == 1) return forward(inputs.front());
-    const Tensor& x = inputs[0];
-    const Tensor lambda = reshape(inputs[2], {-1, 1, 1, 1});
-    return cnn_(x + (1.0 - lambda) * (inputs[1] - x));
+    return cnn_(augment::mix({inputs[0], inputs[1], inputs[2]}));
   }
   void visit(nn::Visitor& visitor) override { visitor.child("cnn", cnn_); }
   std::string name() const override { return "StackedCnn"; }
@@ -51,7 +49,7 @@ std::vector<int> parse_digits(const std::string& text) {
   if (text == "all") return {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
   std::vector<int> digits;
   std::istringstream list(text);
-  for (std::string item; std::getline(list, item, ',');) {
+  for (std::string item; std::getline(list >> std::ws, item, ',');) {
     check(item.size() == 1 && item[0] >= '0' && item[0] <= '9', "--digits: '", item,
           "' is not a digit; give digits such as 3,7 or the word all");
     digits.push_back(item[0] - '0');
@@ -60,9 +58,8 @@ std::vector<int> parse_digits(const std::string& text) {
   return digits;
 }
 
-data::DataLoaders load(const Options& options, std::uint64_t seed) {
-  const data::MnistOptions mnist{
-      .digits = parse_digits(options.digits), .batch_size = options.batch_size, .seed = seed};
+data::DataLoaders load(const Options& options) {
+  const data::MnistOptions mnist{.digits = parse_digits(options.digits), .batch_size = options.batch_size};
   check(options.synthetic || !options.data.empty(),
         "where is MNIST? Give its folder with --data DIR, or use drawn digits with --synthetic");
   if (!options.synthetic) return data::mnist(options.data, mnist);
@@ -88,13 +85,14 @@ struct Run {
   bool interrupted;
 };
 
-Run train_once(const Options& options, bool mixup, std::uint64_t seed, const std::string& metrics) {
+Run train_once(const Options& options, const data::DataLoaders& data, bool mixup, std::uint64_t seed,
+               const std::string& metrics) {
   manual_seed(seed);
-  const data::DataLoaders data = load(options, seed);
   const auto cnn = nn::simple_cnn({3, 16, 16, static_cast<std::int64_t>(data.classes().size())});
+  const data::DataLoaders seeded = data.with_seed(seed);
   const train::LearnerOptions settings{.metrics = {train::accuracy}, .seed = seed};
-  const auto learn = mixup && options.stack_x ? std::make_unique<train::Learner>(data, StackedCnn(cnn), settings)
-                                              : std::make_unique<train::Learner>(data, cnn, settings);
+  const auto learn = mixup && options.stack_x ? std::make_unique<train::Learner>(seeded, StackedCnn(cnn), settings)
+                                              : std::make_unique<train::Learner>(seeded, cnn, settings);
   if (mixup) learn->mixup(mixup_options(options));
   const auto interrupt = std::make_shared<train::StopOnInterrupt>();
   learn->add(interrupt);
@@ -104,25 +102,36 @@ Run train_once(const Options& options, bool mixup, std::uint64_t seed, const std
   return {learn->recorder->epochs(), interrupt->interrupted()};
 }
 
-// Where --out puts metrics.csv; begins it anew.
-std::string start_metrics(const std::string& folder) {
-  std::error_code ignored;
-  std::filesystem::create_directories(folder, ignored);
-  std::string path = (std::filesystem::path(folder) / "metrics.csv").string();
-  check(std::ofstream(path).good(), "--out: cannot write ", path);
-  return path;
-}
-
-void write_picture(const Options& options, const data::Batch& batch) {
+// The first batch as mixup will train on it.
+void write_picture(const Options& options, const data::DataLoaders& data) {
   static const char* const names[] = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"};
   std::vector<std::string> class_names;
   for (const int digit : parse_digits(options.digits)) class_names.emplace_back(names[digit]);
+  const data::DataLoader train = data.with_seed(options.seed).train;
+  data::LoaderOptions second = train.options();
+  if (options.second_loader) second.purpose = Purpose::partner_shuffle;
+  const data::Batch batch = train.epoch(0)[0], partners = train.with(second).epoch(0)[0];
   Random random(options.seed, Purpose::mixup);
-  const auto plan =
-      augment::draw_mix_plan(batch.size(), {.alpha = options.alpha, .dedupe = !options.no_dedupe}, random);
+  const train::MixUpOptions mixup = mixup_options(options);
+  const augment::MixPlan plan = augment::draw_mix_plan(
+      batch.size(), {.alpha = mixup.alpha, .lambda_per = mixup.lambda_per, .dedupe = mixup.dedupe}, random);
   const std::string path = (std::filesystem::path(options.out) / "mixed_batch.png").string();
-  if (apps::write_mix_picture(path, batch, plan, class_names)) std::printf("wrote %s\n", path.c_str());
+  if (apps::write_mix_picture(path, augment::stack_input(batch.x, partners.x, plan),
+                              augment::mixed_target(batch.y, partners.y, plan), class_names))
+    std::printf("wrote %s\n", path.c_str());
   else std::printf("skipped: the picture of a mixed batch (install the package gnuplot-nox)\n");
+}
+
+// Makes the folder of --out, its picture and an empty metrics.csv, whose path it returns. What is there already is lost
+// only when all of that can be written.
+std::string start_output(const Options& options, const data::DataLoaders& data) {
+  std::error_code ignored;
+  std::filesystem::create_directories(options.out, ignored);
+  std::string metrics = (std::filesystem::path(options.out) / "metrics.csv").string();
+  check(std::ofstream(metrics, std::ios::app).good(), "--out: cannot write ", metrics);
+  if (options.mixup_run()) write_picture(options, data);
+  check(std::ofstream(metrics).good(), "--out: cannot write ", metrics);
+  return metrics;
 }
 
 void print_statistics(const char* run, const std::vector<train::EpochRecord>& finals) {
@@ -142,15 +151,11 @@ void print_statistics(const char* run, const std::vector<train::EpochRecord>& fi
 
 // Returns the exit code: 0, or 130 after Ctrl-C.
 int run(const Options& options) {
+  check(std::isfinite(options.lr) && options.lr >= 0, "--lr: ", options.lr, " is no learning rate");
   if (options.threads > 0) set_num_threads(options.threads);
   const train::MixUpCallback check_options(mixup_options(options));  // refuses bad options before anything is loaded
-  std::string metrics;
-  if (!options.out.empty()) {
-    check(std::isfinite(options.lr) && options.lr >= 0, "--lr: ", options.lr, " is no learning rate");
-    const data::Batch batch = load(options, options.seed).train.epoch(0)[0];  // refuses bad data
-    metrics = start_metrics(options.out);
-    write_picture(options, batch);
-  }
+  const data::DataLoaders data = load(options);
+  const std::string metrics = options.out.empty() ? "" : start_output(options, data);
   for (const bool mixup : {false, true}) {
     if (mixup ? !options.mixup_run() : !options.plain_run()) continue;
     std::vector<train::EpochRecord> finals;
@@ -158,13 +163,14 @@ int run(const Options& options) {
       const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(i);
       std::printf("%s%s, seed %llu\n", mixup ? "with mixup" : "without mixup",
                   options.synthetic ? ", drawn digits" : "", static_cast<unsigned long long>(seed));
-      const Run run = train_once(options, mixup, seed, metrics);
+      const Run run = train_once(options, data, mixup, seed, metrics);
       if (run.interrupted) return 130;
       if (!run.epochs.empty()) finals.push_back(run.epochs.back());
       std::printf("\n");
     }
     if (finals.size() > 1) print_statistics(run_name(mixup), finals);
   }
+  if (!metrics.empty()) std::printf("wrote %s\n", metrics.c_str());
   return 0;
 }
 
@@ -172,26 +178,34 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   Options o;
-  CLI::App app{"Trains simple_cnn on MNIST without and with mixup."};
+  CLI::App app{"Trains simple_cnn on MNIST without and with mixup.", "train_mnist"};
+  const CLI::Validator not_negative(
+      [](const std::string& value) { return value.starts_with('-') ? value + " is negative" : std::string(); }, "");
   app.add_option("--data", o.data, "folder with the four MNIST files, plain or .gz");
-  app.add_flag("--synthetic", o.synthetic, "train on digits that the program draws; with --data too, validate on MNIST");
+  app.add_flag("--synthetic", o.synthetic,
+               "train on digits that the program draws; with --data too, validate on MNIST");
   app.add_option("--digits", o.digits, "classes, such as 3,7, or all")->capture_default_str();
-  app.add_option("--epochs", o.epochs)->capture_default_str()->check(CLI::Range(0, 100000));
+  app.add_option("--epochs", o.epochs, "passes over the training images")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 100000));
   app.add_option("--lr", o.lr, "learning rate")->capture_default_str();
-  app.add_option("--batch-size", o.batch_size)->capture_default_str();
+  app.add_option("--batch-size", o.batch_size, "images of a training step")->capture_default_str();
   auto* only = app.add_option_group("runs", "which runs (default: --compare)");
   only->add_flag("--mixup", o.mixup, "only with mixup");
-  only->add_flag("--no-mixup", o.no_mixup, "only without");
+  CLI::Option* const no_mixup = only->add_flag("--no-mixup", o.no_mixup, "only without");
   only->add_flag("--compare", o.compare, "without, then with");
   only->require_option(0, 1);
-  app.add_option("--alpha", o.alpha, "of Beta(alpha, alpha); 0 mixes nothing")->capture_default_str();
-  app.add_flag("--stack-x", o.stack_x, "give the model both images instead of their mixture");
-  app.add_flag("--stack-y,!--no-stack-y", o.stack_y, "give the loss both labels (default), or mix one-hot targets");
-  app.add_flag("--per-batch-lambda", o.per_batch_lambda, "one lambda for a batch instead of one for each image");
-  app.add_flag("--no-dedupe", o.no_dedupe, "use t itself instead of max(t, 1-t)");
-  app.add_flag("--second-loader", o.second_loader, "take partners from a second loader, as in the paper");
-  app.add_flag("--batch-mean-lambda", o.batch_mean_lambda, "weigh losses as the document's table did");
-  app.add_option("--seed", o.seed)->capture_default_str()->check(CLI::NonNegativeNumber);
+  for (CLI::Option* const option :
+       {app.add_option("--alpha", o.alpha, "of Beta(alpha, alpha); 0 mixes nothing")->capture_default_str(),
+        app.add_flag("--stack-x", o.stack_x, "give the model both images instead of their mixture"),
+        app.add_flag("--stack-y,!--no-stack-y", o.stack_y,
+                     "give the loss both labels (default), or mix one-hot targets"),
+        app.add_flag("--per-batch-lambda", o.per_batch_lambda, "one lambda for a batch instead of one for each image"),
+        app.add_flag("--no-dedupe", o.no_dedupe, "use t itself instead of max(t, 1-t)"),
+        app.add_flag("--second-loader", o.second_loader, "take partners from a second loader, as in the paper"),
+        app.add_flag("--batch-mean-lambda", o.batch_mean_lambda, "weigh losses as the document's table did")})
+    option->excludes(no_mixup);
+  app.add_option("--seed", o.seed, "of weights, shuffling and mixing")->capture_default_str()->check(not_negative);
   app.add_option("--seeds", o.seeds, "train from so many seeds, print mean and deviation")
       ->capture_default_str()
       ->check(CLI::Range(1, 10000));
@@ -200,7 +214,11 @@ int main(int argc, char** argv) {
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
     return std::string("train_mnist: ") + error.what() + " (--help lists the options)\n";
   });
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
   try {
     return run(o);
   } catch (const std::exception& error) {

@@ -109,7 +109,7 @@ is_intact() {
 # give_up <words>: says why a mirror is left.
 give_up() {
   say "$*"
-  problem="no mirror delivered it"
+  reached=yes
   return 1
 }
 
@@ -134,9 +134,10 @@ download_from() {
   done
 }
 
-# Fills the cache from the first mirror that delivers; prints the reason when none does.
+# Fills the cache from the first mirror that delivers; prints the reason when none does. Exit code 1: there is no way to
+# download; 2: a mirror was reached, and what came was not MNIST.
 download_mnist() {
-  local mirror part problem="no mirror can be reached"
+  local mirror part reached=no
   [ "$download" = yes ] || { echo "--no-download was given"; return 1; }
   have curl || { echo "curl is missing"; return 1; }
   part=$({ mkdir -p "$cache" && mktemp "$cache/.part.XXXXXX"; } 2>/dev/null) ||
@@ -147,19 +148,23 @@ download_mnist() {
   for mirror in "${mirrors[@]}"; do
     ! download_from "${mirror%/}" || return 0
   done
-  echo "$problem"
+  [ "$reached" = no ] || return 2
+  echo "no mirror can be reached"
   return 1
 }
 
-# Downloads MNIST, or chooses drawn digits when that fails.
+# Downloads MNIST, or chooses drawn digits where there is no way to.
 download_or_draw() {
-  local reason
-  if reason=$(download_mnist); then
-    arguments=(--data "$cache" "${arguments[@]}")
-  else
-    say "no MNIST here and $reason: running on drawn digits instead (--synthetic)"
-    arguments=(--synthetic "${arguments[@]}")
-  fi
+  local reason status=0
+  reason=$(download_mnist) || status=$?
+  case $status in
+    0) arguments=(--data "$cache" "${arguments[@]}") ;;
+    1)
+      say "no MNIST here and $reason: running on drawn digits instead (--synthetic)"
+      arguments=(--synthetic "${arguments[@]}")
+      ;;
+    *) die "MNIST could not be downloaded; try again later, give its folder by --data DIR, or train on drawn digits by --synthetic" ;;
+  esac
 }
 
 read_options "$@"

@@ -37,34 +37,46 @@ std::ostream& operator<<(std::ostream& out, const MixPlan& plan) {
   for (std::int64_t i = 0; i < plan.size(); ++i)
     out << i << " <- " << lambda[i] << " * " << i << " + " << 1 - lambda[i] << " * " << partner[i] << '\n';
   out.precision(precision);
-  return out;
+  return out << '\n';
 }
 
 MixPlan read_mix_plan(std::istream& in) {
   std::vector<float> lambdas;
   std::vector<std::int32_t> partners;
-  for (std::string line; std::getline(in, line);) {
+  for (std::string line; std::getline(in, line) && !line.empty();) {
     std::istringstream text(line);
     const auto i = static_cast<std::int64_t>(lambdas.size());
     std::int64_t row = -1, self = -1;
-    std::string arrow, times, plus, times_again;
+    std::string arrow, times, plus, times_again, more;
     float lambda = 0, rest = 0;
     std::int32_t partner = -1;
     text >> row >> arrow >> lambda >> times >> self >> plus >> rest >> times_again >> partner;
-    check(!text.fail() && row == i && self == i && arrow == "<-" && times == "*" && plus == "+" && times_again == "*" &&
-              lambda >= 0 && lambda <= 1,
+    check(!text.fail() && !(text >> more) && row == i && self == i && arrow == "<-" && times == "*" && plus == "+" &&
+              times_again == "*" && std::abs(lambda + rest - 1) < 1e-6f,
           "mix plan: line ", i + 1, " is not a row of a plan: ", line);
     lambdas.push_back(lambda);
     partners.push_back(partner);
   }
   const auto n = static_cast<std::int64_t>(lambdas.size());
-  std::vector<bool> seen(lambdas.size(), false);
-  for (const std::int32_t partner : partners) {
-    check(partner >= 0 && partner < n && !seen[static_cast<std::size_t>(partner)], "mix plan: the partners of ", n,
-          " rows are no permutation: ", partner);
-    seen[static_cast<std::size_t>(partner)] = true;
+  const MixPlan plan{Tensor::from(lambdas, {n}), Tensor::from(partners, {n})};
+  check_plan(plan);
+  return plan;
+}
+
+void check_plan(const MixPlan& plan) {
+  check(plan.lambda.rank() == 1 && plan.lambda.shape() == plan.permutation.shape(), "mix plan: lambda is ",
+        plan.lambda.shape(), ", permutation ", plan.permutation.shape());
+  const std::int64_t n = plan.size();
+  const Tensor lambdas = plan.lambda.to(cpu), partners = plan.permutation.to(cpu);
+  const float* lambda = lambdas.data<float>();
+  const std::int32_t* partner = partners.data<std::int32_t>();
+  std::vector<bool> seen(static_cast<std::size_t>(n), false);
+  for (std::int64_t i = 0; i < n; ++i) {
+    check(lambda[i] >= 0 && lambda[i] <= 1, "mix plan: lambda ", lambda[i], " of sample ", i, " is not in 0..1");
+    check(partner[i] >= 0 && partner[i] < n && !seen[static_cast<std::size_t>(partner[i])],
+          "mix plan: the partners of ", n, " samples are no permutation: ", partner[i]);
+    seen[static_cast<std::size_t>(partner[i])] = true;
   }
-  return {Tensor::from(lambdas, {n}), Tensor::from(partners, {n})};
 }
 
 }  // namespace mixgrad::augment

@@ -36,8 +36,11 @@ struct MixPlan {
 // Draws a plan for a batch. Throws unless alpha is finite and in 0..1e6, and batch_size >= 0.
 MixPlan draw_mix_plan(std::int64_t batch_size, const MixOptions& options, Random& random);
 
-// One line per sample, "0 <- 0.93714261 * 0 + 0.06285739 * 5", and back: reading what was printed gives the same plan
-// bit for bit. Reading throws on text that is no plan.
+// Throws unless lambda is f32 [N] in [0, 1] and permutation i32 [N] a permutation of 0..N-1.
+void check_plan(const MixPlan& plan);
+
+// One line per sample, "0 <- 0.93714261 * 0 + 0.06285739 * 5", then an empty one; and back: reading what was printed
+// gives the same plan bit for bit, and leaves the stream at the next. Reading throws on text that is no plan.
 std::ostream& operator<<(std::ostream& out, const MixPlan& plan);
 MixPlan read_mix_plan(std::istream& in);
 

@@ -1,7 +1,5 @@
 #include "augment/mixup.h"
 
-#include <vector>
-
 #include "core/index.h"
 #include "core/pointwise.h"
 #include "core/view.h"
@@ -10,28 +8,28 @@ namespace mixgrad::augment {
 namespace {
 
 void check_sizes(const Tensor& x, const Tensor& partners, const MixPlan& plan) {
+  check_plan(plan);
   check(x.rank() >= 1 && x.size(0) == plan.size(), "mixup: a plan for ", plan.size(), " samples on a batch of shape ",
         x.shape());
   check(x.shape() == partners.shape(), "mixup: batch ", x.shape(), " and second batch ", partners.shape(), " differ");
 }
 
-// lambda [N] as [N, 1, ..., 1], which broadcasts over all axes of x but the first.
-Tensor lambda_for(const Tensor& x, const MixPlan& plan) {
-  std::vector<std::int64_t> extents(static_cast<std::size_t>(x.rank()), 1);
-  extents.front() = plan.size();
-  return reshape(plan.lambda.to(x.dtype()), Shape(std::span<const std::int64_t>(extents)));
-}
-
 }  // namespace
 
-Tensor mix(const Tensor& x, const Tensor& partners, const MixPlan& plan) {
-  check_sizes(x, partners, plan);
+Tensor mix(const MixedInput& input) {
+  const auto& [x, partner, lambda] = input;
   check(is_floating(x.dtype()), "mixup: ", name_of(x.dtype()), x.shape(),
         " can't be mixed; class indices become numbers with one_hot, or stay as they are in a MixedTarget");
-  const Tensor partner = gather(partners, plan.permutation);
+  check(lambda.shape() == Shape{x.size(0)}, "mixup: lambda is ", lambda.shape(), ", input ", x.shape());
+  // lambda [N] as [N, 1, ..., 1], which broadcasts over all axes of x but the first.
+  Shape column = x.shape();
+  for (int axis = 1; axis < x.rank(); ++axis) column = column.with(axis, 1);
+  const Tensor weight = reshape(lambda.to(x.dtype()), column);
   // lambda x + (1 - lambda) partner, written so that a sample mixed with itself stays the same to the last bit.
-  return x + (1.0 - lambda_for(x, plan)) * (partner - x);
+  return x + (1.0 - weight) * (partner - x);
 }
+
+Tensor mix(const Tensor& x, const Tensor& partners, const MixPlan& plan) { return mix(stack_input(x, partners, plan)); }
 
 Tensor mix(const Tensor& x, const MixPlan& plan) { return mix(x, x, plan); }
 

@@ -43,6 +43,9 @@ Tensor mix(const Tensor& x, const MixPlan& plan);
 // The same with j taken from a second batch of the same shape: the paper's two loaders.
 Tensor mix(const Tensor& x, const Tensor& partners, const MixPlan& plan);
 
+// The mixture of what was stacked: what a model that is given both sides computes first, or later on with features.
+Tensor mix(const MixedInput& input);
+
 // Both sides of the mixture as they are, to be weighed later.
 MixedInput stack_input(const Tensor& x, const Tensor& partners, const MixPlan& plan);
 MixedTarget mixed_target(const Tensor& y, const MixPlan& plan);

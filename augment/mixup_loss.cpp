@@ -16,8 +16,8 @@ Tensor MixUpLoss::operator()(const Tensor& output, const Target& target) const {
         output.shape(), " needs one lambda for each sample");
   const Tensor own = mixed.lambda.to(output.dtype());
   const Tensor lambda = weight_ == LossWeight::batch_mean ? mean(own) : own;
-  const Tensor per_sample = lambda * loss_.per_sample(output, mixed.y) +  //
-                            (1.0 - lambda) * loss_.per_sample(output, mixed.partner);
+  const Tensor per_sample = lambda * loss_.each_sample(output, mixed.y) +  //
+                            (1.0 - lambda) * loss_.each_sample(output, mixed.partner);
   return nn::reduce(per_sample, loss_.reduction);
 }
 

@@ -31,10 +31,10 @@ has_header() {
     #endif"
 }
 
-# g++ from 11, or another compiler with a C++20 library.
+# g++ from 12, or another compiler with a C++20 library.
 has_compiler() {
   preprocess <<<"
-    #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 11
+    #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 12
     #error too old
     #endif
     #include <concepts>
@@ -125,7 +125,7 @@ configure() {
 
 # compile <dir> <target...>: with all cores; on a terminal the builder shows its own progress.
 compile() {
-  local command=(cmake --build "$1" --parallel "$(nproc)" --target "${@:2}")
+  local command=(cmake --build "$1" --parallel "${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}" --target "${@:2}")
   if [ -t 2 ]; then
     "${command[@]}" >&2
   else

@@ -13,7 +13,8 @@ void check_indices(const char* op, const Tensor& indices, std::int64_t size) {
         name_of(indices.dtype()), indices.shape());
   const std::int64_t bad =
       dispatch(indices.device(), [&](auto device) { return kernels::find_bad_index(device, indices, size); });
-  if (bad >= 0) fail(op, ": index ", indices.view({}, bad).item(), " at position ", bad, " is outside 0..", size - 1);
+  if (bad >= 0)
+    fail(op, ": index ", indices.raw_view({}, bad).item(), " at position ", bad, " is outside 0..", size - 1);
 }
 
 Tensor gather(const Tensor& x, const Tensor& indices) {

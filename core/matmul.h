@@ -11,7 +11,7 @@ struct MatmulOptions {
 };
 
 // op(a) op(b), where op transposes if asked to: [m, k] x [k, n] -> [m, n]. f32 and f64, matrices only.
-// Throws "matmul: shapes [2, 3] and [4, 5] do not multiply".
+// Throws "matmul: f32[2, 3] and f32[4, 5] do not multiply".
 Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options = {});
 
 namespace kernels {

@@ -18,13 +18,9 @@ constexpr std::int64_t num_ranges(std::int64_t n, std::int64_t grain) { return (
 template <class F>
 void parallel_ranges(std::int64_t n, std::int64_t grain, F&& f) {
   const std::int64_t ranges = num_ranges(n, grain);
-  const auto call = [&](std::int64_t range) { f(range, range * grain, std::min(n, (range + 1) * grain)); };
-  if (ranges <= 1 || num_threads() == 1) {
-    for (std::int64_t range = 0; range < ranges; ++range) call(range);
-    return;
-  }
-#pragma omp parallel for schedule(static)
-  for (std::int64_t range = 0; range < ranges; ++range) call(range);
+  // Without work to share, a team of one: also in a caller's own parallel region, thread_index() is then 0.
+#pragma omp parallel for schedule(static) if (ranges > 1)
+  for (std::int64_t range = 0; range < ranges; ++range) f(range, range * grain, std::min(n, (range + 1) * grain));
 }
 
 // Calls f(begin, end) likewise, for work whose ranges are independent.

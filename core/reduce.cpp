@@ -13,8 +13,8 @@ namespace {
 
 // A tensor seen as [outer, n, inner], where n is the reduced axis.
 struct Split {
-  Split(const Tensor& x, int axis, ReduceOptions options)
-      : axis(x.shape().axis(axis)),
+  Split(const char* op, const Tensor& x, int axis, ReduceOptions options)
+      : axis(x.shape().axis(axis, op)),
         shape{x.shape().product(0, this->axis), x.size(this->axis), x.shape().product(this->axis + 1, x.rank())},
         kept{x.shape().with(this->axis, 1)},
         out(options.keepdim ? kept : x.shape().without(this->axis)) {}
@@ -32,10 +32,11 @@ struct Split {
 Tensor scaled_sum(const char* op, const Tensor& x, const Split& split, double scale) {
   check(is_floating(x.dtype()), op, ": needs f32 or f64, not ", name_of(x.dtype()));
   Tensor out = Tensor::empty(split.out, x.options());
-  dispatch(x.device(),
-           [&](auto device) { kernels::sum(device, x.view(split.shape, 0), out.view(split.rows(), 0), scale); });
+  dispatch(x.device(), [&](auto device) {
+    kernels::sum(device, x.raw_view(split.shape, 0), out.raw_view(split.rows(), 0), scale);
+  });
   record(out, op, {x}, [shape = x.shape(), kept = split.kept, scale](const Tensor& grad, Gradients& to) {
-    to.add(0, Tensor::full(shape, scale, grad.options()) * grad.view(kept, 0));
+    to.add(0, Tensor::full(shape, scale, grad.options()) * grad.raw_view(kept, 0));
   });
   return out;
 }
@@ -43,40 +44,41 @@ Tensor scaled_sum(const char* op, const Tensor& x, const Split& split, double sc
 Tensor take_argmax(const Tensor& x, const Split& split) {
   Tensor index = Tensor::empty(split.out, {.dtype = DType::i32, .device = x.device()});
   dispatch(x.device(),
-           [&](auto device) { kernels::argmax(device, x.view(split.shape, 0), index.view(split.rows(), 0)); });
+           [&](auto device) { kernels::argmax(device, x.raw_view(split.shape, 0), index.raw_view(split.rows(), 0)); });
   return index;
 }
 
 }  // namespace
 
 Tensor sum(const Tensor& x, int axis, ReduceOptions options) {
-  return scaled_sum("sum", x, Split(x, axis, options), 1.0);
+  return scaled_sum("sum", x, Split("sum", x, axis, options), 1.0);
 }
 
 Tensor mean(const Tensor& x, int axis, ReduceOptions options) {
-  const Split split(x, axis, options);
+  const Split split("mean", x, axis, options);
   split.require_elements("mean", x);
   return scaled_sum("mean", x, split, 1.0 / static_cast<double>(split.shape[1]));
 }
 
 Tensor argmax(const Tensor& x, int axis, ReduceOptions options) {
-  const Split split(x, axis, options);
+  const Split split("argmax", x, axis, options);
   split.require_elements("argmax", x);
   return take_argmax(x, split);
 }
 
 Tensor max(const Tensor& x, int axis, ReduceOptions options) {
-  const Split split(x, axis, options);
+  const Split split("max", x, axis, options);
   split.require_elements("max", x);
   const Tensor index = take_argmax(x, split);
   Tensor out = Tensor::empty(split.out, x.options());
   const auto rows = split.rows();
-  dispatch(x.device(),
-           [&](auto device) { kernels::take(device, x.view(split.shape, 0), index.view(rows, 0), out.view(rows, 0)); });
+  dispatch(x.device(), [&](auto device) {
+    kernels::take(device, x.raw_view(split.shape, 0), index.raw_view(rows, 0), out.raw_view(rows, 0));
+  });
   record(out, "max", {x}, [index, shape = x.shape(), split = split.shape, rows](const Tensor& grad, Gradients& to) {
     Tensor dx = Tensor::empty(shape, grad.options());
     dispatch(grad.device(), [&](auto device) {
-      kernels::take_backward(device, index.view(rows, 0), grad.view(rows, 0), dx.view(split, 0));
+      kernels::take_backward(device, index.raw_view(rows, 0), grad.raw_view(rows, 0), dx.raw_view(split, 0));
     });
     to.add(0, dx);
   });

@@ -23,9 +23,9 @@ Shape::Shape(std::span<const std::int64_t> extents) {
   numel_ = std::find(extents.begin(), extents.end(), 0) == extents.end() ? nonzero : 0;
 }
 
-int Shape::axis(int axis) const {
+int Shape::axis(int axis, const char* op) const {
   const int wrapped = axis < 0 ? axis + rank_ : axis;
-  check(wrapped >= 0 && wrapped < rank_, "shape: axis ", axis, " is out of range for ", *this);
+  check(wrapped >= 0 && wrapped < rank_, op, ": axis ", axis, " is out of range for ", *this);
   return wrapped;
 }
 

@@ -22,8 +22,8 @@ class Shape {
   std::int64_t numel() const { return numel_; }
   // The extent of an axis; a negative axis counts from the end. Throws when there is no such axis.
   std::int64_t operator[](int axis) const { return extents_[static_cast<std::size_t>(this->axis(axis))]; }
-  // An axis in -rank..rank-1 as 0..rank-1. Throws when out of range.
-  int axis(int axis) const;
+  // An axis in -rank..rank-1 as 0..rank-1. Throws "op: axis 5 is out of range for [2, 3]".
+  int axis(int axis, const char* op = "shape") const;
 
   const std::int64_t* begin() const { return extents_.data(); }
   const std::int64_t* end() const { return extents_.data() + rank_; }

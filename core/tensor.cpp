@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <iomanip>
+#include <limits>
 #include <ostream>
 
 #include "core/allocator.h"
@@ -110,6 +111,11 @@ void Tensor::check_writable(const char* op) const {
 
 void Tensor::fill_(double value) const {
   check_writable("fill_");
+  with_dtype(dtype(), [&]<class T>(T) {
+    if constexpr (std::is_integral_v<T>)
+      check(value >= std::numeric_limits<T>::min() && value <= std::numeric_limits<T>::max(), "fill_: ", value,
+            " is no ", name_of(dtype()));
+  });
   dispatch(device(), [&](auto device) { kernels::fill(device, *this, value); });
 }
 
@@ -134,8 +140,8 @@ const Tensor& Tensor::requires_grad_(bool on) const {
 
 Tensor Tensor::grad() const { return requires_grad() ? impl().node->grad : Tensor(); }
 
-Tensor Tensor::view(const Shape& shape, std::int64_t first_element) const {
-  check(first_element >= 0 && first_element + shape.numel() <= numel(), "view: ", shape, " from element ",
+Tensor Tensor::raw_view(const Shape& shape, std::int64_t first_element) const {
+  check(first_element >= 0 && first_element + shape.numel() <= numel(), "raw_view: ", shape, " from element ",
         first_element, " on lies outside ", this->shape());
   Tensor result = detach();
   result.impl_->shape = shape;
@@ -219,7 +225,14 @@ void convert(Cpu, const Tensor& source, const Tensor& out) {
     with_dtype(out.dtype(), [&]<class To>(To) {
       const From* from = source.data<From>();
       To* to = out.mutable_data<To>();
-      std::transform(from, from + out.numel(), to, [](From value) { return static_cast<To>(value); });
+      std::transform(from, from + out.numel(), to, [](From value) {
+        if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
+          using Limits = std::numeric_limits<To>;
+          if (!(value >= Limits::min())) return Limits::min();  // nan too
+          if (value >= static_cast<double>(Limits::max())) return Limits::max();
+        }
+        return static_cast<To>(value);
+      });
     });
   });
 }

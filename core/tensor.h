@@ -88,7 +88,9 @@ class Tensor {
   Tensor clone() const;            // a copy of the data, outside any gradient
   Tensor detach() const;           // the same data, outside any gradient
   Tensor to(Device device) const;  // itself when already there
-  Tensor to(DType dtype) const;    // itself when already so; differentiable between f32 and f64
+  // Itself when already so; differentiable between f32 and f64. To an integer: cut off at the point, and kept within
+  // its range (nan becomes the least).
+  Tensor to(DType dtype) const;
 
   // In place, never recorded; throws on a tensor that takes part in a gradient while recording is on.
   void fill_(double value) const;
@@ -104,7 +106,7 @@ class Tensor {
   // For the few that manage memory themselves (core/view.h, flat parameters): the storage, a tensor that views it
   // from a byte offset on, and rebinding every handle of this tensor to the memory of another of the same shape.
   const std::shared_ptr<Storage>& storage() const { return impl().storage; }
-  Tensor view(const Shape& shape, std::int64_t first_element) const;
+  Tensor raw_view(const Shape& shape, std::int64_t first_element) const;
   void rebind_(const Tensor& other) const;
   void set_node(std::shared_ptr<Node> node) const { impl().node = std::move(node); }
   bool is(const Tensor& other) const { return impl_ == other.impl_; }  // two handles of one tensor

@@ -11,8 +11,9 @@ namespace mixgrad {
 Tensor reshape(const Tensor& x, const Shape& shape) {
   check(shape.numel() == x.numel(), "reshape: ", x.shape(), " has ", x.numel(), " elements, ", shape, " has ",
         shape.numel());
-  Tensor out = x.view(shape, 0);
-  record(out, "reshape", {x}, [from = x.shape()](const Tensor& grad, Gradients& to) { to.add(0, grad.view(from, 0)); });
+  Tensor out = x.raw_view(shape, 0);
+  record(out, "reshape", {x},
+         [from = x.shape()](const Tensor& grad, Gradients& to) { to.add(0, grad.raw_view(from, 0)); });
   return out;
 }
 
@@ -21,6 +22,7 @@ Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> extents) {
   check(extents.size() <= filled.size(), "reshape: more than ", filled.size(), " axes");
   std::copy(extents.begin(), extents.end(), filled.begin());
   const std::span<std::int64_t> shape(filled.data(), extents.size());
+  check(std::count(shape.begin(), shape.end(), -1) <= 1, "reshape: more than one extent is -1");
   const auto open = std::find(shape.begin(), shape.end(), -1);
   if (open != shape.end()) {
     *open = 1;
@@ -44,10 +46,10 @@ Tensor slice(const Tensor& x, std::int64_t begin, std::int64_t end) {
   check(x.rank() >= 1, "slice: needs at least one axis, got ", x.shape());
   check(0 <= begin && begin <= end && end <= x.size(0), "slice: rows ", begin, " to ", end, " of ", x.shape());
   const std::int64_t row = x.shape().product(1, x.rank());
-  Tensor out = x.view(x.shape().with(0, end - begin), begin * row);
+  Tensor out = x.raw_view(x.shape().with(0, end - begin), begin * row);
   record(out, "slice", {x}, [shape = x.shape(), first = begin * row](const Tensor& grad, Gradients& to) {
     const Tensor dx = Tensor::zeros(shape, grad.options());
-    dx.view(grad.shape(), first).copy_(grad);
+    dx.raw_view(grad.shape(), first).copy_(grad);
     to.add(0, dx);
   });
   return out;

@@ -38,4 +38,13 @@ Batch DataLoader::Epoch::operator[](std::int64_t batch) const {
       std::span(order_).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)));
 }
 
+DataLoaders DataLoaders::with_seed(std::uint64_t seed) const {
+  const auto reseeded = [=](const DataLoader& loader) {
+    LoaderOptions options = loader.options();
+    options.seed = seed;
+    return loader.with(options);
+  };
+  return {reseeded(train), reseeded(valid)};
+}
+
 }  // namespace mixgrad::data

@@ -66,6 +66,8 @@ class DataLoader {
 struct DataLoaders {
   DataLoader train, valid;
   const std::vector<std::string>& classes() const { return train.dataset().classes(); }
+  // The same data, shuffled by another seed.
+  DataLoaders with_seed(std::uint64_t seed) const;
 };
 
 }  // namespace mixgrad::data

@@ -27,8 +27,8 @@ Batch ImageDataset::get(std::span<const std::int32_t> indices) const {
   const std::int64_t height = images_.size(1), width = images_.size(2), pixels = height * width;
   Tensor x = Tensor::empty({n, height, width, channels_});
   dispatch(images_.device(), [&](auto device) {
-    kernels::gather_images(device, images_.view({size(), pixels, images_.size(3)}, 0), rows,
-                           x.view({n, pixels, channels_}, 0));
+    kernels::gather_images(device, images_.raw_view({size(), pixels, images_.size(3)}, 0), rows,
+                           x.raw_view({n, pixels, channels_}, 0));
   });
   return {x, gather(labels_, rows)};
 }

@@ -65,17 +65,23 @@ void check_options(const MnistOptions& options) {
 
 DataLoaders mnist(const std::string& folder, const MnistOptions& options) {
   check_options(options);
-  check(fs::is_directory(folder), "mnist: ", folder, " is not a folder");
-  const LabelledImages train = read(folder, "train"), valid = read(folder, "t10k");
-  const DataLoaders result = loaders(train, valid, options);
+  check(fs::is_directory(folder), "mnist: ", folder,
+        " is not a folder (apps/train_mnist.sh downloads MNIST to ~/.cache/mixgrad/mnist)");
+  const DataLoaders result = [&] {
+    const LabelledImages train = read(folder, "train"), valid = read(folder, "t10k");
+    check(train.images.size(1) == valid.images.size(1) && train.images.size(2) == valid.images.size(2),
+          "mnist: ", folder, ": training images are ", train.images.size(1), " x ", train.images.size(2),
+          ", test images ", valid.images.size(1), " x ", valid.images.size(2));
+    return loaders(train, valid, options);
+  }();
   release_cache();  // of the digits that were left out
   return result;
 }
 
 DataLoaders synthetic_mnist(const MnistOptions& options) {
   check_options(options);
-  return loaders(synthetic_digits(20000, options.seed, Split::train),
-                 synthetic_digits(4000, options.seed, Split::valid), options);
+  constexpr std::uint64_t seed = 42;  // of the drawing: one fixed set of images
+  return loaders(synthetic_digits(20000, seed, Split::train), synthetic_digits(4000, seed, Split::valid), options);
 }
 
 }  // namespace mixgrad::data

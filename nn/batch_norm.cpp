@@ -42,14 +42,16 @@ Tensor BatchNorm::forward(const Tensor& x) {
   if (train) {
     mean = Tensor::empty({channels}, x.options());
     var = Tensor::empty({channels}, x.options());
-    dispatch(x.device(), [&](auto device) { kernels::batch_norm_statistics(device, x.view(matrix, 0), mean, var); });
+    dispatch(x.device(),
+             [&](auto device) { kernels::batch_norm_statistics(device, x.raw_view(matrix, 0), mean, var); });
     const NoGrad off;
     move_towards(running_mean, mean, options_.momentum);
     move_towards(running_var, var * (static_cast<double>(rows) / static_cast<double>(rows - 1)), options_.momentum);
   }
   Tensor y = Tensor::empty(x.shape(), x.options());
   dispatch(x.device(), [&](auto device) {
-    kernels::batch_norm_forward(device, x.view(matrix, 0), mean, var, weight, bias, options_.eps, y.view(matrix, 0));
+    kernels::batch_norm_forward(device, x.raw_view(matrix, 0), mean, var, weight, bias, options_.eps,
+                                y.raw_view(matrix, 0));
   });
   record(y, "batch_norm", {x, weight, bias},
          [matrix, train, eps = options_.eps, x = Saved(x), weight = Saved(weight), mean = Saved(mean),
@@ -59,8 +61,9 @@ Tensor BatchNorm::forward(const Tensor& x) {
            const Tensor dweight = Tensor::empty(weight->shape(), grad.options());
            const Tensor dbias = Tensor::empty(weight->shape(), grad.options());
            dispatch(grad.device(), [&](auto device) {
-             kernels::batch_norm_backward(device, x->view(matrix, 0), *mean, *var, *weight, grad.view(matrix, 0), eps,
-                                          train, dx.defined() ? dx.view(matrix, 0) : dx, dweight, dbias);
+             kernels::batch_norm_backward(device, x->raw_view(matrix, 0), *mean, *var, *weight,
+                                          grad.raw_view(matrix, 0), eps, train,
+                                          dx.defined() ? dx.raw_view(matrix, 0) : dx, dweight, dbias);
            });
            if (to.needs(0)) to.add(0, dx);
            to.add(1, dweight);

@@ -146,14 +146,14 @@ void conv2d_forward(Cpu, const Conv2dShape& s, const Tensor& x, const Tensor& we
                     const Tensor& y) {
   with_floating("conv2d", x.dtype(), [&]<class T>(T) {
     const std::int64_t in_image = s.height * s.width * s.in_channels, out_image = s.positions() * s.out_channels;
-    const Tensor scratch = Tensor::empty({num_threads(), s.positions(), s.patch()}, x.options());
+    const Tensor scratch = Tensor::empty({num_threads(), s.patches()}, x.options());
     const T* px = x.data<T>();
     const T* pw = weight.data<T>();
     const T* pb = bias.defined() ? bias.data<T>() : nullptr;
     T* ps = scratch.mutable_data<T>();
     T* py = y.mutable_data<T>();
     parallel_for(s.batch, images_per_range(s), [&](std::int64_t begin, std::int64_t end) {
-      T* patches = ps + thread_index() * s.positions() * s.patch();
+      T* patches = ps + thread_index() * s.patches();
       for (std::int64_t n = begin; n < end; ++n) {
         im2col(s, px + n * in_image, patches);
         T* out = py + n * out_image;
@@ -175,7 +175,7 @@ void conv2d_backward(Cpu, const Conv2dShape& s, const Tensor& x, const Tensor& w
     // Each range of images sums its own weight and bias gradient, [out, patch] and [out]; then they are added in order.
     const std::int64_t partial_size = s.out_channels * (s.patch() + 1);
     const bool parameters = dweight.defined() || dbias.defined();
-    const Tensor scratch = Tensor::empty({num_threads(), s.positions(), s.patch()}, dy.options());
+    const Tensor scratch = Tensor::empty({num_threads(), s.patches()}, dy.options());
     const Tensor partials = Tensor::zeros({parameters ? ranges : 0, partial_size}, dy.options());
     const T* px = x.data<T>();
     const T* pw = weight.data<T>();
@@ -184,7 +184,7 @@ void conv2d_backward(Cpu, const Conv2dShape& s, const Tensor& x, const Tensor& w
     T* ps = scratch.mutable_data<T>();
     T* pp = partials.mutable_data<T>();
     parallel_ranges(s.batch, grain, [&](std::int64_t range, std::int64_t begin, std::int64_t end) {
-      T* patches = ps + thread_index() * s.positions() * s.patch();
+      T* patches = ps + thread_index() * s.patches();
       T* range_dweight = pp + range * partial_size;
       T* range_dbias = range_dweight + s.out_channels * s.patch();
       for (std::int64_t n = begin; n < end; ++n) {

@@ -52,6 +52,9 @@ struct Conv2dShape {
 
   std::int64_t positions() const { return out_height * out_width; }                  // per image
   std::int64_t patch() const { return kernel_height * kernel_width * in_channels; }  // numbers per position
+  // Numbers in the patches of one image, rounded up: each thread's begin at a multiple of 64 bytes, since a product's
+  // last bits may depend on how its operands lie.
+  std::int64_t patches() const { return (positions() * patch() + 15) / 16 * 16; }
 };
 
 MIXGRAD_KERNEL(conv2d_forward, const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& bias,

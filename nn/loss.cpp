@@ -1,5 +1,6 @@
 #include "nn/loss.h"
 
+#include "core/check.h"
 #include "core/reduce.h"
 
 namespace mixgrad::nn {
@@ -11,6 +12,13 @@ Tensor reduce(const Tensor& per_sample, Reduction reduction) {
     case Reduction::none: break;
   }
   return per_sample;
+}
+
+Tensor Loss::each_sample(const Tensor& output, const Tensor& target) const {
+  Tensor result = per_sample(output, target);
+  check(result.shape() == Shape{output.size(0)}, name, ": per_sample gave ", result.shape(), " for output ",
+        output.shape(), ", not one number for each sample");
+  return result;
 }
 
 }  // namespace mixgrad::nn

@@ -21,8 +21,10 @@ struct Loss {
   Reduction reduction = Reduction::mean;
 
   Tensor operator()(const Tensor& output, const Tensor& target) const {
-    return reduce(per_sample(output, target), reduction);
+    return reduce(each_sample(output, target), reduction);
   }
+  // per_sample, and a check that it gave one number for each of the N rows of output.
+  Tensor each_sample(const Tensor& output, const Tensor& target) const;
 };
 
 }  // namespace mixgrad::nn

@@ -1,10 +1,12 @@
 // Module: a layer or a model. It computes forward() and lists, in one visit(), the tensors and modules it consists
 // of; that list serves optimizers, device moves, train/eval mode, checkpoints and printing.
 //
-//   struct Scale : Module {
-//     Tensor weight = parameter(Tensor::ones({1}));
+//   struct Scale : nn::Module {
+//     Tensor weight = nn::parameter(Tensor::ones({1}));
+//     using Module::forward;
 //     Tensor forward(const Tensor& x) override { return x * weight; }
-//     void visit(Visitor& v) override { v.parameter("weight", weight); }
+//     void visit(nn::Visitor& visitor) override { visitor.parameter("weight", weight); }
+//     std::string name() const override { return "Scale"; }
 //   };
 //
 // A module is a handle, as a tensor is: a copy shares parameters, buffers and mode with the original.

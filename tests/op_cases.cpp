@@ -178,6 +178,7 @@ void convolution_cases(Table& table) {
       {"kernel 1, stride 2", {1, 4, 5, 2}, {3, 1, 1, 2}, 2, 0},
       {"kernel 5, padding 2", {1, 4, 5, 2}, {2, 5, 5, 2}, 1, 2, true, {{70, 12, 10, 3}, {8, 5, 5, 3}, {8}}},
       {"kernel 5, stride 3, padding 1", {2, 8, 6, 1}, {1, 5, 5, 1}, 3, 1},
+      {"a kernel row, many small images", {1, 1, 5, 5}, {3, 1, 1, 5}, 1, 0, false, {{20000, 1, 5, 5}, {3, 1, 1, 5}}},
       {"kernel as large as the image", {2, 3, 4, 2}, {2, 3, 4, 2}, 1, 0},
       {"kernel larger than the image", {1, 2, 2, 1}, {1, 5, 5, 1}, 1, 2},
       {"kernel not square", {2, 4, 5, 2}, {2, 1, 3, 2}, 1, 1},

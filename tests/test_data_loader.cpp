@@ -201,12 +201,12 @@ TEST_CASE("image dataset: wrong shapes, counts, labels and sample numbers are re
     check_refused([&] { ImageDataset({images, labels}, ten_classes, {.channels = channels}); }, words);
   };
   refused(good.images.to(DType::f32), good.labels, "must be u8 [N, H, W, C], got f32[12, 2, 3, 1]");
-  refused(good.images.view({12, 6, 1}, 0), good.labels, "got u8[12, 6, 1]");
+  refused(good.images.raw_view({12, 6, 1}, 0), good.labels, "got u8[12, 6, 1]");
   refused(numbered_images(12, 2).images, good.labels, "[12, 2, 3, 2] cannot be given 3 channels");
   refused(good.images, good.labels, "0 channels", 0);
   refused(good.images, numbered_images(11).labels, "12 images but 11 labels");
   refused(good.images, good.labels.to(DType::f32), "must be i32 [N], got f32[12]");
-  refused(good.images, good.labels.view({4, 3}, 0), "got i32[4, 3]");
+  refused(good.images, good.labels.raw_view({4, 3}, 0), "got i32[4, 3]");
   check_refused([&] { ImageDataset(good, {"zero", "one", "two"}); }, "index 3 at position 3 is outside 0..2");
   const ImageDataset dataset(good, ten_classes);
   check_refused([&] { dataset.get(Numbers{0, 12}); }, "index 12 at position 1");

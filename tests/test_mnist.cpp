@@ -222,7 +222,11 @@ TEST_CASE("mnist: digits of which the files hold none are named") {
 
 TEST_CASE("mnist: the real one has 12,396 threes and sevens to train on and 2,038 to validate") {
   const char* variable = std::getenv("MIXGRAD_DATA");
-  const std::string folder = (variable ? variable : MIXGRAD_SOURCE_DIR "/../shared/data") + std::string("/mnist");
+  if (!variable) {
+    MESSAGE("skipped: needs MNIST in $MIXGRAD_DATA/mnist");
+    return;
+  }
+  const std::string folder = variable + std::string("/mnist");
   try {
     const data::DataLoaders data = data::mnist(folder, {.digits = {3, 7}});
     CHECK(data.train.dataset().size() == 12396);

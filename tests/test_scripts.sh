@@ -13,7 +13,7 @@ trap '[ -z "$server" ] || kill "$server"; rm -rf "$work"' EXIT
 
 names=(train-images-idx3-ubyte train-labels-idx1-ubyte t10k-images-idx3-ubyte t10k-labels-idx1-ubyte)
 no_port=http://127.0.0.1:1 # Nothing listens there.
-real_data=${MIXGRAD_DATA:-$root/../shared/data}
+real_data=${MIXGRAD_DATA:-none}
 unset MIXGRAD_DATA MIXGRAD_MNIST_MIRRORS XDG_CACHE_HOME CMAKE_PREFIX_PATH http_proxy https_proxy all_proxy ALL_PROXY
 export HOME="$work/no home"
 
@@ -124,25 +124,33 @@ cache_is_full() {
   [ "$(find "$cache" -type f | wc -l)" = 4 ] && (cd "$cache/mixgrad/mnist" && ls "${names[@]/%/.gz}" >/dev/null)
 }
 
-# fails_from <mirror> <words>: a run that gets nothing from the mirror, says the words and ends up with drawn digits.
-fails_from() {
+# draws_from <mirror> <words>: a run that cannot reach the mirror, says the words and ends up with drawn digits.
+draws_from() {
   local mirrors=$1
   new_cache
   look --seed 1
   all 'would_run --synthetic --seed 1' "said '$2'" 'said "drawn digits"' cache_is_empty
 }
 
+# fails_from <mirror> <words>: a run that is sent something else, says the words and ends without training.
+fails_from() {
+  local mirrors=$1
+  new_cache
+  look --seed 1
+  all '[ "$status" = 1 ]' '[ ! -s "$work/out" ]' "said '$2'" 'said "could not be downloaded"' cache_is_empty
+}
+
 test_failing_downloads() {
   local mirrors
   check "download: without a connection drawn digits serve instead" \
-    fails_from "$no_port $no_port" "no mirror can be reached"
+    draws_from "$no_port $no_port" "no mirror can be reached"
   check "download: without a connection one line says so, after the one that announces the download" said_lines 2
   check "download: a missing file is named" fails_from "$address/absent" 404
   check "download: a connection that ends half-way is noticed" fails_from "$address/cut" "download failed"
   check "download: a cut-off archive is noticed" fails_from "$address/half" "download corrupt"
   check "download: another content is noticed" fails_from "$address/other" "download corrupt"
   check "download: the next mirror is tried" fails_from "$no_port $address/other/" "$address/other/train"
-  check "download: a failing mirror has one line, the fallback another" said_lines 3
+  check "download: a failing mirror has one line, the end another" said_lines 3
 
   new_cache
   touch "$cache/mixgrad"

@@ -189,7 +189,7 @@ TEST_CASE("views: shapes that do not fit are errors that name both") {
   CHECK_THROWS_WITH_AS(slice(x, -1, 2), "slice: rows -1 to 2 of [4, 6]", Error);
   CHECK_THROWS_WITH_AS(slice(x, 3, 2), "slice: rows 3 to 2 of [4, 6]", Error);
   CHECK_THROWS_AS(slice(Tensor::zeros({}), 0, 1), Error);
-  CHECK_THROWS_AS(x.view({5}, 20), Error);
+  CHECK_THROWS_AS(x.raw_view({5}, 20), Error);
 }
 
 TEST_CASE("errors: shapes that do not go together are named, with the operation") {
@@ -227,7 +227,7 @@ TEST_CASE("errors: shapes that do not go together are named, with the operation"
          matmul(x23, ones({3, 4}), {.transpose_a = true});
        }},
       {"matmul", "[2, 3]", "[3]", [&] { matmul(x23, ones({3})); }},
-      {"view", "[7]", "[2, 3]", [&] { x23.view({7}, 0); }},
+      {"raw_view", "[7]", "[2, 3]", [&] { x23.raw_view({7}, 0); }},
       {"conv2d", "[2, 5, 5, 3]", "[8, 3, 3, 4]",
        [&] {
          nn::conv2d(image, ones({8, 3, 3, 4}), {});

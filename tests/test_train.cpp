@@ -47,7 +47,7 @@ std::vector<float> trained_weights(const MixUpOptions* mixup = nullptr, int epoc
 
 // Runs a function at one hook.
 struct At : Callback {
-  enum class Hook { batch_begin, backward_begin, batch_end, epoch_end, train_begin };
+  enum class Hook { train_begin, batch_begin, backward_begin, backward_end, batch_end, validate_begin, epoch_end };
   At(Hook hook, std::function<void(Learner&)> f) : hook(hook), f(std::move(f)) {}
   void run(Hook here, Learner& learner) {
     if (here == hook) f(learner);
@@ -55,7 +55,9 @@ struct At : Callback {
   void on_train_begin(Learner& learner) override { run(Hook::train_begin, learner); }
   void on_batch_begin(Learner& learner) override { run(Hook::batch_begin, learner); }
   void on_backward_begin(Learner& learner) override { run(Hook::backward_begin, learner); }
+  void on_backward_end(Learner& learner) override { run(Hook::backward_end, learner); }
   void on_batch_end(Learner& learner) override { run(Hook::batch_end, learner); }
+  void on_validate_begin(Learner& learner) override { run(Hook::validate_begin, learner); }
   void on_epoch_end(Learner& learner) override { run(Hook::epoch_end, learner); }
   Hook hook;
   std::function<void(Learner&)> f;
@@ -166,6 +168,66 @@ TEST_CASE("learner: stop ends after the batch, skips validation, and the table k
   CHECK(learn.recorder->epochs().size() == 1);
 }
 
+TEST_CASE("learner: stopped before validation, the epoch still counts when it is validated") {
+  Learner learn(digits(64), nn::simple_cnn({3, 4, 2}), quiet());
+  learn.add(std::make_shared<At>(At::Hook::validate_begin, [&](Learner& learner) { learner.stop(); }));
+  learn.fit(5);
+  CHECK(learn.recorder->epochs().size() == 1);
+}
+
+TEST_CASE("learner: without a learning rate of its own, fit keeps the optimizer's") {
+  LearnerOptions options = quiet();
+  options.optimizer = sgd({.lr = 0.5});
+  Learner learn(digits(32), nn::simple_cnn({3, 4, 2}), options);
+  learn.fit(1);
+  CHECK(learn.optimizer->lr == 0.5);
+  learn.fit(1, 0.25);
+  CHECK(learn.optimizer->lr == 0.25);
+}
+
+TEST_CASE("learner: callbacks come off in reverse order, so whoever wraps the loss leaves it as it was") {
+  struct Doubles : Callback {
+    std::function<Tensor(const Tensor&, const augment::Target&)> original;
+    void on_train_begin(Learner& learner) override {
+      original = learner.loss_function;
+      learner.loss_function = [loss = original](const Tensor& output, const augment::Target& target) {
+        return loss(output, target) * 2.0;
+      };
+    }
+    void on_train_end(Learner& learner) noexcept override { learner.loss_function = original; }
+  };
+  Learner learn(digits(32), nn::simple_cnn({3, 4, 2}), quiet());
+  learn.mixup().add(std::make_shared<Doubles>()).fit(1);
+  const Tensor logits = Tensor::zeros({2, 2}), labels = Tensor::from<std::int32_t>({0, 1}, {2});
+  CHECK(learn.loss_function(logits, labels).item() == doctest::Approx(std::log(2.0)));
+  CHECK_THROWS_AS(learn.loss_function(logits, MixedTarget{labels, labels, Tensor::ones({2})}), Error);
+}
+
+TEST_CASE("learner: callbacks can't be added while training") {
+  Learner learn(digits(32), nn::simple_cnn({3, 4, 2}), quiet());
+  learn.add(std::make_shared<At>(At::Hook::epoch_end, [](Learner& learner) { learner.mixup({.alpha = 0.2}); }));
+  CHECK_THROWS_WITH_AS(learn.fit(1), "learner: mixup() called while training", Error);
+}
+
+TEST_CASE("learner: a module whose visit() forgets a parameter is refused, not left untrained") {
+  struct Forgetful : nn::Module {
+    nn::Sequential cnn = nn::simple_cnn({3, 4, 2});
+    Tensor scale = nn::parameter(Tensor::ones({2}));
+    using Module::forward;
+    Tensor forward(const Tensor& x) override { return cnn(x) * scale; }
+    void visit(nn::Visitor& visitor) override { visitor.child("cnn", cnn); }
+    std::string name() const override { return "Forgetful"; }
+  };
+  Learner learn(digits(32), Forgetful(), quiet());
+  CHECK_THROWS_WITH_AS(learn.fit(1), doctest::Contains("a tensor of shape [2] requires a gradient"), Error);
+}
+
+TEST_CASE("mixup callback: a second one is refused by name, not mixed twice") {
+  Learner learn(digits(32), nn::simple_cnn({3, 4, 2}), quiet());
+  learn.add(std::make_shared<MixUpCallback>()).mixup();
+  CHECK_THROWS_WITH_AS(learn.fit(1), doctest::Contains("mixed already"), Error);
+}
+
 TEST_CASE("learner: bad epochs and learning rates are refused") {
   Learner learn(digits(32), nn::simple_cnn({3, 4, 2}), quiet());
   CHECK_THROWS_AS(learn.fit(-1), Error);
@@ -180,11 +242,12 @@ TEST_CASE("learner: an exception leaves no gradient behind") {
   auto model = nn::simple_cnn({3, 4, 2});
   Learner learn(digits(32), model, quiet());
   bool thrown = false;
-  learn.add(std::make_shared<At>(At::Hook::batch_end, [&](Learner&) {
-    if (!std::exchange(thrown, true)) fail("in the middle");
+  learn.add(std::make_shared<At>(At::Hook::backward_end, [&](Learner& learner) {
+    if (learner.batch == 1 && !std::exchange(thrown, true)) fail("in the middle");
   }));
   const auto before = nn::parameters(model)[0].grad();
   CHECK_THROWS_WITH_AS(learn.fit(1), "in the middle", Error);
+  CHECK(before.to_vector<float>() != std::vector<float>(static_cast<std::size_t>(before.numel())));
   learn.fit(0);
   for (const float value : before.to_vector<float>()) CHECK(value == 0);
 }
@@ -201,13 +264,13 @@ TEST_CASE("learner: in steady state a step misses no storage cache and calls ope
       misses.push_back(allocator_stats().misses);
       calls.push_back(operator_new_calls());
     });
-    learn.add(count).fit(1);
-    REQUIRE(misses.size() == 10);
-    for (std::size_t i = 3; i < misses.size(); ++i) {
-      if (allocator_caches()) CHECK(misses[i] == misses[2]);
-      CHECK(calls[i] - calls[i - 1] == calls[3] - calls[2]);
+    learn.add(count).fit(2);
+    REQUIRE(misses.size() == 20);
+    for (std::size_t i = 2; i < misses.size(); ++i) {
+      if (allocator_caches() && i != 10) CHECK(misses[i] == misses[i - 1]);  // between epochs there is a validation
+      if (i != 10) CHECK(calls[i] - calls[i - 1] == calls[2] - calls[1]);
     }
-    CHECK(calls[3] - calls[2] < 2000);
+    CHECK(calls[2] - calls[1] < 2000);
   }
 }
 
@@ -292,7 +355,7 @@ TEST_CASE("mixup callback: mixes in training and never in validation") {
   }));
   learn.fit(1);
   CHECK(mixed == batches);
-  CHECK(learn.validation.loss == learn.validate().loss);  // what fit reports is what a clean validation gives
+  CHECK(learn.validation->loss == learn.validate().loss);  // what fit reports is what a clean validation gives
 }
 
 TEST_CASE("mixup callback: every combination of its flags trains, the short last batch included") {

@@ -6,34 +6,40 @@
 
 namespace mixgrad::train {
 
-Adam::Adam(std::vector<Tensor> parameters, const AdamOptions& options)
+Adam::Adam(std::vector<Tensor> parameters, const AdamOptions& options, WeightDecay decay)
     : Optimizer(std::move(parameters), options.lr),
       options_(options),
+      decay_(decay),
       mean_(zeros_like_parameters()),
-      square_(zeros_like_parameters()) {}
+      square_(zeros_like_parameters()) {
+  for (const double beta : {options.beta1, options.beta2})
+    check(beta >= 0 && beta < 1, "adam: beta ", beta, " must be at least 0 and below 1");
+  check(options.eps > 0, "adam: eps ", options.eps, " must be above 0");
+  check(options.weight_decay >= 0, "adam: weight decay ", options.weight_decay, " must not be negative");
+}
 
 void Adam::update(const Tensor& values, const Tensor& gradients) {
   ++steps_;
-  dispatch(values.device(),
-           [&](auto device) { kernels::adam_step(device, options_, lr, steps_, gradients, values, mean_, square_); });
+  dispatch(values.device(), [&](auto device) {
+    kernels::adam_step(device, options_, decay_, lr, steps_, gradients, values, mean_, square_);
+  });
 }
 
-OptimizerFactory adamw(AdamOptions options) {
-  options.decoupled = true;
-  return [options](std::vector<Tensor> parameters) { return std::make_unique<Adam>(std::move(parameters), options); };
+namespace {
+OptimizerFactory factory(const AdamOptions& options, WeightDecay decay) {
+  return [=](std::vector<Tensor> parameters) { return std::make_unique<Adam>(std::move(parameters), options, decay); };
 }
+}  // namespace
 
-OptimizerFactory adam(AdamOptions options) {
-  options.decoupled = false;
-  return [options](std::vector<Tensor> parameters) { return std::make_unique<Adam>(std::move(parameters), options); };
-}
+OptimizerFactory adamw(AdamOptions options) { return factory(options, WeightDecay::decoupled); }
+OptimizerFactory adam(AdamOptions options) { return factory(options, WeightDecay::l2); }
 
 }  // namespace mixgrad::train
 
 namespace mixgrad::kernels {
 
-void adam_step(Cpu, const train::AdamOptions& options, double lr, std::int64_t step, const Tensor& gradients,
-               const Tensor& values, const Tensor& mean, const Tensor& square) {
+void adam_step(Cpu, const train::AdamOptions& options, train::WeightDecay decay, double lr, std::int64_t step,
+               const Tensor& gradients, const Tensor& values, const Tensor& mean, const Tensor& square) {
   with_floating("adam", values.dtype(), [&]<class T>(T) {
     const double steps = static_cast<double>(step);
     const T beta1 = static_cast<T>(options.beta1), rest1 = static_cast<T>(1 - options.beta1);
@@ -41,8 +47,9 @@ void adam_step(Cpu, const train::AdamOptions& options, double lr, std::int64_t s
     const T rate = static_cast<T>(lr / (1 - std::pow(options.beta1, steps)));
     const T correction = static_cast<T>(1 / std::sqrt(1 - std::pow(options.beta2, steps)));
     const T eps = static_cast<T>(options.eps);
-    const T shrink = static_cast<T>(options.decoupled ? 1 - lr * options.weight_decay : 1);
-    const T l2 = static_cast<T>(options.decoupled ? 0 : options.weight_decay);
+    const bool decoupled = decay == train::WeightDecay::decoupled;
+    const T shrink = static_cast<T>(decoupled ? 1 - lr * options.weight_decay : 1);
+    const T l2 = static_cast<T>(decoupled ? 0 : options.weight_decay);
     const T* g = gradients.data<T>();
     T* p = values.mutable_data<T>();
     T* m = mean.mutable_data<T>();

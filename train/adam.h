@@ -11,31 +11,35 @@ struct AdamOptions {
   double beta2 = 0.99;  // fastai's; PyTorch's default is 0.999
   double eps = 1e-8;
   double weight_decay = 1e-2;  // of every parameter, biases too
-  bool decoupled = true;       // AdamW; otherwise the decay is added to the gradient (L2)
 };
 
+enum class WeightDecay { decoupled, l2 };  // AdamW's, or Adam's: added to the gradient
+
 // At step t:  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;
-//             p -= lr weight_decay p                                    (decoupled)
+//             p -= lr weight_decay p                                    (decoupled; else g += weight_decay p first)
 //             p -= lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
 class Adam : public Optimizer {
  public:
-  explicit Adam(std::vector<Tensor> parameters, const AdamOptions& options = {});
+  // Throws unless 0 <= beta < 1 for both, eps > 0 and weight_decay >= 0.
+  explicit Adam(std::vector<Tensor> parameters, const AdamOptions& options = {},
+                WeightDecay decay = WeightDecay::decoupled);
 
  protected:
   void update(const Tensor& values, const Tensor& gradients) override;
 
  private:
   AdamOptions options_;
+  WeightDecay decay_;
   std::int64_t steps_ = 0;
   Tensor mean_, square_;
 };
 
-OptimizerFactory adamw(AdamOptions options = {});
-OptimizerFactory adam(AdamOptions options = {.weight_decay = 0});  // with L2 decay, if any
+OptimizerFactory adamw(AdamOptions options = {});  // with weight_decay decoupled
+OptimizerFactory adam(AdamOptions options = {});   // with weight_decay as an L2 penalty
 
 }  // namespace mixgrad::train
 
 namespace mixgrad::kernels {
-MIXGRAD_KERNEL(adam_step, const train::AdamOptions& options, double lr, std::int64_t step, const Tensor& gradients,
-               const Tensor& values, const Tensor& mean, const Tensor& square);
+MIXGRAD_KERNEL(adam_step, const train::AdamOptions& options, train::WeightDecay decay, double lr, std::int64_t step,
+               const Tensor& gradients, const Tensor& values, const Tensor& mean, const Tensor& square);
 }

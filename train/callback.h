@@ -11,7 +11,7 @@
 //       on_batch_end
 //     on_validate_begin
 //     on_epoch_end            validation is set, unless the run was stopped in this epoch
-//   on_train_end
+//   on_train_end              in reverse order: what was put on last comes off first
 #pragma once
 
 namespace mixgrad::train {

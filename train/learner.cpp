@@ -29,6 +29,17 @@ auto plain_loss(const nn::Loss& loss) {
   };
 }
 
+// A tensor that is trained must be among the parameters that visit() names, or it would silently stay as it is.
+void check_all_visited(const Tensor& loss, nn::Module& model) {
+  if (!loss.requires_grad()) return;
+  const std::vector<Tensor> parameters = nn::parameters(model);
+  for (const auto& leaf : leaves(loss))
+    check(std::any_of(parameters.begin(), parameters.end(), [&](const Tensor& p) { return p.node() == leaf; }),
+          "fit: a tensor of shape ", leaf->shape,
+          " requires a gradient but is no parameter of the model: does each "
+          "module's visit() name all of its parameters and children?");
+}
+
 }  // namespace
 
 Learner::Learner(data::DataLoaders data, std::shared_ptr<nn::Module> model, LearnerOptions options)
@@ -42,24 +53,30 @@ Learner::Learner(data::DataLoaders data, std::shared_ptr<nn::Module> model, Lear
   add(recorder);
 }
 
-void Learner::fit(int epochs, double lr) {
+void Learner::fit(int epochs, std::optional<double> lr) {
+  check(!fitting_, "fit: called while training");
   check(epochs >= 0, "fit: ", epochs, " epochs");
-  check(std::isfinite(lr) && lr >= 0, "fit: learning rate ", lr);
-  struct Ending {  // however training ends
+  const double rate = lr.value_or(optimizer->lr);
+  check(std::isfinite(rate) && rate >= 0, "fit: ", rate, " is no learning rate");
+  struct Ending {  // however training ends; what was put on last comes off first
     Learner& learner;
     ~Ending() {
-      for (const auto& callback : learner.callbacks_) callback->on_train_end(learner);
+      for (auto callback = learner.callbacks_.rbegin(); callback != learner.callbacks_.rend(); ++callback)
+        (*callback)->on_train_end(learner);
       learner.model->eval();
+      learner.fitting_ = false;
     }
   } ending{*this};
+  fitting_ = true;
   this->epochs = epochs;
-  optimizer->lr = lr;
+  optimizer->lr = rate;
   optimizer->zero_grad();  // an exception may have left gradients behind
   stopping = false;
   each(&Callback::on_train_begin);
   for (epoch = 0; epoch < epochs && !stopping; ++epoch, ++pass) {
     each(&Callback::on_epoch_begin);
     train_epoch();
+    validation.reset();
     if (!stopping) {
       each(&Callback::on_validate_begin);
       validation = validate();
@@ -85,6 +102,7 @@ void Learner::train_batch() {
   output = call(*model, input);
   each(&Callback::on_loss_begin);
   loss = loss_function(output, target);
+  if (batch == 0) check_all_visited(loss, *model);
   each(&Callback::on_backward_begin);
   loss.backward();
   each(&Callback::on_backward_end);
@@ -120,12 +138,14 @@ Tensor Learner::predict(const Tensor& x) {
 }
 
 Learner& Learner::mixup(const MixUpOptions& options) {
+  check(!fitting_, "learner: mixup() called while training");
   std::erase(callbacks_, mixup_);
   mixup_ = std::make_shared<MixUpCallback>(options);
   return add(mixup_);
 }
 
 Learner& Learner::add(std::shared_ptr<Callback> callback) {
+  check(!fitting_, "learner: add() called while training");
   callbacks_.push_back(std::move(callback));
   return *this;
 }

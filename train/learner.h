@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -52,15 +53,16 @@ class Learner {
   Learner(const Learner&) = delete;
   Learner& operator=(const Learner&) = delete;
 
-  // Trains for some epochs at a constant learning rate; a further fit goes on from there. Leaves the model in
-  // evaluation mode. Throws unless epochs >= 0 and lr is finite and not negative.
-  void fit(int epochs, double lr = 3e-3);
+  // Trains for some epochs at a constant learning rate, the optimizer's own unless one is given; a further fit goes on
+  // from there. Leaves the model in evaluation mode. Throws unless epochs >= 0 and lr is finite and not negative.
+  void fit(int epochs, std::optional<double> lr = {});
   // Loss and metrics on the validation data: plain loss, unmixed data, evaluation mode, no gradients.
   Validation validate();
   // The model's output for inputs [N, ...], in evaluation mode, without gradients.
   Tensor predict(const Tensor& x);
 
-  // Trains with mixup from the next fit on; a second call replaces the first.
+  // Trains with mixup from the next fit on; a second call replaces the first. Neither mixup() nor add() may be called
+  // while training.
   Learner& mixup(const MixUpOptions& options = {});
   Learner& add(std::shared_ptr<Callback> callback);
   // Ends training after the current batch.
@@ -83,7 +85,7 @@ class Learner {
   augment::Input input;
   augment::Target target;
   Tensor output, loss;
-  Validation validation;  // of the last epoch that was validated
+  std::optional<Validation> validation;  // of this epoch, once it is done
 
  private:
   void train_epoch();
@@ -92,6 +94,7 @@ class Learner {
 
   std::vector<std::shared_ptr<Callback>> callbacks_;
   std::shared_ptr<Callback> mixup_;
+  bool fitting_ = false;
 };
 
 }  // namespace mixgrad::train

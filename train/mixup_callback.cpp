@@ -19,6 +19,7 @@ void MixUpCallback::on_train_begin(Learner& learner) {
   if (options_.source == MixSource::second_loader) {
     data::LoaderOptions options = learner.data.train.options();
     options.shuffle = true;
+    options.seed = learner.options.seed;
     options.purpose = Purpose::partner_shuffle;
     second_loader_ = learner.data.train.with(options);
   }
@@ -29,6 +30,8 @@ void MixUpCallback::on_train_begin(Learner& learner) {
 
 void MixUpCallback::on_train_end(Learner& learner) noexcept {
   if (original_loss_) learner.loss_function = std::exchange(original_loss_, nullptr);
+  second_epoch_.reset();
+  second_loader_.reset();
 }
 
 void MixUpCallback::on_epoch_begin(Learner& learner) {
@@ -43,8 +46,11 @@ augment::MixPlan MixUpCallback::make_plan(const Learner& learner, std::int64_t b
 }
 
 void MixUpCallback::on_batch_begin(Learner& learner) {
-  const Tensor x = std::get<Tensor>(learner.input);
-  Tensor y = std::get<Tensor>(learner.target);
+  const Tensor* const input = std::get_if<Tensor>(&learner.input);
+  const Tensor* const target = std::get_if<Tensor>(&learner.target);
+  check(input && target, "mixup: the batch is mixed already; is there a second MixUpCallback?");
+  const Tensor x = *input;
+  Tensor y = *target;
   data::Batch partners{x, y};
   if (second_epoch_) partners = (*second_epoch_)[learner.batch];
   const augment::MixPlan plan = make_plan(learner, x.size(0));

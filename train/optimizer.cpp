@@ -21,10 +21,10 @@ Optimizer::Optimizer(std::vector<Tensor> parameters, double lr) : lr(lr), parame
   gradients_ = Tensor::zeros({total}, options);
   std::int64_t at = 0;
   for (const Tensor& parameter : parameters_) {
-    const Tensor place = values_.view(parameter.shape(), at);
+    const Tensor place = values_.raw_view(parameter.shape(), at);
     place.copy_(parameter.detach());
     parameter.rebind_(place);
-    parameter.node()->grad = gradients_.view(parameter.shape(), at);
+    parameter.node()->grad = gradients_.raw_view(parameter.shape(), at);
     at += padded(parameter);
   }
 }

@@ -1,14 +1,25 @@
 #include "train/progress_bar.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <string>
 
 #include "train/learner.h"
 #include "train/recorder.h"
 
 namespace mixgrad::train {
+namespace {
+
+int columns() {  // of the terminal
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+}  // namespace
 
 ProgressBar::ProgressBar(const ProgressBarOptions& options)
     : terminal_(isatty(STDERR_FILENO) != 0),
@@ -32,14 +43,18 @@ void ProgressBar::draw(const Learner& learner, double elapsed) const {
   const double images = done * static_cast<double>(learner.data.train.options().batch_size);
   const double epochs_left = learner.epochs - learner.epoch - 1;
   const double left = elapsed / done * (total - done + epochs_left * total);
-  constexpr int width = 30;
-  const int filled = static_cast<int>(width * done / total);
-  const std::string bar =
-      std::string(static_cast<std::size_t>(filled), '#') + std::string(static_cast<std::size_t>(width - filled), '.');
-  std::fprintf(stderr, "%sepoch %d/%d %s %lld/%lld  loss %.4f  %.0f images/s  %d:%02d left%s", terminal_ ? "\r" : "",
-               learner.epoch + 1, learner.epochs, bar.c_str(), static_cast<long long>(done),
-               static_cast<long long>(total), learner.recorder->smoothed_loss(), images / elapsed,
-               static_cast<int>(left) / 60, static_cast<int>(left) % 60, terminal_ ? "\x1b[K" : "\n");
+  char figures[128];
+  std::snprintf(figures, sizeof figures, "%lld/%lld  loss %.4f  %.0f images/s  %d:%02d left",
+                static_cast<long long>(done), static_cast<long long>(total), learner.recorder->smoothed_loss(),
+                images / elapsed, static_cast<int>(left) / 60, static_cast<int>(left) % 60);
+  const std::string epoch = "epoch " + std::to_string(learner.epoch + 1) + "/" + std::to_string(learner.epochs);
+  // The bar takes what the line has room for: a line that wraps can't be redrawn.
+  const int room = (terminal_ ? columns() : 120) - 3 - static_cast<int>(epoch.size() + std::strlen(figures));
+  const auto width = static_cast<std::size_t>(std::clamp(room, 0, 30));
+  const auto filled = static_cast<std::size_t>(static_cast<double>(width) * done / total);
+  const std::string bar = std::string(filled, '#') + std::string(width - filled, '.');
+  std::fprintf(stderr, "%s%s %s %s%s", terminal_ ? "\r" : "", epoch.c_str(), bar.c_str(), figures,
+               terminal_ ? "\x1b[K" : "\n");
   std::fflush(stderr);
 }
 

@@ -44,7 +44,7 @@ void Recorder::on_batch_end(Learner& learner) {
 void Recorder::on_validate_begin(Learner&) { train_seconds_ = seconds_since(epoch_start_); }
 
 void Recorder::on_epoch_end(Learner& learner) {
-  if (learner.stopping) {
+  if (!learner.validation) {
     if (print_)
       std::printf("stopped in epoch %d after batch %lld of %lld\n", learner.epoch + 1,
                   static_cast<long long>(learner.batch + 1), static_cast<long long>(learner.data.train.num_batches()));
@@ -53,8 +53,8 @@ void Recorder::on_epoch_end(Learner& learner) {
   const double seconds = seconds_since(epoch_start_);
   epochs_.push_back({.epoch = learner.epoch + 1,
                      .train_loss = smoothed_loss(),
-                     .valid_loss = learner.validation.loss,
-                     .metrics = learner.validation.metrics,
+                     .valid_loss = learner.validation->loss,
+                     .metrics = learner.validation->metrics,
                      .seconds = seconds,
                      .images_per_s = static_cast<double>(images_) / train_seconds_});
   if (!print_) return;

@@ -6,6 +6,8 @@ namespace mixgrad::train {
 
 Sgd::Sgd(std::vector<Tensor> parameters, const SgdOptions& options)
     : Optimizer(std::move(parameters), options.lr), options_(options), velocity_(zeros_like_parameters()) {
+  check(options.momentum >= 0 && options.weight_decay >= 0, "sgd: momentum ", options.momentum, " and weight decay ",
+        options.weight_decay, " must not be negative");
   check(!options.nesterov || options.momentum > 0, "sgd: Nesterov's momentum needs a momentum above 0");
 }
 

@@ -1,0 +1,80 @@
+#include "core/compare.h"
+
+#include "core/autograd.h"
+#include "core/broadcast.h"
+#include "core/pointwise.h"
+
+namespace mixgrad {
+namespace {
+
+void check_operands(const char* name, const Tensor& a, const Tensor& b) {
+  check_same_device(name, a.device(), b.device());
+  check(a.dtype() == b.dtype(), name, ": operands are ", name_of(a.dtype()), a.shape(), " and ", name_of(b.dtype()),
+        b.shape());
+}
+
+Tensor compare(const char* name, Comparison op, const Tensor& a, const Tensor& b) {
+  check_operands(name, a, b);
+  Tensor out = Tensor::empty(broadcast(name, a.shape(), b.shape()), {.dtype = DType::u8, .device = a.device()});
+  dispatch(a.device(), [&](auto device) { kernels::compare(device, op, a, b, out); });
+  return out;
+}
+
+}  // namespace
+
+Tensor less(const Tensor& a, const Tensor& b) { return compare("less", Comparison::less, a, b); }
+Tensor less_equal(const Tensor& a, const Tensor& b) { return compare("less_equal", Comparison::less_equal, a, b); }
+Tensor greater(const Tensor& a, const Tensor& b) { return compare("greater", Comparison::less, b, a); }
+Tensor greater_equal(const Tensor& a, const Tensor& b) {
+  return compare("greater_equal", Comparison::less_equal, b, a);
+}
+Tensor equal(const Tensor& a, const Tensor& b) { return compare("equal", Comparison::equal, a, b); }
+Tensor not_equal(const Tensor& a, const Tensor& b) { return compare("not_equal", Comparison::not_equal, a, b); }
+
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
+  check(condition.dtype() == DType::u8, "where: the condition is ", name_of(condition.dtype()), ", not u8");
+  check_same_device("where", condition.device(), a.device());
+  check_operands("where", a, b);
+  const Shape shape = broadcast("where", condition.shape(), broadcast("where", a.shape(), b.shape()));
+  Tensor out = Tensor::empty(shape, a.options());
+  dispatch(a.device(), [&](auto device) { kernels::where(device, condition, a, b, out); });
+  record(out, "where", {a, b},
+         [condition = Saved(condition), sa = a.shape(), sb = b.shape()](const Tensor& grad, Gradients& to) {
+           const Tensor zero = Tensor::zeros({}, grad.options());
+           if (to.needs(0)) to.add(0, sum_to(where(*condition, grad, zero), sa));
+           if (to.needs(1)) to.add(1, sum_to(where(*condition, zero, grad), sb));
+         });
+  return out;
+}
+
+namespace kernels {
+
+void compare(Cpu, Comparison op, const Tensor& a, const Tensor& b, const Tensor& out) {
+  with_dtype(a.dtype(), [&]<class T>(T) {
+    using U8 = std::uint8_t;
+    switch (op) {
+      case Comparison::less: return binary_loop<T, U8>(a, b, out, [](T x, T y) -> U8 { return x < y; });
+      case Comparison::less_equal: return binary_loop<T, U8>(a, b, out, [](T x, T y) -> U8 { return x <= y; });
+      case Comparison::equal: return binary_loop<T, U8>(a, b, out, [](T x, T y) -> U8 { return x == y; });
+      case Comparison::not_equal: return binary_loop<T, U8>(a, b, out, [](T x, T y) -> U8 { return x != y; });
+    }
+  });
+}
+
+void where(Cpu, const Tensor& condition, const Tensor& a, const Tensor& b, const Tensor& out) {
+  with_floating("where", out.dtype(), [&]<class T>(T) {
+    const std::uint8_t* pc = condition.data<std::uint8_t>();
+    const T* pa = a.data<T>();
+    const T* pb = b.data<T>();
+    T* po = out.mutable_data<T>();
+    for_each_stretch<3>({condition.shape(), a.shape(), b.shape()}, out.shape(),
+                        [=](const auto& offsets, const auto& strides, std::int64_t first, std::int64_t n) {
+                          for (std::int64_t i = 0; i < n; ++i)
+                            po[first + i] = pc[offsets[0] + i * strides[0]] ? pa[offsets[1] + i * strides[1]]
+                                                                            : pb[offsets[2] + i * strides[2]];
+                        });
+  });
+}
+
+}  // namespace kernels
+}  // namespace mixgrad

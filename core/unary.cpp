@@ -1,0 +1,77 @@
+#include "core/unary.h"
+
+#include "core/autograd.h"
+#include "core/parallel.h"
+#include "core/unary_functions.h"
+
+namespace mixgrad {
+namespace {
+
+using functions::Saves;
+using functions::with_function;
+
+Tensor unary(const char* name, const Unary& f, const Tensor& x) {
+  check(is_floating(x.dtype()), name, ": needs f32 or f64, not ", name_of(x.dtype()));
+  Tensor out = Tensor::empty(x.shape(), x.options());
+  dispatch(x.device(), [&](auto device) { kernels::unary(device, f, x, out); });
+  const bool saves_input = with_function<float>(f, [](auto g) { return g.saves == Saves::input; });
+  record(out, name, {x}, [f, saved = Saved(saves_input ? x : out)](const Tensor& grad, Gradients& to) {
+    Tensor dx = Tensor::empty(grad.shape(), grad.options());
+    dispatch(grad.device(), [&](auto device) { kernels::unary_backward(device, f, *saved, grad, dx); });
+    to.add(0, dx);
+  });
+  return out;
+}
+
+}  // namespace
+
+Tensor neg(const Tensor& x) { return unary("neg", {Unary::neg}, x); }
+Tensor abs(const Tensor& x) { return unary("abs", {Unary::abs}, x); }
+Tensor sqrt(const Tensor& x) { return unary("sqrt", {Unary::sqrt}, x); }
+Tensor exp(const Tensor& x) { return unary("exp", {Unary::exp}, x); }
+Tensor log(const Tensor& x) { return unary("log", {Unary::log}, x); }
+Tensor pow(const Tensor& x, double exponent) { return unary("pow", {Unary::pow, exponent}, x); }
+Tensor relu(const Tensor& x) { return unary("relu", {Unary::relu}, x); }
+Tensor leaky_relu(const Tensor& x, double slope) { return unary("leaky_relu", {Unary::leaky_relu, slope}, x); }
+Tensor tanh(const Tensor& x) { return unary("tanh", {Unary::tanh}, x); }
+Tensor sigmoid(const Tensor& x) { return unary("sigmoid", {Unary::sigmoid}, x); }
+Tensor silu(const Tensor& x) { return unary("silu", {Unary::silu}, x); }
+Tensor gelu(const Tensor& x) { return unary("gelu", {Unary::gelu}, x); }
+
+Tensor clamp(const Tensor& x, double low, double high) {
+  check(low <= high, "clamp: from ", low, " to ", high);
+  return unary("clamp", {Unary::clamp, low, high}, x);
+}
+
+namespace kernels {
+namespace {
+constexpr std::int64_t unary_grain = std::int64_t{1} << 15;  // elements per range
+}
+
+void unary(Cpu, const Unary& f, const Tensor& x, const Tensor& out) {
+  with_floating("unary", out.dtype(), [&]<class T>(T) {
+    const T* px = x.data<T>();
+    T* po = out.mutable_data<T>();
+    with_function<T>(f, [=, n = out.numel()](auto g) {
+      parallel_for(n, unary_grain, [=](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) po[i] = g(px[i]);
+      });
+    });
+  });
+}
+
+void unary_backward(Cpu, const Unary& f, const Tensor& saved, const Tensor& dy, const Tensor& dx) {
+  with_floating("unary", dx.dtype(), [&]<class T>(T) {
+    const T* ps = saved.data<T>();
+    const T* pdy = dy.data<T>();
+    T* pdx = dx.mutable_data<T>();
+    with_function<T>(f, [=, n = dx.numel()](auto g) {
+      parallel_for(n, unary_grain, [=](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) pdx[i] = g.backward(ps[i], pdy[i]);
+      });
+    });
+  });
+}
+
+}  // namespace kernels
+}  // namespace mixgrad

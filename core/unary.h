@@ -1,0 +1,41 @@
+// Functions of one tensor, element by element. f32 and f64; any shape.
+#pragma once
+
+#include "core/tensor.h"
+
+namespace mixgrad {
+
+Tensor neg(const Tensor& x);   // -x
+Tensor abs(const Tensor& x);   // |x|; the derivative at 0 is 0
+Tensor sqrt(const Tensor& x);  // nan below 0
+Tensor exp(const Tensor& x);   // e^x
+Tensor log(const Tensor& x);   // natural logarithm; -inf at 0, nan below
+// x^exponent, as std::pow; the derivative of x^0 is 0 everywhere.
+Tensor pow(const Tensor& x, double exponent);
+// x, but at least `low` and at most `high`; the derivative is 1 from low to high inclusive, else 0. Throws unless
+// low <= high.
+Tensor clamp(const Tensor& x, double low, double high);
+
+Tensor relu(const Tensor& x);                             // max(x, 0); the derivative at 0 is 0
+Tensor leaky_relu(const Tensor& x, double slope = 0.01);  // x above 0, slope x below
+Tensor tanh(const Tensor& x);
+Tensor sigmoid(const Tensor& x);  // 1 / (1 + e^-x)
+Tensor silu(const Tensor& x);     // x sigmoid(x) (Elfwing et al., 2017)
+Tensor gelu(const Tensor& x);     // x Phi(x), Phi the normal distribution (Hendrycks and Gimpel, 2016); by erf
+
+inline Tensor operator-(const Tensor& x) { return neg(x); }
+
+// One of these functions, with its constants.
+struct Unary {
+  enum Function { neg, abs, sqrt, exp, log, pow, clamp, relu, leaky_relu, tanh, sigmoid, silu, gelu };
+  Function function;
+  double a = 0, b = 0;  // exponent; low and high; slope
+};
+
+namespace kernels {
+MIXGRAD_KERNEL(unary, const Unary& f, const Tensor& x, const Tensor& out);
+// dx = dy f'(x), where `saved` is what the function keeps for its derivative: x or the output (core/unary_functions.h).
+MIXGRAD_KERNEL(unary_backward, const Unary& f, const Tensor& saved, const Tensor& dy, const Tensor& dx);
+}  // namespace kernels
+
+}  // namespace mixgrad

@@ -9,6 +9,7 @@
 #include "core/compare.h"
 #include "core/gradcheck.h"
 #include "core/index.h"
+#include "core/layout.h"
 #include "core/log_softmax.h"
 #include "core/matmul.h"
 #include "core/parallel.h"

@@ -99,7 +99,7 @@ const Tensor& Saved::operator*() const {
   return value_;
 }
 
-void record(const Tensor& out, const char* op, std::initializer_list<Tensor> inputs, Backward backward) {
+void record(const Tensor& out, const char* op, std::span<const Tensor> inputs, Backward backward) {
   const auto takes_part = [](const Tensor& input) { return input.defined() && input.requires_grad(); };
   if (!recording || std::none_of(inputs.begin(), inputs.end(), takes_part)) return;
   auto node = std::make_shared<Node>(op, out);

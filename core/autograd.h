@@ -18,6 +18,8 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "core/tensor.h"
@@ -55,7 +57,10 @@ class Saved {
 
 // Makes `out` a node of the tape; a no-op when recording is off or no input takes part in a gradient. `op` must
 // outlive the tape (a string literal).
-void record(const Tensor& out, const char* op, std::initializer_list<Tensor> inputs, Backward backward);
+void record(const Tensor& out, const char* op, std::span<const Tensor> inputs, Backward backward);
+inline void record(const Tensor& out, const char* op, std::initializer_list<Tensor> inputs, Backward backward) {
+  record(out, op, std::span(inputs.begin(), inputs.size()), std::move(backward));
+}
 
 bool grad_enabled();  // whether this thread records
 

@@ -6,6 +6,7 @@
 
 #include "core/autograd.h"
 #include "core/parallel.h"
+#include "core/unary.h"
 
 namespace mixgrad {
 
@@ -20,6 +21,8 @@ Tensor log_softmax(const Tensor& x) {
   });
   return out;
 }
+
+Tensor softmax(const Tensor& x) { return exp(log_softmax(x)); }
 
 namespace kernels {
 namespace {

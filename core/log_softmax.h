@@ -1,4 +1,4 @@
-// log_softmax over the last axis.
+// log_softmax and softmax over the last axis.
 #pragma once
 
 #include "core/tensor.h"
@@ -8,6 +8,9 @@ namespace mixgrad {
 // y_i = x_i - log sum_j exp(x_j) over the last axis, computed from x - max(x) so that no exponential overflows.
 // Throws unless x has a last axis with at least one element.
 Tensor log_softmax(const Tensor& x);
+
+// y_i = exp(x_i) / sum_j exp(x_j): the exponential of log_softmax, and so as safe.
+Tensor softmax(const Tensor& x);
 
 namespace kernels {
 MIXGRAD_KERNEL(log_softmax, const Tensor& x, const Tensor& out);

@@ -1,6 +1,7 @@
 #include "core/reduce.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "core/autograd.h"
@@ -11,83 +12,124 @@
 namespace mixgrad {
 namespace {
 
-// A tensor seen as [outer, n, inner], where n is the reduced axis.
+// Neighbouring axes [first, last) of a tensor seen as the middle of [outer, n, inner].
 struct Split {
-  Split(const char* op, const Tensor& x, int axis, ReduceOptions options)
-      : axis(x.shape().axis(axis, op)),
-        shape{x.shape().product(0, this->axis), x.size(this->axis), x.shape().product(this->axis + 1, x.rank())},
-        kept{x.shape().with(this->axis, 1)},
-        out(options.keepdim ? kept : x.shape().without(this->axis)) {}
-  void require_elements(const char* op, const Tensor& x) const {
-    check(shape[1] > 0, op, ": axis ", axis, " of ", x.shape(), " is empty");
+  Split(const Shape& x, int first, int last)
+      : shape{x.product(0, first), x.product(first, last), x.product(last, x.rank())},
+        rows{shape[0], shape[2]},
+        kept(x) {
+    for (int axis = first; axis < last; ++axis) kept = kept.with(axis, 1);
   }
-  Shape rows() const { return {shape[0], shape[2]}; }
-
-  int axis;
+  void require_elements(const char* op, const Tensor& x) const {
+    for (int axis = 0; axis < x.rank(); ++axis)
+      check(kept[axis] == x.size(axis) || x.size(axis) > 0, op, ": axis ", axis, " of ", x.shape(), " is empty");
+  }
   Shape shape;  // [outer, n, inner]
-  Shape kept;   // x's shape with extent 1 at the axis
-  Shape out;
+  Shape rows;   // [outer, inner]
+  Shape kept;   // with extent 1 at each of the axes
 };
 
 Tensor scaled_sum(const char* op, const Tensor& x, const Split& split, double scale) {
   check(is_floating(x.dtype()), op, ": needs f32 or f64, not ", name_of(x.dtype()));
-  Tensor out = Tensor::empty(split.out, x.options());
-  dispatch(x.device(), [&](auto device) {
-    kernels::sum(device, x.raw_view(split.shape, 0), out.raw_view(split.rows(), 0), scale);
-  });
-  record(out, op, {x}, [shape = x.shape(), kept = split.kept, scale](const Tensor& grad, Gradients& to) {
-    to.add(0, Tensor::full(shape, scale, grad.options()) * grad.raw_view(kept, 0));
+  Tensor out = Tensor::empty(split.kept, x.options());
+  dispatch(x.device(),
+           [&](auto device) { kernels::sum(device, x.raw_view(split.shape, 0), out.raw_view(split.rows, 0), scale); });
+  record(out, op, {x}, [shape = x.shape(), scale](const Tensor& grad, Gradients& to) {
+    to.add(0, Tensor::full(shape, scale, grad.options()) * grad);
   });
   return out;
 }
 
-Tensor take_argmax(const Tensor& x, const Split& split) {
-  Tensor index = Tensor::empty(split.out, {.dtype = DType::i32, .device = x.device()});
-  dispatch(x.device(),
-           [&](auto device) { kernels::argmax(device, x.raw_view(split.shape, 0), index.raw_view(split.rows(), 0)); });
+Tensor arg_extreme(Extreme which, const Tensor& x, const Split& split) {
+  Tensor index = Tensor::empty(split.kept, {.dtype = DType::i32, .device = x.device()});
+  dispatch(x.device(), [&](auto device) {
+    kernels::arg_extreme(device, which, x.raw_view(split.shape, 0), index.raw_view(split.rows, 0));
+  });
   return index;
 }
 
-}  // namespace
-
-Tensor sum(const Tensor& x, int axis, ReduceOptions options) {
-  return scaled_sum("sum", x, Split("sum", x, axis, options), 1.0);
-}
-
-Tensor mean(const Tensor& x, int axis, ReduceOptions options) {
-  const Split split("mean", x, axis, options);
-  split.require_elements("mean", x);
-  return scaled_sum("mean", x, split, 1.0 / static_cast<double>(split.shape[1]));
-}
-
-Tensor argmax(const Tensor& x, int axis, ReduceOptions options) {
-  const Split split("argmax", x, axis, options);
-  split.require_elements("argmax", x);
-  return take_argmax(x, split);
-}
-
-Tensor max(const Tensor& x, int axis, ReduceOptions options) {
-  const Split split("max", x, axis, options);
-  split.require_elements("max", x);
-  const Tensor index = take_argmax(x, split);
-  Tensor out = Tensor::empty(split.out, x.options());
-  const auto rows = split.rows();
+Tensor extreme(const char* op, Extreme which, const Tensor& x, const Split& split) {
+  split.require_elements(op, x);
+  const Tensor index = arg_extreme(which, x, split);
+  Tensor out = Tensor::empty(split.kept, x.options());
   dispatch(x.device(), [&](auto device) {
-    kernels::take(device, x.raw_view(split.shape, 0), index.raw_view(rows, 0), out.raw_view(rows, 0));
+    kernels::take(device, x.raw_view(split.shape, 0), index.raw_view(split.rows, 0), out.raw_view(split.rows, 0));
   });
-  record(out, "max", {x}, [index, shape = x.shape(), split = split.shape, rows](const Tensor& grad, Gradients& to) {
+  record(out, op, {x}, [index, shape = x.shape(), split](const Tensor& grad, Gradients& to) {
     Tensor dx = Tensor::empty(shape, grad.options());
     dispatch(grad.device(), [&](auto device) {
-      kernels::take_backward(device, index.raw_view(rows, 0), grad.raw_view(rows, 0), dx.raw_view(split, 0));
+      kernels::take_backward(device, index.raw_view(split.rows, 0), grad.raw_view(split.rows, 0),
+                             dx.raw_view(split.shape, 0));
     });
     to.add(0, dx);
   });
   return out;
 }
 
-Tensor sum(const Tensor& x) { return sum(reshape(x, {x.numel()}), 0); }
-Tensor mean(const Tensor& x) { return mean(reshape(x, {x.numel()}), 0); }
-Tensor max(const Tensor& x) { return max(reshape(x, {x.numel()}), 0); }
+// Reduces the axes by step(x, split), neighbouring ones together, the last first: the axes stay, with extent 1, until
+// all is done.
+template <class Step>
+Tensor reduce(const char* op, const Tensor& x, const Axes& axes, ReduceOptions options, Step step) {
+  std::array<bool, Shape::max_rank> reduced{};
+  for (const int axis : axes) {
+    bool& mark = reduced[static_cast<std::size_t>(x.shape().axis(axis, op))];
+    check(!mark, op, ": axis ", axis, " of ", x.shape(), " is named twice");
+    mark = true;
+  }
+  const auto is_reduced = [&](int axis) { return reduced[static_cast<std::size_t>(axis)]; };
+  Tensor out = x;
+  for (int last = x.rank(); last > 0; --last) {
+    if (!is_reduced(last - 1)) continue;
+    int first = last - 1;
+    while (first > 0 && is_reduced(first - 1)) --first;
+    out = step(out, Split(out.shape(), first, last));
+    last = first + 1;
+  }
+  if (options.keepdim) return out;
+  Shape shape = out.shape();
+  for (int axis = x.rank() - 1; axis >= 0; --axis)
+    if (is_reduced(axis)) shape = shape.without(axis);
+  return shape == out.shape() ? out : reshape(out, shape);
+}
+
+Tensor vector_of(const Tensor& x) { return reshape(x, {x.numel()}); }
+
+}  // namespace
+
+Tensor sum(const Tensor& x, const Axes& axes, ReduceOptions options) {
+  return reduce("sum", x, axes, options, [](const Tensor& x, const Split& s) { return scaled_sum("sum", x, s, 1.0); });
+}
+
+Tensor mean(const Tensor& x, const Axes& axes, ReduceOptions options) {
+  return reduce("mean", x, axes, options, [](const Tensor& x, const Split& split) {
+    split.require_elements("mean", x);
+    return scaled_sum("mean", x, split, 1.0 / static_cast<double>(split.shape[1]));
+  });
+}
+
+Tensor max(const Tensor& x, const Axes& axes, ReduceOptions options) {
+  return reduce("max", x, axes, options,
+                [](const Tensor& x, const Split& split) { return extreme("max", Extreme::max, x, split); });
+}
+
+Tensor min(const Tensor& x, const Axes& axes, ReduceOptions options) {
+  return reduce("min", x, axes, options,
+                [](const Tensor& x, const Split& split) { return extreme("min", Extreme::min, x, split); });
+}
+
+Tensor argmax(const Tensor& x, int axis, ReduceOptions options) {
+  return no_grad([&] {
+    return reduce("argmax", x, axis, options, [](const Tensor& x, const Split& split) {
+      split.require_elements("argmax", x);
+      return arg_extreme(Extreme::max, x, split);
+    });
+  });
+}
+
+Tensor sum(const Tensor& x) { return sum(vector_of(x), 0); }
+Tensor mean(const Tensor& x) { return mean(vector_of(x), 0); }
+Tensor max(const Tensor& x) { return max(vector_of(x), 0); }
+Tensor min(const Tensor& x) { return min(vector_of(x), 0); }
 
 namespace kernels {
 namespace {
@@ -143,18 +185,19 @@ void sum(Cpu, const Tensor& x, const Tensor& out, double scale) {
   });
 }
 
-void argmax(Cpu, const Tensor& x, const Tensor& out) {
+void arg_extreme(Cpu, Extreme which, const Tensor& x, const Tensor& out) {
   with_dtype(x.dtype(), [&]<class T>(T) {
     const std::int64_t n = x.size(1), inner = x.size(2);
     const T* px = x.data<T>();
     std::int32_t* po = out.mutable_data<std::int32_t>();
     const auto is_nan = [](T value) { return value != value; };
+    const auto beats = [=](T a, T b) { return is_nan(a) || (which == Extreme::max ? a > b : a < b); };
     parallel_for(out.numel(), std::max<std::int64_t>(reduce_grain / n, 1), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const T* column = px + i / inner * n * inner + i % inner;
         std::int64_t best = 0;
         for (std::int64_t k = 1; k < n && !is_nan(column[best * inner]); ++k)
-          if (column[k * inner] > column[best * inner] || is_nan(column[k * inner])) best = k;
+          if (beats(column[k * inner], column[best * inner])) best = k;
         po[i] = static_cast<std::int32_t>(best);
       }
     });

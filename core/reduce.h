@@ -1,20 +1,31 @@
-// Reductions over one axis or over everything. Sums are taken in a fixed order, cut by the shape alone: the same
+// Reductions over one axis, several, or everything. Sums are taken in a fixed order, cut by the shape alone: the same
 // bits for any number of threads.
 #pragma once
+
+#include <initializer_list>
+#include <vector>
 
 #include "core/tensor.h"
 
 namespace mixgrad {
 
 struct ReduceOptions {
-  bool keepdim = false;  // keep the reduced axis with extent 1
+  bool keepdim = false;  // keep each reduced axis with extent 1
 };
 
-// Over one axis (negative counts from the end): the axis is dropped, or kept with extent 1.
-Tensor sum(const Tensor& x, int axis, ReduceOptions options = {});
-Tensor mean(const Tensor& x, int axis, ReduceOptions options = {});  // throws on an empty axis
-// The largest element; the gradient goes to the first of equal maxima. Throws on an empty axis.
-Tensor max(const Tensor& x, int axis, ReduceOptions options = {});
+// The axes of a reduction: sum(x, 1), mean(x, {0, 1, 2}). Negative ones count from the end.
+struct Axes : std::vector<int> {
+  Axes(int axis) : std::vector<int>{axis} {}
+  Axes(std::initializer_list<int> axes) : std::vector<int>(axes) {}
+};
+
+// Each reduced axis is dropped, or kept with extent 1. Throw on an axis that is not there or is named twice.
+Tensor sum(const Tensor& x, const Axes& axes, ReduceOptions options = {});
+Tensor mean(const Tensor& x, const Axes& axes, ReduceOptions options = {});  // throws on an empty axis
+// The largest or smallest element; the gradient goes to the first of equals. A nan is larger, and smaller, than all
+// else. Throw on an empty axis.
+Tensor max(const Tensor& x, const Axes& axes, ReduceOptions options = {});
+Tensor min(const Tensor& x, const Axes& axes, ReduceOptions options = {});
 // The index (i32) of the first largest element. Not differentiable. Throws on an empty axis.
 Tensor argmax(const Tensor& x, int axis, ReduceOptions options = {});
 
@@ -22,12 +33,15 @@ Tensor argmax(const Tensor& x, int axis, ReduceOptions options = {});
 Tensor sum(const Tensor& x);
 Tensor mean(const Tensor& x);
 Tensor max(const Tensor& x);
+Tensor min(const Tensor& x);
+
+enum class Extreme { max, min };
 
 namespace kernels {
 // out[o, i] = scale * sum over n of x[o, n, i], for x [outer, n, inner] and out [outer, inner].
 MIXGRAD_KERNEL(sum, const Tensor& x, const Tensor& out, double scale);
-// The place (i32) of the first maximum over n, for x [outer, n, inner]; nan counts as the largest.
-MIXGRAD_KERNEL(argmax, const Tensor& x, const Tensor& out);
+// The place (i32) of the first extreme over n, for x [outer, n, inner]; a nan is one.
+MIXGRAD_KERNEL(arg_extreme, Extreme which, const Tensor& x, const Tensor& out);
 // out[o, i] = x[o, index[o, i], i]
 MIXGRAD_KERNEL(take, const Tensor& x, const Tensor& index, const Tensor& out);
 // dx[o, index[o, i], i] = dy[o, i], zero elsewhere

@@ -5,7 +5,9 @@
 #include <tuple>
 
 #include "augment/mixup_loss.h"
+#include "core/compare.h"
 #include "core/index.h"
+#include "core/layout.h"
 #include "core/log_softmax.h"
 #include "core/matmul.h"
 #include "core/pointwise.h"
@@ -79,9 +81,49 @@ void pointwise_cases(Table& table) {
                      .domain = domain});
   };
   unary("neg", neg, Domain::normal);
-  unary("relu", relu, Domain::away_from_zero);
+  unary("abs", abs, Domain::away_from_zero);
+  unary("sqrt", sqrt, Domain::positive);
   unary("exp", exp, Domain::normal);
   unary("log", log, Domain::positive);
+  unary(
+      "pow, square", [](const Tensor& x) { return pow(x, 2); }, Domain::normal);
+  unary(
+      "pow, cube", [](const Tensor& x) { return pow(x, 3); }, Domain::normal);
+  unary(
+      "pow, -1.5", [](const Tensor& x) { return pow(x, -1.5); }, Domain::positive);
+  unary(
+      "pow, 0", [](const Tensor& x) { return pow(x, 0) + x; }, Domain::normal);
+  unary(
+      "clamp", [](const Tensor& x) { return clamp(x, -0.4, 1.2345); }, Domain::away_from_zero);
+  unary("relu", relu, Domain::away_from_zero);
+  unary(
+      "leaky_relu", [](const Tensor& x) { return leaky_relu(x, 0.2); }, Domain::away_from_zero);
+  unary("tanh", tanh, Domain::normal);
+  unary("sigmoid", sigmoid, Domain::normal);
+  unary("silu", silu, Domain::normal);
+  unary("gelu", gelu, Domain::normal);
+
+  table.push_back({.name = "pow of two tensors",
+                   .inputs = {{3, 4}, {4}},
+                   .large = {{300, 401}, {401}},
+                   .f = [](const Inputs& x) { return pow(x[0], x[1]); },
+                   .domain = Domain::positive});
+  // Where an element is positive, its sign chooses; no element is near the edge of the choice.
+  const auto choose = [](const Inputs& x) { return where(x[0].detach() > 0.0, x[0] * x[0], x[1]); };
+  table.push_back({.name = "where",
+                   .inputs = {{3, 4}, {3, 4}},
+                   .large = {{300, 401}, {300, 401}},
+                   .f = choose,
+                   .domain = Domain::away_from_zero});
+  table.push_back({.name = "where, row",
+                   .inputs = {{3, 4}, {4}},
+                   .large = {{300, 401}, {401}},
+                   .f = choose,
+                   .domain = Domain::away_from_zero});
+  table.push_back({.name = "where, all stretched",
+                   .inputs = {{3, 1}, {1, 4}},
+                   .f = [](const Inputs& x) { return where(x[1].detach() > 0.0, x[0], x[1]); },
+                   .domain = Domain::away_from_zero});
 }
 
 void matmul_cases(Table& table) {
@@ -101,7 +143,7 @@ void matmul_cases(Table& table) {
 }
 
 void reduce_cases(Table& table) {
-  using AlongAxis = Tensor (*)(const Tensor&, int, ReduceOptions);
+  using AlongAxis = Tensor (*)(const Tensor&, const Axes&, ReduceOptions);
   using Whole = Tensor (*)(const Tensor&);
   const auto reduction = [&](const std::string& name, AlongAxis along_axis, Whole whole, Domain domain) {
     for (const int axis : {0, 1, 2})
@@ -111,6 +153,16 @@ void reduce_cases(Table& table) {
                          .large = {{4, 1000, 40}},
                          .f = [=](const Inputs& x) { return along_axis(x[0], axis, {.keepdim = keepdim}); },
                          .domain = domain});
+    for (const auto& [axes_name, axes] :
+         {std::pair{"the first two", Axes{0, 1}}, std::pair{"the outer two", Axes{0, -1}},
+          std::pair{"all axes", Axes{2, 0, 1}}})
+      for (const bool keepdim : {false, true})
+        table.push_back(
+            {.name = name + " over " + axes_name + (keepdim ? ", kept" : ""),
+             .inputs = {{3, 4, 5}},
+             .large = {{4, 1000, 40}},
+             .f = [=, axes = axes](const Inputs& x) { return along_axis(x[0], axes, {.keepdim = keepdim}); },
+             .domain = domain});
     table.push_back({.name = name + " of a vector",
                      .inputs = {{6}},
                      .large = {{100000}},
@@ -125,12 +177,16 @@ void reduce_cases(Table& table) {
   reduction("sum", sum, sum, Domain::normal);
   reduction("mean", mean, mean, Domain::normal);
   reduction("max", max, max, Domain::distinct);
+  reduction("min", min, min, Domain::distinct);
 
   const auto softmax = [](const Inputs& x) { return log_softmax(x[0]); };
   table.push_back({.name = "log_softmax", .inputs = {{3, 5}}, .large = {{3000, 10}}, .f = softmax});
   table.push_back({.name = "log_softmax of a vector", .inputs = {{5}}, .f = softmax});
   table.push_back({.name = "log_softmax, three axes", .inputs = {{2, 3, 4}}, .large = {{20, 30, 40}}, .f = softmax});
   table.push_back({.name = "log_softmax of one class", .inputs = {{3, 1}}, .f = softmax});
+  table.push_back({.name = "softmax", .inputs = {{3, 5}}, .large = {{3000, 10}}, .f = [](const Inputs& x) {
+                     return mixgrad::softmax(x[0]);
+                   }});
 }
 
 void view_cases(Table& table) {
@@ -146,6 +202,18 @@ void view_cases(Table& table) {
   table.push_back({.name = "slices that overlap", .inputs = {{5, 2, 2}}, .f = [](const Inputs& x) {
                      return slice(x[0], 0, 3) * slice(x[0], 2, 5);
                    }});
+  for (const auto& [a, b] : {std::pair{0, 1}, std::pair{0, 2}, std::pair{1, 3}, std::pair{-1, -2}, std::pair{2, 2}})
+    table.push_back({.name = "transpose " + std::to_string(a) + " and " + std::to_string(b),
+                     .inputs = {{2, 3, 4, 5}},
+                     .large = {{20, 30, 40, 5}},
+                     .f = [a = a, b = b](const Inputs& x) { return transpose(x[0], a, b); }});
+  for (const int axis : {0, 1, -1}) {
+    const Shape other = Shape{2, 3, 4}.with(axis, 5), large = Shape{20, 30, 200}.with(axis, 50);
+    table.push_back({.name = "concat along " + std::to_string(axis),
+                     .inputs = {{2, 3, 4}, other, {2, 3, 4}},
+                     .large = {{20, 30, 200}, large, {20, 30, 200}},
+                     .f = [axis](const Inputs& x) { return concat(x, axis); }});
+  }
   const auto repeated_rows = [](const Inputs& x) { return gather(x[0], some_indices(7, x[0].size(0))); };
   table.push_back({.name = "gather, rows that repeat", .inputs = {{5, 3}}, .f = repeated_rows});
   table.push_back({.name = "gather from a vector", .inputs = {{4}}, .f = repeated_rows});

@@ -8,11 +8,14 @@
 #include <set>
 
 #include "core/autograd.h"
+#include "core/compare.h"
+#include "core/layout.h"
 #include "core/log_softmax.h"
 #include "core/matmul.h"
 #include "core/parallel.h"
 #include "core/pointwise.h"
 #include "core/reduce.h"
+#include "core/view.h"
 #include "nn/conv2d.h"
 #include "op_cases.h"
 
@@ -101,10 +104,18 @@ TEST_CASE("ops: names are unique, and the table reaches these operations") {
         if (input) open.push_back(input);
     }
   }
-  for (const std::string op :
-       {"add",         "sub",     "mul",   "div",    "neg", "relu",   "exp",        "log",
-        "matmul",      "sum",     "mean",  "max",    "to",  "conv2d", "batch_norm", "negative_log_likelihood",
-        "log_softmax", "reshape", "slice", "gather", "leaf"})
+  for (const std::string op : {"add",         "sub",        "mul",
+                               "div",         "pow",        "neg",
+                               "abs",         "sqrt",       "exp",
+                               "log",         "clamp",      "relu",
+                               "leaky_relu",  "tanh",       "sigmoid",
+                               "silu",        "gelu",       "where",
+                               "matmul",      "sum",        "mean",
+                               "max",         "min",        "to",
+                               "conv2d",      "batch_norm", "negative_log_likelihood",
+                               "log_softmax", "reshape",    "slice",
+                               "transpose",   "concat",     "gather",
+                               "leaf"})
     CHECK_MESSAGE(ops.count(op) == 1, op);
 }
 
@@ -133,6 +144,60 @@ TEST_CASE("gradcheck: a wrong gradient is caught, a right one is not") {
   const auto forgets_input_1 = [](const Inputs& in) { return in[0] * in[1].detach(); };
   const std::string text = gradcheck(forgets_input_1, {x[0], x[0]});
   CHECK(doctest::String(text.c_str()) == doctest::Contains("input 1"));
+}
+
+TEST_CASE("compare: every comparison, on every dtype, with broadcasting; a nan is unequal to all") {
+  const auto bits = [](const Tensor& x) { return x.to_vector<std::uint8_t>(); };
+  using Bits = std::vector<std::uint8_t>;
+  const auto check_dtype = [&](DType dtype) {
+    const Tensor a = Tensor::from<std::int32_t>({1, 2, 3}, {3}).to(dtype), two = Tensor::full({}, 2, a.options());
+    CHECK(bits(less(a, two)) == Bits{1, 0, 0});
+    CHECK(bits(less_equal(a, two)) == Bits{1, 1, 0});
+    CHECK(bits(greater(a, two)) == Bits{0, 0, 1});
+    CHECK(bits(greater_equal(a, two)) == Bits{0, 1, 1});
+    CHECK(bits(equal(a, two)) == Bits{0, 1, 0});
+    CHECK(bits(not_equal(a, two)) == Bits{1, 0, 1});
+    CHECK(bits(two < a) == Bits{0, 0, 1});
+    CHECK(bits(a >= 2.0) == Bits{0, 1, 1});
+  };
+  for (const DType dtype : {DType::f32, DType::f64, DType::i32, DType::u8}) check_dtype(dtype);
+  const Tensor nan = Tensor::from({not_a_number}, {1});
+  for (const auto compare : {less, less_equal, greater, greater_equal, equal})
+    CHECK(bits(compare(nan, nan)) == Bits{0});
+  CHECK(bits(not_equal(nan, nan)) == Bits{1});
+  const Tensor column = Tensor::from({0.0, 1.0}, {2, 1}), row = Tensor::from({0.0, 1.0, 2.0}, {3});
+  CHECK(bits(column < row) == Bits{0, 1, 1, 0, 0, 1});
+  CHECK_THROWS_WITH_AS(less(row, row.to(DType::f32)), "less: operands are f64[3] and f32[3]", Error);
+  CHECK_THROWS_WITH_AS(where(row, row, row), "where: the condition is f64, not u8", Error);
+}
+
+TEST_CASE("pow and clamp: at the edges") {
+  const Tensor x = Tensor::from({0.0, 0.0, 2.0, -2.0}, {4}).requires_grad_();
+  const Tensor p = Tensor::from({0.0, 2.0, 0.0, 3.0}, {4}).requires_grad_();
+  sum(pow(x, p)).backward();
+  CHECK(x.grad().to_vector<double>() == std::vector<double>{0, 0, 0, 12});
+  const auto dp = p.grad().to_vector<double>();
+  CHECK(dp[0] == 0);
+  CHECK(dp[1] == 0);
+  CHECK(dp[2] == doctest::Approx(std::log(2.0)));
+  CHECK(std::isnan(dp[3]));  // the logarithm of a negative base
+  CHECK(clamp(Tensor::from({-1.0, 0.5, 2.0}, {3}), 0, 1).to_vector<double>() == std::vector<double>{0, 0.5, 1});
+  CHECK(std::isnan(clamp(Tensor::from({not_a_number}, {1}), 0, 1).item()));
+  CHECK_THROWS_WITH_AS(clamp(x, 1, 0), "clamp: from 1 to 0", Error);
+}
+
+TEST_CASE("layout: transpose and concat place every element, and refuse what does not fit") {
+  const Tensor x = Tensor::from<std::int32_t>({0, 1, 2, 3, 4, 5}, {2, 3});
+  CHECK(transpose(x, 0, 1).to_vector<std::int32_t>() == std::vector<std::int32_t>{0, 3, 1, 4, 2, 5});
+  CHECK(transpose(x, 1, 1).storage() != x.storage());  // a copy always
+  CHECK(concat({x, x}, 0).shape() == Shape{4, 3});
+  CHECK(concat({slice(x, 0, 1), slice(x, 1, 2)}, -1).to_vector<std::int32_t>() ==
+        std::vector<std::int32_t>{0, 1, 2, 3, 4, 5});
+  CHECK(concat({Tensor::zeros({2, 0}), Tensor::ones({2, 1})}, 1).shape() == Shape{2, 1});
+  CHECK_THROWS_WITH_AS(concat({x, Tensor::zeros({2, 4})}, 0), doctest::Contains("differ beyond axis 0"), Error);
+  CHECK_THROWS_WITH_AS(concat(std::span<const Tensor>(), 0), "concat: no tensors", Error);
+  CHECK_THROWS_WITH_AS(transpose(x, 0, 2), "transpose: axis 2 is out of range for [2, 3]", Error);
+  CHECK_THROWS_WITH_AS(sum(x.to(DType::f32), {0, -2}), "sum: axis -2 of [2, 3] is named twice", Error);
 }
 
 TEST_CASE("broadcast: the elements paired are those that NumPy pairs") {

@@ -158,15 +158,14 @@ std::vector<std::int32_t> Random::permutation(std::int64_t n) {
 }
 
 namespace {
-std::uint64_t the_seed = 42;
-std::uint32_t initializers = 0;
-}  // namespace
-
-void manual_seed(std::uint64_t seed) {
-  the_seed = seed;
-  initializers = 0;
+RandomState state;
 }
-std::uint64_t default_seed() { return the_seed; }
-std::uint32_t next_initializer_index() { return initializers++; }
+
+void manual_seed(std::uint64_t seed) { state = {.seed = seed}; }
+std::uint64_t default_seed() { return state.seed; }
+std::uint32_t next_initializer_index() { return state.initializers++; }
+std::uint32_t next_dropout_index() { return state.dropouts++; }
+RandomState random_state() { return state; }
+void set_random_state(const RandomState& other) { state = other; }
 
 }  // namespace mixgrad

@@ -14,7 +14,7 @@
 namespace mixgrad {
 
 // What a stream is for; part of its name.
-enum class Purpose : std::uint8_t { general, init, shuffle, mixup, synthetic, partner_shuffle };
+enum class Purpose : std::uint8_t { general, init, shuffle, mixup, synthetic, partner_shuffle, dropout };
 
 // The Philox4x32-10 bijection: four random words from a counter and a key.
 std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key);
@@ -48,11 +48,21 @@ class Random {
   bool has_spare_ = false;
 };
 
-// The seed that everything draws from unless it is given one of its own: weights, shuffling, mixing. Setting it also
-// starts the sequence of initialisers anew, so that the same program text gives the same weights.
+// The seed that everything draws from unless it is given one of its own: weights, shuffling, mixing, dropout. What has
+// no name for its streams, initial weights and dropout, takes the next in order; setting the seed starts both orders
+// anew, so that the same program text gives the same numbers.
 void manual_seed(std::uint64_t seed);
 std::uint64_t default_seed();            // 42 until set
 std::uint32_t next_initializer_index();  // counts the tensors initialised since manual_seed
+std::uint32_t next_dropout_index();      // counts the calls of dropout since manual_seed
+
+// All of it, so that a checkpoint can go on where it was.
+struct RandomState {
+  std::uint64_t seed = 42;
+  std::uint32_t initializers = 0, dropouts = 0;
+};
+RandomState random_state();
+void set_random_state(const RandomState& state);
 
 namespace portable {
 double log(double x);  // for finite x > 0; within 1 ulp of exact, the same bits everywhere

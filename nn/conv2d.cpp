@@ -15,14 +15,15 @@ kernels::Conv2dShape check_shapes(const Tensor& x, const Tensor& weight, const T
                                   const Conv2dOptions& options) {
   check(x.rank() == 4 && weight.rank() == 4, "conv2d: input ", x.shape(), " must be [N, H, W, in], weight ",
         weight.shape(), " [out, kh, kw, in]");
-  check(x.size(3) == weight.size(3), "conv2d: input ", x.shape(), " has ", x.size(3), " channels, weight ",
-        weight.shape(), " expects ", weight.size(3));
+  const auto [kernel_size, stride, padding, groups, has_bias] = options;
+  check(groups >= 1 && x.size(3) == weight.size(3) * groups && weight.size(0) % groups == 0, "conv2d: input ",
+        x.shape(), " has ", x.size(3), " channels, weight ", weight.shape(), groups == 1 ? "" : " in groups",
+        " expects ", weight.size(3) * groups);
   check(x.dtype() == weight.dtype(), "conv2d: input is ", name_of(x.dtype()), ", weight ", name_of(weight.dtype()));
   check_same_device("conv2d", x.device(), weight.device());
   if (bias.defined())
     check(bias.shape() == Shape{weight.size(0)} && bias.dtype() == x.dtype(), "conv2d: bias is ", name_of(bias.dtype()),
           bias.shape(), ", weight ", name_of(weight.dtype()), weight.shape(), " needs [", weight.size(0), "]");
-  const auto [kernel_size, stride, padding, has_bias] = options;
   check(stride >= 1 && padding >= 0, "conv2d: stride ", stride, " must be at least 1, padding ", padding,
         " at least 0");
   const std::int64_t free_height = x.size(1) + 2 * padding - weight.size(1);
@@ -39,7 +40,8 @@ kernels::Conv2dShape check_shapes(const Tensor& x, const Tensor& weight, const T
           .out_height = free_height / stride + 1,
           .out_width = free_width / stride + 1,
           .stride = stride,
-          .padding = padding};
+          .padding = padding,
+          .groups = groups};
 }
 
 }  // namespace
@@ -69,7 +71,10 @@ Conv2d::Conv2d(std::int64_t in_channels, std::int64_t out_channels, const Conv2d
         in_channels, ", ", out_channels, ", ", k);
   check(options.stride >= 1 && options.padding >= 0, "Conv2d: stride ", options.stride, " must be at least 1, padding ",
         options.padding, " at least 0");
-  weight = parameter(kaiming_normal({out_channels, k, k, in_channels}, k * k * in_channels));
+  const std::int64_t groups = options.groups;
+  check(groups >= 1 && in_channels % groups == 0 && out_channels % groups == 0, "Conv2d: ", in_channels, " and ",
+        out_channels, " channels can't be cut into ", groups, " groups");
+  weight = parameter(kaiming_normal({out_channels, k, k, in_channels / groups}, k * k * in_channels / groups));
   if (options.bias) bias = parameter(Tensor::zeros({out_channels}));
 }
 
@@ -79,9 +84,10 @@ void Conv2d::visit(Visitor& visitor) {
 }
 
 std::string Conv2d::name() const {
-  return "Conv2d(" + std::to_string(weight.size(3)) + ", " + std::to_string(weight.size(0)) +
+  return "Conv2d(" + std::to_string(weight.size(3) * options_.groups) + ", " + std::to_string(weight.size(0)) +
          ", kernel_size=" + std::to_string(options_.kernel_size) + ", stride=" + std::to_string(options_.stride) +
-         ", padding=" + std::to_string(options_.padding) + ")";
+         ", padding=" + std::to_string(options_.padding) +
+         (options_.groups == 1 ? "" : ", groups=" + std::to_string(options_.groups)) + ")";
 }
 
 std::int64_t Conv2d::multiply_adds(const Shape&, const Shape& output) const {
@@ -114,10 +120,30 @@ void for_each_patch_row(const Conv2dShape& s, F&& f) {
     }
 }
 
+// Calls f(patch, image) for each number of such a row, where they stand with more than one group: a patch lists one
+// group after the other, [groups, kernel_height, kernel_width, in_channels / groups], so that each is a matrix.
+template <class F>
+void for_each_group(const Conv2dShape& s, std::int64_t row, std::int64_t first, std::int64_t count, std::int64_t pixel,
+                    F&& f) {
+  const std::int64_t channels = s.in_channels / s.groups, patch = row / s.patch() * s.patch();
+  const std::int64_t tap = (row - patch + first) / s.in_channels;  // u * kernel_width + v of the first pixel
+  for (std::int64_t v = 0; v < count / s.in_channels; ++v)
+    for (std::int64_t g = 0; g < s.groups; ++g)
+      for (std::int64_t c = 0; c < channels; ++c)
+        f(patch + g * s.group_patch() + (tap + v) * channels + c, pixel + v * s.in_channels + g * channels + c);
+}
+
 // patches [positions, patch] of one image
 template <class T>
 void im2col(const Conv2dShape& s, const T* image, T* patches) {
   const std::int64_t row_size = s.kernel_width * s.in_channels;
+  if (s.groups > 1) {
+    std::fill_n(patches, s.positions() * s.patch(), T{0});
+    for_each_patch_row(s, [&](std::int64_t row, std::int64_t first, std::int64_t count, std::int64_t pixel) {
+      for_each_group(s, row, first, count, pixel, [=](std::int64_t i, std::int64_t j) { patches[i] = image[j]; });
+    });
+    return;
+  }
   for_each_patch_row(s, [=](std::int64_t row, std::int64_t first, std::int64_t count, std::int64_t pixel) {
     if (count < row_size) std::fill_n(patches + row, row_size, T{0});
     if (count > 0) std::copy_n(image + pixel, count, patches + row + first);
@@ -128,15 +154,18 @@ void im2col(const Conv2dShape& s, const T* image, T* patches) {
 template <class T>
 void col2im(const Conv2dShape& s, const T* patches, T* image) {
   std::fill_n(image, s.height * s.width * s.in_channels, T{0});
-  for_each_patch_row(s, [=](std::int64_t row, std::int64_t first, std::int64_t count, std::int64_t pixel) {
-    for (std::int64_t c = 0; c < count; ++c) image[pixel + c] += patches[row + first + c];
+  for_each_patch_row(s, [&](std::int64_t row, std::int64_t first, std::int64_t count, std::int64_t pixel) {
+    if (s.groups > 1)
+      for_each_group(s, row, first, count, pixel, [=](std::int64_t i, std::int64_t j) { image[j] += patches[i]; });
+    else
+      for (std::int64_t c = 0; c < count; ++c) image[pixel + c] += patches[row + first + c];
   });
 }
 
 // Images per range: enough work to be worth a thread, few enough ranges that their gradients fit in memory.
 std::int64_t images_per_range(const Conv2dShape& s) {
   constexpr std::int64_t work = std::int64_t{1} << 20;  // multiply-adds
-  const std::int64_t per_image = std::max<std::int64_t>(s.positions() * s.patch() * s.out_channels, 1);
+  const std::int64_t per_image = std::max<std::int64_t>(s.positions() * s.group_patch() * s.out_channels, 1);
   return std::max<std::int64_t>({work / per_image, num_ranges(s.batch, 32), 1});
 }
 
@@ -160,8 +189,10 @@ void conv2d_forward(Cpu, const Conv2dShape& s, const Tensor& x, const Tensor& we
         if (pb)
           for (std::int64_t position = 0; position < s.positions(); ++position)
             std::copy_n(pb, s.out_channels, out + position * s.out_channels);
-        gemm(false, true, s.positions(), s.out_channels, s.patch(), patches, s.patch(), pw, s.patch(), out,
-             s.out_channels, pb ? Accumulate::add : Accumulate::overwrite);
+        for (std::int64_t g = 0; g < s.groups; ++g)
+          gemm(false, true, s.positions(), s.group_out(), s.group_patch(), patches + g * s.group_patch(), s.patch(),
+               pw + g * s.group_out() * s.group_patch(), s.group_patch(), out + g * s.group_out(), s.out_channels,
+               pb ? Accumulate::add : Accumulate::overwrite);
       }
     });
   });
@@ -173,7 +204,7 @@ void conv2d_backward(Cpu, const Conv2dShape& s, const Tensor& x, const Tensor& w
     const std::int64_t in_image = s.height * s.width * s.in_channels, out_image = s.positions() * s.out_channels;
     const std::int64_t grain = images_per_range(s), ranges = num_ranges(s.batch, grain);
     // Each range of images sums its own weight and bias gradient, [out, patch] and [out]; then they are added in order.
-    const std::int64_t partial_size = s.out_channels * (s.patch() + 1);
+    const std::int64_t partial_size = s.out_channels * (s.group_patch() + 1);
     const bool parameters = dweight.defined() || dbias.defined();
     const Tensor scratch = Tensor::empty({num_threads(), s.patches()}, dy.options());
     const Tensor partials = Tensor::zeros({parameters ? ranges : 0, partial_size}, dy.options());
@@ -186,20 +217,23 @@ void conv2d_backward(Cpu, const Conv2dShape& s, const Tensor& x, const Tensor& w
     parallel_ranges(s.batch, grain, [&](std::int64_t range, std::int64_t begin, std::int64_t end) {
       T* patches = ps + thread_index() * s.patches();
       T* range_dweight = pp + range * partial_size;
-      T* range_dbias = range_dweight + s.out_channels * s.patch();
+      T* range_dbias = range_dweight + s.out_channels * s.group_patch();
       for (std::int64_t n = begin; n < end; ++n) {
         const T* out = pdy + n * out_image;
         if (dweight.defined()) {
           im2col(s, px + n * in_image, patches);
-          gemm(true, false, s.out_channels, s.patch(), s.positions(), out, s.out_channels, patches, s.patch(),
-               range_dweight, s.patch(), Accumulate::add);
+          for (std::int64_t g = 0; g < s.groups; ++g)
+            gemm(true, false, s.group_out(), s.group_patch(), s.positions(), out + g * s.group_out(), s.out_channels,
+                 patches + g * s.group_patch(), s.patch(), range_dweight + g * s.group_out() * s.group_patch(),
+                 s.group_patch(), Accumulate::add);
         }
         if (dbias.defined())
           for (std::int64_t position = 0; position < s.positions(); ++position)
             for (std::int64_t o = 0; o < s.out_channels; ++o) range_dbias[o] += out[position * s.out_channels + o];
         if (pdx) {
-          gemm(false, false, s.positions(), s.patch(), s.out_channels, out, s.out_channels, pw, s.patch(), patches,
-               s.patch());
+          for (std::int64_t g = 0; g < s.groups; ++g)
+            gemm(false, false, s.positions(), s.group_patch(), s.group_out(), out + g * s.group_out(), s.out_channels,
+                 pw + g * s.group_out() * s.group_patch(), s.group_patch(), patches + g * s.group_patch(), s.patch());
           col2im(s, patches, pdx + n * in_image);
         }
       }
@@ -211,7 +245,7 @@ void conv2d_backward(Cpu, const Conv2dShape& s, const Tensor& x, const Tensor& w
         for (std::int64_t i = 0; i < gradient.numel(); ++i) to[i] += pp[range * partial_size + offset + i];
     };
     if (dweight.defined()) sum_partials(dweight, 0);
-    if (dbias.defined()) sum_partials(dbias, s.out_channels * s.patch());
+    if (dbias.defined()) sum_partials(dbias, s.out_channels * s.group_patch());
   });
 }
 

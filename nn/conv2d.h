@@ -2,8 +2,10 @@
 //
 //   y[n, i, j, o] = bias[o] + sum over u, v, c of x[n, i*stride + u - padding, j*stride + v - padding, c] w[o, u, v, c]
 //
-// Images are NHWC, weights [out, kh, kw, in]. Thus a convolution is the matrix product of the image's patches
-// [N*H'*W', kh*kw*in] with the weight's transpose [kh*kw*in, out], and channels lie next to each other in memory.
+// Images are NHWC, weights [out, kh, kw, in]. With groups, the channels are cut into as many equal parts, and each part
+// of the output sees its own part of the input only; groups = in = out is depthwise convolution. Thus a convolution is
+// the matrix product of the image's patches [N*H'*W', kh*kw*in] with the weight's transpose [kh*kw*in, out], and
+// channels lie next to each other in memory.
 #pragma once
 
 #include "nn/module.h"
@@ -14,12 +16,13 @@ struct Conv2dOptions {
   std::int64_t kernel_size = 3;
   std::int64_t stride = 1;
   std::int64_t padding = 0;
+  std::int64_t groups = 1;
   bool bias = true;
 };
 
-// x [N, H, W, in], weight [out, kh, kw, in], bias [out] or undefined -> [N, H', W', out] with
-// H' = (H + 2*padding - kh) / stride + 1, rounded down. Throws when channels differ or the kernel exceeds the padded
-// image. stride >= 1, padding >= 0; the options' kernel_size and bias are not read.
+// x [N, H, W, in], weight [out, kh, kw, in / groups], bias [out] or undefined -> [N, H', W', out] with
+// H' = (H + 2*padding - kh) / stride + 1, rounded down. Throws when channels differ, are no multiple of groups, or the
+// kernel exceeds the padded image. stride >= 1, padding >= 0; the options' kernel_size and bias are not read.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options = {});
 
 // The layer: weight from Kaiming's normal distribution, bias zero.
@@ -33,7 +36,7 @@ class Conv2d : public Module {
   std::string name() const override;
   std::int64_t multiply_adds(const Shape& input, const Shape& output) const override;
 
-  Tensor weight;  // [out, kernel_size, kernel_size, in]
+  Tensor weight;  // [out, kernel_size, kernel_size, in / groups]
   Tensor bias;    // [out], or undefined
 
  private:
@@ -48,10 +51,12 @@ struct Conv2dShape {
   std::int64_t batch, height, width, in_channels;
   std::int64_t kernel_height, kernel_width, out_channels;
   std::int64_t out_height, out_width;
-  std::int64_t stride, padding;
+  std::int64_t stride, padding, groups;
 
   std::int64_t positions() const { return out_height * out_width; }                  // per image
   std::int64_t patch() const { return kernel_height * kernel_width * in_channels; }  // numbers per position
+  std::int64_t group_patch() const { return patch() / groups; }
+  std::int64_t group_out() const { return out_channels / groups; }
   // Numbers in the patches of one image, rounded up: each thread's begin at a multiple of 64 bytes, since a product's
   // last bits may depend on how its operands lie.
   std::int64_t patches() const { return (positions() * patch() + 15) / 16 * 16; }

@@ -18,7 +18,9 @@
 #include "nn/batch_norm.h"
 #include "nn/conv2d.h"
 #include "nn/cross_entropy.h"
+#include "nn/dropout.h"
 #include "nn/flatten.h"
+#include "nn/layer_norm.h"
 #include "nn/linear.h"
 #include "nn/pool.h"
 
@@ -265,6 +267,43 @@ void convolution_cases(Table& table) {
                                          {.stride = stride, .padding = padding});
                      }});
   }
+  for (const auto& [name, image, weight, groups, large] :
+       {std::tuple{"two groups", Shape{2, 4, 5, 4}, Shape{6, 3, 3, 2}, 2,
+                   std::vector<Shape>{{40, 14, 14, 8}, {6, 3, 3, 4}, {6}}},
+        std::tuple{"depthwise", Shape{2, 5, 4, 3}, Shape{3, 3, 3, 1}, 3,
+                   std::vector<Shape>{{60, 14, 14, 3}, {3, 3, 3, 1}, {3}}},
+        std::tuple{"depthwise, two for each channel", Shape{1, 4, 4, 2}, Shape{4, 2, 3, 1}, 2, std::vector<Shape>{}}})
+    table.push_back({.name = std::string("conv2d, ") + name,
+                     .inputs = {image, weight, {weight[0]}},
+                     .large = large,
+                     .f = [groups = groups](const Inputs& x) {
+                       return nn::conv2d(x[0], x[1], x[2], {.stride = 2, .padding = 1, .groups = groups});
+                     }});
+}
+
+void pooling_cases(Table& table) {
+  struct Case {
+    const char* name;
+    Shape image;
+    int kernel_size;
+    nn::Pool2dOptions options;
+    Shape large;
+  };
+  for (const auto& [name, image, kernel_size, options, large] :
+       {Case{"2", {2, 4, 6, 3}, 2, {}, {32, 14, 14, 16}}, Case{"2, pixels left over", {1, 5, 3, 2}, 2, {}, {}},
+        Case{"3, overlapping, padded", {2, 5, 4, 2}, 3, {.stride = 2, .padding = 1}, {64, 15, 15, 8}},
+        Case{"the whole image", {2, 3, 3, 2}, 3, {}, {}}, Case{"1, stride 2", {1, 3, 4, 1}, 1, {.stride = 2}, {}}}) {
+    const std::vector<Shape> many = large.rank() ? std::vector<Shape>{large} : std::vector<Shape>{};
+    table.push_back({.name = std::string("max_pool2d, ") + name,
+                     .inputs = {image},
+                     .large = many,
+                     .f = [=, k = kernel_size, o = options](const Inputs& x) { return nn::max_pool2d(x[0], k, o); },
+                     .domain = Domain::distinct});
+    table.push_back({.name = std::string("avg_pool2d, ") + name,
+                     .inputs = {image},
+                     .large = many,
+                     .f = [=, k = kernel_size, o = options](const Inputs& x) { return nn::avg_pool2d(x[0], k, o); }});
+  }
 }
 
 Tensor linear(const Inputs& x) {
@@ -301,6 +340,22 @@ void layer_cases(Table& table) {
       {.name = "GlobalAvgPool", .inputs = {{2, 3, 2, 4}}, .large = {{64, 28, 28, 3}}, .f = [](const Inputs& x) {
          return nn::GlobalAvgPool()(x[0]);
        }});
+  table.push_back({.name = "LayerNorm",
+                   .inputs = {{2, 3, 4}, {4}, {4}},
+                   .large = {{300, 40, 16}, {16}, {16}},
+                   .f = [](const Inputs& x) {
+                     nn::LayerNorm layer(x[1].numel());
+                     layer.weight = x[1];
+                     layer.bias = x[2];
+                     return layer(x[0]);
+                   }});
+  table.push_back({.name = "Dropout", .inputs = {{5, 7}}, .large = {{300, 301}}, .f = [](const Inputs& x) {
+                     const RandomState before = random_state();
+                     set_random_state({.seed = 3});  // the same elements every time
+                     const Tensor y = nn::Dropout(0.4)(x[0]);
+                     set_random_state(before);
+                     return y;
+                   }});
   table.push_back({.name = "Flatten", .inputs = {{2, 3, 2}}, .f = [](const Inputs& x) { return nn::Flatten()(x[0]); }});
   table.push_back({.name = "ReLU",
                    .inputs = {{2, 2, 3, 2}},
@@ -362,8 +417,8 @@ void loss_cases(Table& table) {
 const std::vector<OpCase>& op_cases() {
   static const Table table = [] {
     Table all;
-    for (const auto add_cases :
-         {pointwise_cases, matmul_cases, reduce_cases, view_cases, convolution_cases, layer_cases, loss_cases})
+    for (const auto add_cases : {pointwise_cases, matmul_cases, reduce_cases, view_cases, convolution_cases,
+                                 pooling_cases, layer_cases, loss_cases})
       add_cases(all);
     return all;
   }();

@@ -1,0 +1,30 @@
+// Dropout (Srivastava et al., 2014).
+#pragma once
+
+#include "nn/module.h"
+
+namespace mixgrad::nn {
+
+// In training, each element is zero with the given probability and x / (1 - probability) otherwise, so that the mean
+// stays; in evaluation, x. Which elements are zero is drawn from the default seed (core/random.h: manual_seed); each
+// call takes the next random stream, so the same program drops the same elements, with any number of threads. Throws
+// unless 0 <= probability < 1.
+class Dropout : public Module {
+ public:
+  explicit Dropout(double probability = 0.5);
+  using Module::forward;
+  Tensor forward(const Tensor& x) override;
+  std::string name() const override;
+
+ private:
+  double probability_;
+};
+
+}  // namespace mixgrad::nn
+
+namespace mixgrad::kernels {
+// out[i] = 0 where random word i is below threshold, else scale x[i]. Words 4k .. 4k+3 are philox({k, 0, stream,
+// purpose dropout}, seed): integers alone decide, so every device drops the same. Its own backward: dx from dy.
+MIXGRAD_KERNEL(dropout, const Tensor& x, std::uint64_t seed, std::uint32_t stream, std::uint32_t threshold,
+               double scale, const Tensor& out);
+}  // namespace mixgrad::kernels

@@ -1,0 +1,160 @@
+#include "nn/pool.h"
+
+#include <algorithm>
+
+#include "core/autograd.h"
+#include "core/parallel.h"
+
+namespace mixgrad::nn {
+namespace {
+
+kernels::Pool2dShape check_shapes(const char* op, const Tensor& x, std::int64_t kernel_size,
+                                  const Pool2dOptions& options) {
+  const std::int64_t stride = options.stride == 0 ? kernel_size : options.stride, padding = options.padding;
+  check(x.rank() == 4, op, ": input ", x.shape(), " must be [N, H, W, C]");
+  check(kernel_size >= 1 && stride >= 1 && padding >= 0 && 2 * padding <= kernel_size, op, ": kernel size ",
+        kernel_size, ", stride ", stride, ", padding ", padding);
+  const std::int64_t free_height = x.size(1) + 2 * padding - kernel_size;
+  const std::int64_t free_width = x.size(2) + 2 * padding - kernel_size;
+  check(free_height >= 0 && free_width >= 0, op, ": kernel size ", kernel_size, " exceeds input ", x.shape(),
+        " padded by ", padding);
+  return {.batch = x.size(0),
+          .height = x.size(1),
+          .width = x.size(2),
+          .channels = x.size(3),
+          .out_height = free_height / stride + 1,
+          .out_width = free_width / stride + 1,
+          .kernel_size = kernel_size,
+          .stride = stride,
+          .padding = padding};
+}
+
+Shape out_shape(const kernels::Pool2dShape& s) { return {s.batch, s.out_height, s.out_width, s.channels}; }
+Shape in_shape(const kernels::Pool2dShape& s) { return {s.batch, s.height, s.width, s.channels}; }
+
+}  // namespace
+
+Tensor max_pool2d(const Tensor& x, std::int64_t kernel_size, const Pool2dOptions& options) {
+  const kernels::Pool2dShape shape = check_shapes("max_pool2d", x, kernel_size, options);
+  Tensor y = Tensor::empty(out_shape(shape), x.options());
+  const Tensor place = Tensor::empty(y.shape(), {.dtype = DType::i32, .device = x.device()});
+  dispatch(x.device(), [&](auto device) { kernels::max_pool2d_forward(device, shape, x, y, place); });
+  record(y, "max_pool2d", {x}, [shape, place](const Tensor& grad, Gradients& to) {
+    Tensor dx = Tensor::empty(in_shape(shape), grad.options());
+    dispatch(grad.device(), [&](auto device) { kernels::max_pool2d_backward(device, shape, place, grad, dx); });
+    to.add(0, dx);
+  });
+  return y;
+}
+
+Tensor avg_pool2d(const Tensor& x, std::int64_t kernel_size, const Pool2dOptions& options) {
+  const kernels::Pool2dShape shape = check_shapes("avg_pool2d", x, kernel_size, options);
+  Tensor y = Tensor::empty(out_shape(shape), x.options());
+  dispatch(x.device(), [&](auto device) { kernels::avg_pool2d_forward(device, shape, x, y); });
+  record(y, "avg_pool2d", {x}, [shape](const Tensor& grad, Gradients& to) {
+    Tensor dx = Tensor::empty(in_shape(shape), grad.options());
+    dispatch(grad.device(), [&](auto device) { kernels::avg_pool2d_backward(device, shape, grad, dx); });
+    to.add(0, dx);
+  });
+  return y;
+}
+
+}  // namespace mixgrad::nn
+
+namespace mixgrad::kernels {
+namespace {
+
+// Calls f(window, pixel) for each output position of image n and each pixel of its window that is inside the image, in
+// order; both are offsets of the first channel.
+template <class F>
+void for_each_pixel(const Pool2dShape& s, std::int64_t n, F&& f) {
+  for (std::int64_t i = 0; i < s.out_height; ++i)
+    for (std::int64_t j = 0; j < s.out_width; ++j) {
+      const std::int64_t window = ((n * s.out_height + i) * s.out_width + j) * s.channels;
+      const std::int64_t top = i * s.stride - s.padding, left = j * s.stride - s.padding;
+      for (std::int64_t y = std::max<std::int64_t>(top, 0); y < std::min(top + s.kernel_size, s.height); ++y)
+        for (std::int64_t x = std::max<std::int64_t>(left, 0); x < std::min(left + s.kernel_size, s.width); ++x)
+          f(window, ((n * s.height + y) * s.width + x) * s.channels);
+    }
+}
+
+std::int64_t images_per_range(const Pool2dShape& s) {
+  constexpr std::int64_t work = std::int64_t{1} << 15;  // numbers read
+  return std::max<std::int64_t>(work / std::max<std::int64_t>(s.height * s.width * s.channels, 1), 1);
+}
+
+template <class F>
+void for_each_image(const Pool2dShape& s, F&& f) {
+  parallel_for(s.batch, images_per_range(s), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; ++n) f(n);
+  });
+}
+
+}  // namespace
+
+void max_pool2d_forward(Cpu, const Pool2dShape& s, const Tensor& x, const Tensor& y, const Tensor& place) {
+  with_floating("max_pool2d", x.dtype(), [&]<class T>(T) {
+    const T* px = x.data<T>();
+    T* py = y.mutable_data<T>();
+    std::int32_t* pp = place.mutable_data<std::int32_t>();
+    const std::int64_t image = s.height * s.width, out_image = s.out_height * s.out_width * s.channels;
+    for_each_image(s, [=](std::int64_t n) {
+      std::fill_n(pp + n * out_image, out_image, -1);
+      for_each_pixel(s, n, [=](std::int64_t window, std::int64_t pixel) {
+        const auto here = static_cast<std::int32_t>(pixel / s.channels - n * image);
+        for (std::int64_t c = 0; c < s.channels; ++c) {
+          // A nan is taken and kept.
+          if (pp[window + c] >= 0 && !(px[pixel + c] > py[window + c]) && px[pixel + c] == px[pixel + c]) continue;
+          py[window + c] = px[pixel + c];
+          pp[window + c] = here;
+        }
+      });
+    });
+  });
+}
+
+void max_pool2d_backward(Cpu, const Pool2dShape& s, const Tensor& place, const Tensor& dy, const Tensor& dx) {
+  with_floating("max_pool2d", dx.dtype(), [&]<class T>(T) {
+    const std::int32_t* pp = place.data<std::int32_t>();
+    const T* pdy = dy.data<T>();
+    T* pdx = dx.mutable_data<T>();
+    const std::int64_t image = s.height * s.width * s.channels, out_image = s.out_height * s.out_width * s.channels;
+    for_each_image(s, [=](std::int64_t n) {
+      std::fill_n(pdx + n * image, image, T{0});
+      for (std::int64_t i = n * out_image; i < (n + 1) * out_image; ++i)
+        pdx[n * image + pp[i] * s.channels + i % s.channels] += pdy[i];
+    });
+  });
+}
+
+void avg_pool2d_forward(Cpu, const Pool2dShape& s, const Tensor& x, const Tensor& y) {
+  with_floating("avg_pool2d", x.dtype(), [&]<class T>(T) {
+    const T* px = x.data<T>();
+    T* py = y.mutable_data<T>();
+    const std::int64_t out_image = s.out_height * s.out_width * s.channels;
+    const T share = T{1} / static_cast<T>(s.kernel_size * s.kernel_size);
+    for_each_image(s, [=](std::int64_t n) {
+      std::fill_n(py + n * out_image, out_image, T{0});
+      for_each_pixel(s, n, [=](std::int64_t window, std::int64_t pixel) {
+        for (std::int64_t c = 0; c < s.channels; ++c) py[window + c] += share * px[pixel + c];
+      });
+    });
+  });
+}
+
+void avg_pool2d_backward(Cpu, const Pool2dShape& s, const Tensor& dy, const Tensor& dx) {
+  with_floating("avg_pool2d", dx.dtype(), [&]<class T>(T) {
+    const T* pdy = dy.data<T>();
+    T* pdx = dx.mutable_data<T>();
+    const std::int64_t image = s.height * s.width * s.channels;
+    const T share = T{1} / static_cast<T>(s.kernel_size * s.kernel_size);
+    for_each_image(s, [=](std::int64_t n) {
+      std::fill_n(pdx + n * image, image, T{0});
+      for_each_pixel(s, n, [=](std::int64_t window, std::int64_t pixel) {
+        for (std::int64_t c = 0; c < s.channels; ++c) pdx[pixel + c] += share * pdy[window + c];
+      });
+    });
+  });
+}
+
+}  // namespace mixgrad::kernels

@@ -35,6 +35,7 @@ Tensor relu(const Tensor& x) { return unary("relu", {Unary::relu}, x); }
 Tensor leaky_relu(const Tensor& x, double slope) { return unary("leaky_relu", {Unary::leaky_relu, slope}, x); }
 Tensor tanh(const Tensor& x) { return unary("tanh", {Unary::tanh}, x); }
 Tensor sigmoid(const Tensor& x) { return unary("sigmoid", {Unary::sigmoid}, x); }
+Tensor softplus(const Tensor& x) { return unary("softplus", {Unary::softplus}, x); }
 Tensor silu(const Tensor& x) { return unary("silu", {Unary::silu}, x); }
 Tensor gelu(const Tensor& x) { return unary("gelu", {Unary::gelu}, x); }
 

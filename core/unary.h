@@ -19,15 +19,16 @@ Tensor clamp(const Tensor& x, double low, double high);
 Tensor relu(const Tensor& x);                             // max(x, 0); the derivative at 0 is 0
 Tensor leaky_relu(const Tensor& x, double slope = 0.01);  // x above 0, slope x below
 Tensor tanh(const Tensor& x);
-Tensor sigmoid(const Tensor& x);  // 1 / (1 + e^-x)
-Tensor silu(const Tensor& x);     // x sigmoid(x) (Elfwing et al., 2017)
-Tensor gelu(const Tensor& x);     // x Phi(x), Phi the normal distribution (Hendrycks and Gimpel, 2016); by erf
+Tensor sigmoid(const Tensor& x);   // 1 / (1 + e^-x)
+Tensor softplus(const Tensor& x);  // log(1 + e^x), without overflow
+Tensor silu(const Tensor& x);      // x sigmoid(x) (Elfwing et al., 2017)
+Tensor gelu(const Tensor& x);      // x Phi(x), Phi the normal distribution (Hendrycks and Gimpel, 2016); by erf
 
 inline Tensor operator-(const Tensor& x) { return neg(x); }
 
 // One of these functions, with its constants.
 struct Unary {
-  enum Function { neg, abs, sqrt, exp, log, pow, clamp, relu, leaky_relu, tanh, sigmoid, silu, gelu };
+  enum Function { neg, abs, sqrt, exp, log, pow, clamp, relu, leaky_relu, tanh, sigmoid, softplus, silu, gelu };
   Function function;
   double a = 0, b = 0;  // exponent; low and high; slope
 };

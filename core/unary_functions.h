@@ -97,6 +97,13 @@ struct Sigmoid {
 };
 
 template <class T>
+struct Softplus {
+  static constexpr Saves saves = Saves::input;
+  T operator()(T x) const { return (x > 0 ? x : T{0}) + std::log1p(std::exp(-std::abs(x))); }
+  T backward(T x, T dy) const { return dy * Sigmoid<T>{}(x); }
+};
+
+template <class T>
 struct Silu {
   static constexpr Saves saves = Saves::input;
   T operator()(T x) const { return x * Sigmoid<T>{}(x); }
@@ -132,6 +139,7 @@ decltype(auto) with_function(const Unary& f, Body&& body) {
     case Unary::leaky_relu: return body(LeakyRelu<T>{a});
     case Unary::tanh: return body(Tanh<T>{});
     case Unary::sigmoid: return body(Sigmoid<T>{});
+    case Unary::softplus: return body(Softplus<T>{});
     case Unary::silu: return body(Silu<T>{});
     case Unary::gelu: return body(Gelu<T>{});
     case Unary::neg: break;

@@ -27,15 +27,32 @@ Tensor negative_log_likelihood(const Tensor& log_probability, const Tensor& targ
 
 }  // namespace
 
-Tensor cross_entropy_per_sample(const Tensor& logits, const Tensor& target) {
+Tensor cross_entropy_per_sample(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& options) {
   check(logits.rank() == 2, "cross_entropy: logits ", logits.shape(), " must be [N, C]");
   check_same_device("cross_entropy", logits.device(), target.device());
   const bool dense = target.shape() == logits.shape() && target.dtype() == logits.dtype();
   const bool indices = target.shape() == Shape{logits.size(0)} && target.dtype() == DType::i32;
   check(dense || indices, "cross_entropy: for logits ", name_of(logits.dtype()), logits.shape(),
         " the target must be i32 [N] or of the logits' dtype and shape, got ", name_of(target.dtype()), target.shape());
-  const Tensor log_probability = log_softmax(logits);
-  return dense ? -sum(target * log_probability, 1) : negative_log_likelihood(log_probability, target);
+  const double smoothing = options.label_smoothing;
+  Tensor log_probability = log_softmax(logits);
+  if (options.class_weights.defined()) {
+    check(options.class_weights.shape() == Shape{logits.size(1)}, "cross_entropy: class weights ",
+          options.class_weights.shape(), " for logits ", logits.shape());
+    log_probability = log_probability * options.class_weights.to(logits.dtype());
+  }
+  const Tensor loss = dense ? -sum(target * log_probability, 1) : negative_log_likelihood(log_probability, target);
+  if (smoothing == 0) return loss;
+  return (1 - smoothing) * loss - smoothing * mean(log_probability, 1);
+}
+
+Loss cross_entropy_with(const CrossEntropyOptions& options) {
+  check(options.label_smoothing >= 0 && options.label_smoothing < 1, "cross_entropy: label smoothing ",
+        options.label_smoothing, " must be at least 0 and below 1");
+  const auto per_sample = [options](const Tensor& logits, const Tensor& target) {
+    return cross_entropy_per_sample(logits, target, options);
+  };
+  return {"cross_entropy", per_sample, options.reduction};
 }
 
 }  // namespace mixgrad::nn

@@ -1,5 +1,9 @@
 // Initial values of parameters, drawn from the default seed (core/random.h: manual_seed). Each call takes the next
-// random stream, so the same program gives the same weights.
+// random stream, so the same program gives the same weights. Another than a layer's own: layer.weight =
+// parameter(xavier_uniform(layer.weight.shape(), in, out)).
+//
+// fan_in is the number of inputs that one output reads, fan_out the number of outputs that one input reaches: for a
+// convolution k*k*in and k*k*out.
 #pragma once
 
 #include "core/tensor.h"
@@ -7,7 +11,14 @@
 namespace mixgrad::nn {
 
 // Normal with standard deviation sqrt(2 / fan_in), which keeps the variance of activations through layers of ReLU
-// (He et al., "Delving deep into rectifiers", 2015). fan_in is the number of inputs that one output reads.
+// (He et al., "Delving deep into rectifiers", 2015).
 Tensor kaiming_normal(const Shape& shape, std::int64_t fan_in);
+
+// With variance 2 / (fan_in + fan_out), normal or uniform, for layers of tanh or none (Glorot and Bengio,
+// "Understanding the difficulty of training deep feedforward neural networks", 2010).
+Tensor xavier_normal(const Shape& shape, std::int64_t fan_in, std::int64_t fan_out);
+Tensor xavier_uniform(const Shape& shape, std::int64_t fan_in, std::int64_t fan_out);
+
+Tensor constant(const Shape& shape, double value);
 
 }  // namespace mixgrad::nn

@@ -5,7 +5,9 @@
 #include "nn/batch_norm.h"
 #include "nn/conv2d.h"
 #include "nn/flatten.h"
+#include "nn/linear.h"
 #include "nn/pool.h"
+#include "nn/residual.h"
 
 namespace mixgrad::nn {
 
@@ -31,6 +33,34 @@ Sequential simple_cnn(const std::vector<std::int64_t>& channels, const SimpleCnn
   }
   model.add(GlobalAvgPool());
   model.add(Flatten());
+  return model;
+}
+
+Sequential lenet(std::int64_t in_channels, std::int64_t classes) {
+  return Sequential(Conv2d(in_channels, 6, {.kernel_size = 5, .padding = 2}), ReLU(), MaxPool2d(2),
+                    Conv2d(6, 16, {.kernel_size = 5}), ReLU(), MaxPool2d(2), Flatten(), Linear(400, 120), ReLU(),
+                    Linear(120, 84), ReLU(), Linear(84, classes));
+}
+
+Sequential resnet(std::int64_t in_channels, std::int64_t classes, const ResnetOptions& options) {
+  check(!options.widths.empty() && options.blocks >= 0, "resnet: needs at least one width");
+  const auto convolution = [](std::int64_t in, std::int64_t out, std::int64_t stride) {
+    return Conv2d(in, out, {.stride = stride, .padding = 1, .bias = false});
+  };
+  Sequential model;
+  std::int64_t channels = in_channels;
+  for (const std::int64_t width : options.widths) {
+    model.add(convolution(channels, width, 2)).add(BatchNorm(width)).add(ReLU());
+    for (std::int64_t block = 0; block < options.blocks; ++block) {
+      BatchNorm last(width);
+      last.weight.detach().fill_(0);
+      model.add(Residual(
+          Sequential(convolution(width, width, 1), BatchNorm(width), ReLU(), convolution(width, width, 1), last)));
+      model.add(ReLU());
+    }
+    channels = width;
+  }
+  model.add(GlobalAvgPool()).add(Flatten()).add(Linear(channels, classes));
   return model;
 }
 

@@ -19,6 +19,7 @@
 #include "nn/conv2d.h"
 #include "nn/cross_entropy.h"
 #include "nn/dropout.h"
+#include "nn/elementwise_loss.h"
 #include "nn/flatten.h"
 #include "nn/layer_norm.h"
 #include "nn/linear.h"
@@ -102,6 +103,7 @@ void pointwise_cases(Table& table) {
       "leaky_relu", [](const Tensor& x) { return leaky_relu(x, 0.2); }, Domain::away_from_zero);
   unary("tanh", tanh, Domain::normal);
   unary("sigmoid", sigmoid, Domain::normal);
+  unary("softplus", softplus, Domain::normal);
   unary("silu", silu, Domain::normal);
   unary("gelu", gelu, Domain::normal);
 
@@ -368,7 +370,7 @@ void loss_cases(Table& table) {
   const auto classes = [](const Tensor& logits) { return some_indices(logits.size(0), logits.size(1)); };
   for (const auto& [name, reduction] : {std::pair{"mean", nn::Reduction::mean}, std::pair{"sum", nn::Reduction::sum},
                                         std::pair{"for each sample", nn::Reduction::none}}) {
-    const nn::Loss loss{"cross_entropy", nn::cross_entropy_per_sample, reduction};
+    const nn::Loss loss = nn::cross_entropy_with({.reduction = reduction});
     table.push_back({.name = std::string("cross_entropy, class indices, ") + name,
                      .inputs = {{5, 3}},
                      .large = {{3000, 10}},
@@ -378,6 +380,24 @@ void loss_cases(Table& table) {
                      .large = {{3000, 10}, {3000, 10}},
                      .f = [=](const Inputs& x) { return loss(x[0], x[1]); }});
   }
+
+  for (const bool dense : {false, true})
+    table.push_back({.name = std::string("cross_entropy, smoothed and weighted, ") + (dense ? "dense" : "indices"),
+                     .inputs = {{5, 3}},
+                     .f = [=](const Inputs& x) {
+                       const Tensor weights = Tensor::from({0.5f, 1.f, 3.f}, {3});
+                       const nn::Loss loss = nn::cross_entropy_with({.label_smoothing = 0.2, .class_weights = weights});
+                       return loss(x[0], dense ? one_hot(classes(x[0]), 3, x[0].dtype()) : classes(x[0]));
+                     }});
+  table.push_back({.name = "bce_with_logits", .inputs = {{5, 3}, {5, 3}}, .f = [](const Inputs& x) {
+                     return nn::bce_with_logits(x[0], x[1]);
+                   }});
+  table.push_back(
+      {.name = "mse", .inputs = {{5, 3}, {5, 3}}, .f = [](const Inputs& x) { return nn::mse(x[0], x[1]); }});
+  table.push_back({.name = "l1",
+                   .inputs = {{5, 3}, {5, 3}},
+                   .f = [](const Inputs& x) { return nn::l1(x[0], x[1]); },
+                   .domain = Domain::distinct});
 
   // Row i is mixed with its mirror image; in the middle of an odd batch, with itself.
   const auto plan_for = [](const Tensor& x) {

@@ -146,7 +146,7 @@ TEST_CASE("mixup: the loss is mixed per sample and only then reduced, by mean, s
   for (std::size_t i = 0; i < 4; ++i) total += lambda[i] * own[i] + (1.0 - lambda[i]) * other[i];
 
   const auto with = [&](nn::Reduction reduction) {
-    return MixUpLoss({"cross_entropy", nn::cross_entropy_per_sample, reduction})(logits, target);
+    return MixUpLoss(nn::cross_entropy_with({.reduction = reduction}))(logits, target);
   };
   CHECK(with(nn::Reduction::mean).item() == doctest::Approx(total / 4).epsilon(1e-12));
   CHECK(with(nn::Reduction::sum).item() == doctest::Approx(total).epsilon(1e-12));

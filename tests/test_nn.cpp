@@ -6,20 +6,7 @@
 #include <memory>
 #include <sstream>
 
-#include "core/autograd.h"
-#include "core/pointwise.h"
-#include "core/random.h"
-#include "core/reduce.h"
-#include "nn/activation.h"
-#include "nn/batch_norm.h"
-#include "nn/conv2d.h"
-#include "nn/cross_entropy.h"
-#include "nn/flatten.h"
-#include "nn/init.h"
-#include "nn/linear.h"
-#include "nn/models.h"
-#include "nn/pool.h"
-#include "nn/summary.h"
+#include "mixgrad.h"
 #include "op_cases.h"
 
 using namespace mixgrad;
@@ -84,6 +71,12 @@ TEST_CASE("module: every layer and model lists exactly the leaves it computes wi
   check_layer(Sequential(Linear(3, 4), Sequential(BatchNorm(4), ReLU()), Linear(4, 2)), {5, 3});
   check_layer(simple_cnn({3, 4, 5, 2}), {2, 8, 8, 3});
   check_layer(simple_cnn({3, 4, 5, 2}, {.batch_norm = true}), {2, 8, 8, 3});
+  check_layer(Conv2d(4, 6, {.groups = 2}), {2, 5, 5, 4});
+  check_layer(LayerNorm(3), {4, 3});
+  check_layer(Residual(Sequential(Linear(3, 3)), Sequential(Linear(3, 3, {.bias = false}))), {4, 3});
+  check_layer(Sequential(Dropout(), MaxPool2d(2), AvgPool2d(2), Conv2d(1, 1)), {2, 12, 12, 1});
+  check_layer(lenet(1, 10), {2, 28, 28, 1});
+  check_layer(resnet(3, 10), {2, 28, 28, 3});
   check_layer(Affine(), {2});
   Affine forgetful(true);
   CHECK_FALSE(lists_its_leaves(forgetful, {2}));
@@ -188,6 +181,56 @@ TEST_CASE("simple_cnn: kernel sizes, strides and batch norm can be chosen") {
   CHECK_THROWS_WITH_AS(simple_cnn({3, 16, 2}, {.strides = {2, 2, 2}}), "simple_cnn: 3 strides for 2 convolutions",
                        Error);
   CHECK_THROWS_AS(simple_cnn({3}), Error);
+}
+
+TEST_CASE("dropout: zeroes the share asked for, keeps the mean, repeats with the seed and differs from call to call") {
+  const RandomState before = random_state();
+  const Tensor x = Tensor::ones({100000});
+  Dropout layer(0.3);
+  manual_seed(1);
+  const auto first = layer(x).to_vector<float>(), second = layer(x).to_vector<float>();
+  manual_seed(1);
+  CHECK(layer(x).to_vector<float>() == first);
+  CHECK(first != second);
+  const auto dropped = static_cast<double>(std::count(first.begin(), first.end(), 0.f)) / 1e5;
+  CHECK(std::abs(dropped - 0.3) < 0.0075);  // five standard errors
+  for (const float value : first) CHECK((value == 0 || value == doctest::Approx(1 / 0.7)));
+  layer.eval();
+  CHECK(layer(x).is(x));
+  CHECK_THROWS_AS(Dropout(1.0), Error);
+  CHECK_THROWS_AS(Dropout(-0.1), Error);
+  // The words are those of a stream, so that any device can draw them.
+  Random words(1, Purpose::dropout, 0, 0, 0);
+  for (std::size_t i = 0; i < 100; ++i) CHECK((first[i] == 0) == (words.bits() < 0.3 * 4294967296.0));
+  set_random_state(before);
+}
+
+TEST_CASE("residual: adds, and names the shapes that do not add up") {
+  Residual identity{Sequential()};
+  const Tensor x = normal({2, 3});
+  CHECK(identity(x).to_vector<float>() == (x + x).to_vector<float>());
+  Residual narrow{Sequential(Linear(3, 2))};
+  CHECK_THROWS_WITH_AS(narrow(x), "Residual: the body makes [2, 2] of [2, 3], the shortcut [2, 3]", Error);
+}
+
+TEST_CASE("init: Xavier's deviation is sqrt(2 / (fan_in + fan_out)), normal or uniform") {
+  for (const Tensor& weight : {xavier_normal({300, 200}, 200, 300), xavier_uniform({300, 200}, 200, 300)}) {
+    const double variance = mean(weight * weight).item();
+    CHECK(std::abs(variance / (2.0 / 500) - 1) < 0.03);
+    CHECK(std::abs(mean(weight).item()) < 0.002);
+  }
+  CHECK(max(xavier_uniform({300, 200}, 200, 300)).item() <= std::sqrt(6.0 / 500));
+  CHECK_THROWS_AS(xavier_normal({2}, 0, 3), Error);
+  CHECK(constant({2}, 0.5).to_vector<float>() == std::vector<float>{0.5f, 0.5f});
+}
+
+TEST_CASE("pool: hostile shapes are refused by name") {
+  const Tensor x = normal({1, 4, 4, 2});
+  CHECK_THROWS_WITH_AS(max_pool2d(x, 5), "max_pool2d: kernel size 5 exceeds input [1, 4, 4, 2] padded by 0", Error);
+  CHECK_THROWS_AS(avg_pool2d(x, 0), Error);
+  CHECK_THROWS_AS(avg_pool2d(x, 2, {.padding = 2}), Error);
+  CHECK_THROWS_AS(max_pool2d(normal({4, 4, 2}), 2), Error);
+  CHECK(std::isnan(max_pool2d(Tensor::from({1.f, NAN, 3.f, 2.f}, {1, 2, 2, 1}), 2).item()));
 }
 
 TEST_CASE("print: a model's layers, shapes, parameters and multiply-adds") {

@@ -1,0 +1,35 @@
+#include "nn/elementwise_loss.h"
+
+#include "core/pointwise.h"
+#include "core/reduce.h"
+#include "core/view.h"
+
+namespace mixgrad::nn {
+namespace {
+
+void check_shapes(const char* loss, const Tensor& output, const Tensor& target) {
+  check(output.rank() >= 1 && output.shape() == target.shape() && output.dtype() == target.dtype(), loss,
+        ": output is ", name_of(output.dtype()), output.shape(), ", target ", name_of(target.dtype()), target.shape());
+}
+
+Tensor mean_of_each(const Tensor& x) { return mean(flatten(x), 1); }
+
+}  // namespace
+
+Tensor mse_per_sample(const Tensor& output, const Tensor& target) {
+  check_shapes("mse", output, target);
+  const Tensor difference = output - target;
+  return mean_of_each(difference * difference);
+}
+
+Tensor l1_per_sample(const Tensor& output, const Tensor& target) {
+  check_shapes("l1", output, target);
+  return mean_of_each(abs(output - target));
+}
+
+Tensor bce_with_logits_per_sample(const Tensor& logits, const Tensor& target) {
+  check_shapes("bce_with_logits", logits, target);
+  return mean_of_each(softplus(logits) - target * logits);
+}
+
+}  // namespace mixgrad::nn

@@ -24,6 +24,10 @@ if(MIXGRAD_BUILD_TESTS)
 endif()
 
 # Optional: each serves one file.
+find_package(nlohmann_json 3.10 QUIET)
+if(NOT nlohmann_json_FOUND)
+  message(STATUS "skipped: safetensors files (nlohmann-json; package nlohmann-json3-dev)")
+endif()
 find_package(ZLIB QUIET)
 if(NOT ZLIB_FOUND)
   message(STATUS "skipped: reading .gz files (zlib; package zlib1g-dev)")

@@ -31,14 +31,7 @@ constexpr const char* metadata_key = "__metadata__";
 constexpr std::pair<const char*, DType> dtypes[] = {
     {"F32", DType::f32}, {"F64", DType::f64}, {"I32", DType::i32}, {"U8", DType::u8}};
 
-// For errors: a name from a file may be long and hold line ends.
-std::string in_quotes(const std::string& name) {
-  constexpr std::size_t longest = 100;
-  std::string text = name.size() <= longest ? name : name.substr(0, longest) + "...";
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) c = '?';
-  return '"' + text + '"';
-}
+std::string in_quotes(const std::string& name) { return '"' + printable(name) + '"'; }
 
 // What the header says of one tensor.
 struct Entry {

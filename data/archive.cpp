@@ -32,7 +32,6 @@ class ArchiveReader {
   explicit ArchiveReader(const std::string& path) : path_(path), source_(path) {
     check(archive_ != nullptr, path_, ": cannot be unpacked: out of memory");
     archive_read_support_format_tar(archive_.get());
-    archive_read_support_filter_gzip(archive_.get());  // for a build without zlib
     check_succeeded(archive_read_open(archive_.get(), this, nullptr, &ArchiveReader::read_source, nullptr) ==
                     ARCHIVE_OK);
   }
@@ -147,7 +146,9 @@ void unpack(const std::string& archive, const std::string& folder, std::int64_t 
 #else
 
 void unpack(const std::string& archive, const std::string&, std::int64_t) {
-  fail(archive, ": this build cannot unpack archives (built without libarchive: package libarchive-dev)");
+  fail(
+      archive,
+      ": this build cannot unpack archives (built without libarchive or zlib: packages libarchive-dev and zlib1g-dev)");
 }
 
 #endif

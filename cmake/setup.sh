@@ -55,6 +55,9 @@ need_to_build() {
   need libeigen3-dev has_header eigen3/Eigen/Core
   need libcli11-dev has_header CLI/CLI.hpp
   want zlib1g-dev has_header zlib.h
+  want nlohmann-json3-dev has_header nlohmann/json.hpp
+  want libcurl4-openssl-dev has_header curl/curl.h
+  want libarchive-dev has_header archive.h
 }
 
 # Prints why nothing can be installed; fails when something can.

@@ -8,6 +8,7 @@
 #include <iosfwd>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "core/device.h"
@@ -137,5 +138,11 @@ MIXGRAD_KERNEL(fill, const Tensor& out, double value);
 MIXGRAD_KERNEL(copy, const Tensor& source, const Tensor& out);     // same device and dtype, bytes as they are
 MIXGRAD_KERNEL(convert, const Tensor& source, const Tensor& out);  // element by element between dtypes
 }  // namespace kernels
+
+// A tensor and what it is called: a parameter of a model, an entry of a file.
+struct NamedTensor {
+  std::string name;
+  Tensor tensor;
+};
 
 }  // namespace mixgrad

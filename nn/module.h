@@ -80,10 +80,7 @@ class EvalMode {
 // A leaf tensor to be trained.
 inline Tensor parameter(Tensor value) { return value.requires_grad_(); }
 
-struct NamedTensor {
-  std::string name;
-  Tensor tensor;
-};
+using mixgrad::NamedTensor;
 
 // All parameters (or buffers) of a module and those below it, in order of visit(); a tensor that is shared between
 // modules appears once. Names are joined by dots.

@@ -1,0 +1,19 @@
+// Replacing a file whole or not at all.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace mixgrad {
+
+// Writes the parts one after the other as the new content of a file. Whoever opens it, at any time and after any crash,
+// finds the old content or the new, never a part: the bytes go to a new file "path.tmp-PID-N" in the same folder, are
+// synced to the disk, and then renamed to `path`. Of a process that was killed such a temporary file may stay; it can
+// be deleted. A path that is a link stays one: the file it points to is replaced. Throws an error that names the path
+// and the reason (no space, no such folder, no permission, ...), or when the path is something else than a regular
+// file; the old content is then untouched and the temporary file gone.
+void write_file_atomically(const std::string& path, const std::vector<std::span<const std::byte>>& parts);
+
+}  // namespace mixgrad

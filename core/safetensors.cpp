@@ -1,0 +1,324 @@
+#include "core/safetensors.h"
+
+#ifdef MIXGRAD_WITH_JSON
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <optional>
+#include <set>
+
+#include "core/atomic_file.h"
+
+namespace mixgrad {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+static_assert(std::endian::native == std::endian::little, "safetensors files are little-endian");
+constexpr std::size_t length_bytes = 8;
+constexpr std::size_t max_header_bytes = 100'000'000;  // the format's own limit
+constexpr const char* metadata_key = "__metadata__";
+
+constexpr std::pair<const char*, DType> dtypes[] = {
+    {"F32", DType::f32}, {"F64", DType::f64}, {"I32", DType::i32}, {"U8", DType::u8}};
+
+std::string in_quotes(const std::string& name) { return '"' + printable(name) + '"'; }
+
+// What the header says of one tensor.
+struct Entry {
+  std::string name, dtype;
+  std::vector<std::int64_t> shape, offsets;
+};
+
+struct Header {
+  std::vector<Entry> entries;
+  std::map<std::string, std::string> metadata;
+};
+
+// Takes the events of the JSON parser and accepts exactly what a header may say: nothing else is stored, and nesting
+// goes no deeper than it should.
+class HeaderParser : public nlohmann::json_sax<json> {
+ public:
+  explicit HeaderParser(const std::string& path) : path_(path) {}
+  Header header;
+
+  bool start_object(std::size_t) override {
+    if (level_ > in_header) refuse_value();
+    level_ = level_ == outside ? in_header : in_entry;
+    return true;
+  }
+
+  bool key(std::string& key) override {
+    if (level_ == in_header) {
+      check(names_.insert(key).second, path_, ": its header lists ", in_quotes(key), " twice");
+      key_ = key;
+      in_metadata_ = key == metadata_key;
+      if (!in_metadata_) header.entries.push_back({.name = key, .dtype = {}, .shape = {}, .offsets = {}});
+      fields_.clear();
+    } else {
+      check(in_metadata_ || key == "dtype" || key == "shape" || key == "data_offsets", where(),
+            ": has the unknown field ", in_quotes(key));
+      check(fields_.insert(key).second, where(), ": has the field ", in_quotes(key), " twice");
+      key_ = key;
+    }
+    return true;
+  }
+
+  bool string(std::string& text) override {
+    if (level_ == in_entry && in_metadata_) header.metadata[key_] = text;
+    else if (level_ == in_entry && key_ == "dtype") header.entries.back().dtype = text;
+    else refuse_value();
+    return true;
+  }
+
+  bool start_array(std::size_t) override {
+    if (level_ != in_entry || in_metadata_ || key_ == "dtype") refuse_value();
+    level_ = in_array;
+    return true;
+  }
+
+  bool number_unsigned(std::uint64_t number) override {
+    if (level_ != in_array) refuse_value();
+    Entry& entry = header.entries.back();
+    std::vector<std::int64_t>& array = key_ == "shape" ? entry.shape : entry.offsets;
+    check(number <= std::numeric_limits<std::int64_t>::max(), where(), ": ", key_, " holds ", number);
+    check(array.size() < Shape::max_rank, where(), ": has more than ", Shape::max_rank, " numbers in ", key_);
+    array.push_back(static_cast<std::int64_t>(number));
+    return true;
+  }
+
+  bool end_array() override {
+    level_ = in_entry;
+    return true;
+  }
+
+  bool end_object() override {
+    if (level_ == in_entry && !in_metadata_)
+      check(fields_.size() == 3, where(), ": lacks its dtype, shape or data_offsets");
+    level_ = level_ == in_entry ? in_header : outside;
+    return true;
+  }
+
+  bool parse_error(std::size_t position, const std::string&, const json::exception&) override {
+    fail(path_, ": its header is not valid JSON (near byte ", position, ")");
+  }
+
+  bool null() override { refuse_value(); }
+  bool boolean(bool) override { refuse_value(); }
+  bool number_integer(std::int64_t) override { refuse_value(); }  // negative ones only
+  bool number_float(double, const std::string&) override { refuse_value(); }
+  bool binary(json::binary_t&) override { refuse_value(); }
+
+ private:
+  enum Level { outside, in_header, in_entry, in_array };
+
+  std::string where() const {
+    return path_ + ": " + (in_metadata_ ? metadata_key : "tensor " + in_quotes(header.entries.back().name));
+  }
+  [[noreturn]] void refuse_value() const {
+    if (level_ == in_header) fail(where(), ": is not an object");
+    fail(where(), ": ", in_quotes(key_), " has a value it can't have");
+  }
+
+  std::string path_, key_;
+  Level level_ = outside;
+  bool in_metadata_ = false;
+  std::set<std::string> names_, fields_;  // so far, in the header and in the entry
+};
+
+Header parse_header(const std::string& path, const std::string& text) {
+  check(text.starts_with('{') && text.find('\0') == std::string::npos, path, ": its header is not a JSON object");
+  HeaderParser parser(path);
+  json::sax_parse(text, &parser);
+  return std::move(parser.header);
+}
+
+// The file's bytes, front to back. All errors name the file.
+class Reader {
+ public:
+  explicit Reader(const std::string& path) : path_(path) {
+    std::error_code error;
+    check(!fs::exists(path, error) || fs::is_regular_file(path, error), path, ": is not a regular file");
+    file_.open(path, std::ios::binary);
+    check(file_.is_open(), path, ": cannot be opened: ", std::strerror(errno));
+    left_ = fs::file_size(path, error);
+    check(!error, path, ": cannot be read: ", error.message());
+  }
+
+  std::size_t left() const { return left_; }  // bytes not yet read
+
+  void read(void* to, std::size_t count) {
+    check(count <= left_, path_, ": cut off: ", count, " bytes are missing their end");
+    file_.read(static_cast<char*>(to), static_cast<std::streamsize>(count));
+    check(static_cast<std::size_t>(file_.gcount()) == count, path_, ": cannot be read to its end");
+    left_ -= count;
+  }
+
+ private:
+  std::string path_;
+  std::ifstream file_;
+  std::size_t left_ = 0;
+};
+
+std::string read_header(const std::string& path, Reader& reader) {
+  std::uint64_t length = 0;
+  check(reader.left() >= length_bytes, path, ": not a safetensors file: shorter than ", length_bytes, " bytes");
+  reader.read(&length, length_bytes);
+  check(length <= max_header_bytes, path, ": not a safetensors file: its header would have ", length, " bytes");
+  check(length <= reader.left(), path, ": cut off in its header: ", length, " bytes announced, ", reader.left(),
+        " there");
+  std::string text(length, ' ');
+  reader.read(text.data(), length);
+  return text;
+}
+
+// Checks that the tensors fill the data exactly, each with the bytes its shape needs; returns them in order of data.
+std::vector<std::size_t> data_order(const std::string& path, const std::vector<Entry>& entries,
+                                    std::size_t data_bytes) {
+  for (const Entry& entry : entries)
+    check(entry.offsets.size() == 2 && entry.offsets[0] <= entry.offsets[1], path, ": tensor ", in_quotes(entry.name),
+          ": its data_offsets are not two numbers in order");
+  std::vector<std::size_t> order(entries.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return entries[a].offsets < entries[b].offsets; });
+  std::int64_t position = 0;
+  for (const std::size_t i : order) {
+    const auto refuse = [&](const char* reason) { fail(path, ": tensor ", in_quotes(entries[i].name), ": ", reason); };
+    if (entries[i].offsets[0] < position) refuse("its data overlaps another's");
+    if (entries[i].offsets[0] > position) refuse("there is a hole before its data");
+    position = entries[i].offsets[1];
+    if (static_cast<std::size_t>(position) > data_bytes) refuse("its data runs past the end of the file");
+  }
+  check(static_cast<std::size_t>(position) == data_bytes, path, ": longer than its header announces (", position,
+        " bytes of data)");
+  return order;
+}
+
+// Allocates the tensor of a checked entry.
+Tensor make_tensor(const std::string& path, const Entry& entry) {
+  const std::string where = path + ": tensor " + in_quotes(entry.name) + ": ";
+  const auto* dtype = std::find_if(std::begin(dtypes), std::end(dtypes),
+                                   [&](const auto& candidate) { return candidate.first == entry.dtype; });
+  check(dtype != std::end(dtypes), where, "is of dtype ", in_quotes(entry.dtype), ", not F32, F64, I32 or U8");
+  std::optional<Shape> shape;
+  try {
+    shape.emplace(std::span<const std::int64_t>(entry.shape));
+  } catch (const Error& error) {
+    fail(where, error.what());
+  }
+  const auto bytes = entry.offsets[1] - entry.offsets[0], size = static_cast<std::int64_t>(size_of(dtype->second));
+  check(bytes % size == 0 && bytes / size == shape->numel(), where, "shape ", *shape, " of ", entry.dtype,
+        " does not fit its ", bytes, " bytes of data");
+  return Tensor::empty(*shape, {.dtype = dtype->second});
+}
+
+std::span<const std::byte> bytes_of(const Tensor& tensor) {
+  return with_dtype(tensor.dtype(), [&]<class T>(T) {
+    return std::as_bytes(std::span(tensor.data<T>(), static_cast<std::size_t>(tensor.numel())));
+  });
+}
+
+// The header's text for tensors whose data starts at these offsets.
+std::string header_text(const std::vector<NamedTensor>& tensors, const std::vector<std::size_t>& offsets,
+                        const std::map<std::string, std::string>& metadata) {
+  std::string text = "{";
+  if (!metadata.empty()) text += json(metadata_key).dump() + ':' + json(metadata).dump();
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const Tensor& tensor = tensors[i].tensor;
+    const char* dtype = std::find_if(std::begin(dtypes), std::end(dtypes), [&](const auto& candidate) {
+                          return candidate.second == tensor.dtype();
+                        })->first;
+    text += text.size() > 1 ? "," : "";
+    text += json(tensors[i].name).dump() + R"(:{"dtype":")" + dtype + R"(","shape":)";
+    text += json(std::vector(tensor.shape().begin(), tensor.shape().end())).dump() + R"(,"data_offsets":)";
+    text += json({offsets[i], offsets[i] + bytes_of(tensor).size()}).dump() + '}';
+  }
+  text += '}';
+  text.append(-(length_bytes + text.size()) % 64, ' ');
+  return text;
+}
+
+void check_names(const std::string& path, const std::vector<NamedTensor>& tensors) {
+  std::set<std::string> names;
+  for (const NamedTensor& named : tensors) {
+    const auto where = [&] { return path + ": cannot be written: tensor " + in_quotes(named.name); };
+    check(named.tensor.defined(), where(), " is undefined");
+    check(named.name != metadata_key, where(), ": the name is reserved");
+    check(names.insert(named.name).second, where(), " is given twice");
+  }
+}
+
+}  // namespace
+
+SafeTensors read_safetensors(const std::string& path) {
+  Reader reader(path);
+  Header header = parse_header(path, read_header(path, reader));
+  const std::vector<std::size_t> order = data_order(path, header.entries, reader.left());
+  SafeTensors result{.tensors = {}, .metadata = std::move(header.metadata)};
+  for (const Entry& entry : header.entries) result.tensors.push_back({entry.name, make_tensor(path, entry)});
+  for (const std::size_t i : order) {
+    const Tensor& tensor = result.tensors[i].tensor;
+    with_dtype(tensor.dtype(), [&]<class T>(T) { reader.read(tensor.mutable_data<T>(), bytes_of(tensor).size()); });
+  }
+  return result;
+}
+
+void write_safetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  check_names(path, tensors);
+  std::vector<NamedTensor> host;
+  for (const NamedTensor& named : tensors) host.push_back({named.name, named.tensor.to(cpu)});
+  std::vector<std::size_t> order(host.size()), offsets(host.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return size_of(host[a].tensor.dtype()) > size_of(host[b].tensor.dtype());
+  });
+  std::vector<std::span<const std::byte>> parts(2);
+  std::size_t position = 0;
+  for (const std::size_t i : order) {
+    offsets[i] = position;
+    parts.push_back(bytes_of(host[i].tensor));
+    position += parts.back().size();
+  }
+  std::string header;
+  try {
+    header = header_text(host, offsets, metadata);
+  } catch (const json::exception&) {
+    fail(path, ": cannot be written: a name or a metadata text is not UTF-8");
+  }
+  check(header.size() <= max_header_bytes, path, ": cannot be written: its header would have ", header.size(),
+        " bytes");
+  const std::uint64_t length = header.size();
+  parts[0] = std::as_bytes(std::span(&length, 1));
+  parts[1] = std::as_bytes(std::span(header));
+  write_file_atomically(path, parts);
+}
+
+}  // namespace mixgrad
+
+#else
+
+namespace mixgrad {
+
+SafeTensors read_safetensors(const std::string& path) {
+  fail(path, ": this build cannot read safetensors files (built without nlohmann-json: package nlohmann-json3-dev)");
+}
+
+void write_safetensors(const std::string& path, const std::vector<NamedTensor>&,
+                       const std::map<std::string, std::string>&) {
+  fail(path, ": this build cannot write safetensors files (built without nlohmann-json: package nlohmann-json3-dev)");
+}
+
+}  // namespace mixgrad
+
+#endif

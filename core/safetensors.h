@@ -1,0 +1,34 @@
+// The safetensors file format (Hugging Face): named tensors that any framework reads. A file is the length of its
+// header in 8 little-endian bytes; the header, a JSON object {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets":
+// [0, 24]},
+// ..., "__metadata__": {"key": "text"}} that may end in blanks; and the elements of all tensors in row-major order.
+// https://github.com/huggingface/safetensors
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace mixgrad {
+
+struct SafeTensors {
+  std::vector<NamedTensor> tensors;  // in the order of the header
+  std::map<std::string, std::string> metadata;
+};
+
+// Reads a whole file; F32, F64, I32 and U8 become f32, f64, i32 and u8. Throws an error that names the file, and the
+// tensor at fault, when the file is missing, cut off or too long, has a header that is damaged or says anything but the
+// above, a tensor of another dtype, of more than six axes, or of a size other than its offsets', or offsets that
+// overlap or leave a hole. Whatever the header claims, no more memory is taken than the file's size suggests.
+SafeTensors read_safetensors(const std::string& path);
+
+// Replaces the file whole or not at all (core/atomic_file.h). The header lists the tensors in the order given; the
+// data begins at a multiple of 64 bytes, and the widest elements come first, so that every tensor is aligned.
+// Throws an error that names the file when it can't be written, and the tensor when it is undefined, its name is taken,
+// reserved ("__metadata__") or not UTF-8.
+void write_safetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
+                       const std::map<std::string, std::string>& metadata = {});
+
+}  // namespace mixgrad

@@ -1,0 +1,129 @@
+#include "data/download.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+
+#include "core/check.h"
+
+#ifdef MIXGRAD_WITH_CURL
+#include <curl/curl.h>
+#endif
+
+namespace mixgrad::data {
+
+#ifdef MIXGRAD_WITH_CURL
+
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+// Where the bytes of a transfer go. Its two static functions are called by libcurl, through which no exception may
+// pass: they keep the reason for ending a transfer in `problem`.
+struct Sink {
+  const DownloadOptions& options;
+  std::FILE* file;
+  std::int64_t size;  // of the file
+  Clock::time_point last_byte = Clock::now();
+  std::string problem = {};
+
+  static std::size_t write(char* bytes, std::size_t, std::size_t count, void* to) {
+    Sink& sink = *static_cast<Sink*>(to);
+    sink.last_byte = Clock::now();
+    sink.size += static_cast<std::int64_t>(count);
+    if (sink.size > sink.options.max_bytes)
+      sink.problem = "sends more than " + std::to_string(sink.options.max_bytes) + " bytes";
+    else if (std::fwrite(bytes, 1, count, sink.file) != count)
+      sink.problem = std::string("cannot be written to the disk: ") + std::strerror(errno);
+    return sink.problem.empty() ? count : 0;
+  }
+
+  // Called about once a second, whether or not bytes arrive.
+  static int watch(void* to, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+    Sink& sink = *static_cast<Sink*>(to);
+    const std::chrono::duration<double> silence = Clock::now() - sink.last_byte;
+    if (silence.count() < sink.options.stall_seconds) return 0;
+    sink.problem = "the server sends nothing any more (waited " + std::to_string(int(silence.count())) + " seconds)";
+    return 1;
+  }
+};
+
+void limit_protocols(CURL* curl, const std::string& address) {
+  const bool secure = address.starts_with("https:");
+#if LIBCURL_VERSION_NUM >= 0x075500
+  curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, secure ? "https" : "http,https");
+#else
+  curl_easy_setopt(curl, CURLOPT_PROTOCOLS, long{CURLPROTO_HTTP | CURLPROTO_HTTPS});
+  curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS,
+                   secure ? long{CURLPROTO_HTTPS} : long{CURLPROTO_HTTP | CURLPROTO_HTTPS});
+#endif
+}
+
+// Fetches the address from the byte at which the file ends. False when the server sends no such part.
+bool transfer(const std::string& address, std::FILE* file, std::int64_t first, const DownloadOptions& options) {
+  static const CURLcode initialised = curl_global_init(CURL_GLOBAL_DEFAULT);
+  const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> handle(curl_easy_init(), curl_easy_cleanup);
+  check(initialised == CURLE_OK && handle != nullptr, address, ": download failed: libcurl does not start");
+  CURL* curl = handle.get();
+  Sink sink{.options = options, .file = file, .size = first};
+  char message[CURL_ERROR_SIZE] = "";
+  curl_easy_setopt(curl, CURLOPT_URL, address.c_str());
+  limit_protocols(curl, address);
+  curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
+  curl_easy_setopt(curl, CURLOPT_MAXREDIRS, 5L);
+  curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
+  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(curl, CURLOPT_USERAGENT, "mixgrad");
+  curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, message);
+  curl_easy_setopt(curl, CURLOPT_RESUME_FROM_LARGE, static_cast<curl_off_t>(first));
+  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, &Sink::write);
+  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &sink);
+  curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+  curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, &Sink::watch);
+  curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &sink);
+  const CURLcode code = curl_easy_perform(curl);
+  long status = 0;
+  curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+  if (first > 0 && (code == CURLE_RANGE_ERROR || status == 416)) return false;
+  check(sink.problem.empty(), address, ": download failed: ", sink.problem);
+  check(code != CURLE_HTTP_RETURNED_ERROR, address, ": download failed: the server answers ", status);
+  check(code == CURLE_OK, address,
+        ": download failed: ", printable(*message != '\0' ? message : curl_easy_strerror(code)));
+  return true;
+}
+
+// The same into a file by name, continued from `first` on or begun anew.
+bool transfer_to(const std::string& address, const std::string& path, std::int64_t first,
+                 const DownloadOptions& options) {
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), first > 0 ? "ab" : "wb"), std::fclose);
+  check(file != nullptr, path, ": cannot be written: ", std::strerror(errno));
+  const bool delivered = transfer(address, file.get(), first, options);
+  check(std::fclose(file.release()) == 0, path, ": cannot be written: ", std::strerror(errno));
+  return delivered;
+}
+
+}  // namespace
+
+bool download(const std::string& address, const std::string& path, const DownloadOptions& options) {
+  std::error_code none;
+  const std::int64_t first = fs::exists(path, none) ? static_cast<std::int64_t>(fs::file_size(path, none)) : 0;
+  if (first > 0 && transfer_to(address, path, first, options)) return true;
+  transfer_to(address, path, 0, options);
+  return false;
+}
+
+#else
+
+bool download(const std::string& address, const std::string&, const DownloadOptions&) {
+  fail(address, ": this build cannot download (built without libcurl: package libcurl4-openssl-dev)");
+}
+
+#endif
+
+}  // namespace mixgrad::data

@@ -1,0 +1,188 @@
+// write_file_atomically: the new content, or the old one and a clear error.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "core/atomic_file.h"
+#include "core/check.h"
+#include "tests/temporary_folder.h"
+
+using namespace mixgrad;
+using test::TemporaryFolder;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::span<const std::byte> bytes(const std::string& text) { return std::as_bytes(std::span(text)); }
+void write(const std::string& path, const std::string& text) { write_file_atomically(path, {bytes(text)}); }
+
+std::string content(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::size_t files_in(const std::string& folder) {
+  return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), {}));
+}
+
+// Writing ends in an error of one line that names the path and holds the words.
+void check_refused(const std::string& path, const std::string& words, const std::string& text = "new") {
+  std::string message;
+  try {
+    write(path, text);
+  } catch (const Error& error) {
+    message = error.what();
+  }
+  INFO(message);
+  CHECK(message.starts_with(path + ": cannot be written: "));
+  CHECK(message.find(words) != std::string::npos);
+  CHECK(message.find('\n') == std::string::npos);
+}
+
+// Files can't grow beyond this size while it lives: writing more stops short, then fails.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t size) {
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit{size, before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    signal(SIGXFSZ, handler_);
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+ private:
+  rlimit before_{};
+  sighandler_t handler_ = signal(SIGXFSZ, SIG_IGN);
+};
+
+}  // namespace
+
+TEST_CASE("atomic file: the parts are written one after the other, and replace what was there") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "file", long_text(3'000'000, 'x');
+  write_file_atomically(path, {bytes("one "), bytes(""), bytes("two")});
+  CHECK(content(path) == "one two");
+  write(path, long_text);
+  CHECK(content(path) == long_text);
+  write_file_atomically(path, {});
+  CHECK(content(path) == "");
+  CHECK(files_in(folder.path()) == 1);
+}
+
+TEST_CASE("atomic file: a path without a folder is in the current one") {
+  const TemporaryFolder folder;
+  const fs::path before = fs::current_path();
+  fs::current_path(folder.path());
+  write("file", "here");
+  fs::current_path(before);
+  CHECK(content(folder / "file") == "here");
+}
+
+TEST_CASE("atomic file: a new file has the permissions of any new file") {
+  const TemporaryFolder folder;
+  write(folder / "file", "text");
+  const mode_t mask = umask(0);
+  umask(mask);
+  struct stat status {};
+  REQUIRE(stat((folder / "file").c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777) == (0666 & ~mask));
+}
+
+TEST_CASE("atomic file: when the disk takes no more, the old file stays and no temporary one does") {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("file", "old");
+  {
+    const FileSizeLimit limit(100'000);
+    check_refused(path, "File too large", std::string(1'000'000, 'x'));
+    check_refused(folder / "none", "File too large", std::string(100'001, 'x'));
+  }
+  CHECK(content(path) == "old");
+  CHECK(files_in(folder.path()) == 1);
+}
+
+TEST_CASE("atomic file: a folder that is missing, or no folder, is an error") {
+  const TemporaryFolder folder;
+  check_refused(folder / "none/file", "No such file or directory");
+  folder.write("file", "old");
+  check_refused(folder / "file/file", "Not a directory");
+  CHECK(content(folder / "file") == "old");
+}
+
+TEST_CASE("atomic file: a folder without permission to write is an error") {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("file", "old");
+  fs::permissions(folder.path(),
+                  fs::perms::owner_read | fs::perms::owner_exec | fs::perms::others_read | fs::perms::others_exec);
+  const bool root = geteuid() == 0;  // who may do anything
+  if (root) REQUIRE(seteuid(65534) == 0);
+  check_refused(path, "Permission denied");
+  if (root) REQUIRE(seteuid(0) == 0);
+  fs::permissions(folder.path(), fs::perms::owner_all);
+  CHECK(content(path) == "old");
+  CHECK(files_in(folder.path()) == 1);
+}
+
+TEST_CASE("atomic file: a folder, a pipe or a device is not replaced") {
+  const TemporaryFolder folder;
+  check_refused(folder.path(), "not a regular file");
+  REQUIRE(mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  check_refused(folder / "pipe", "not a regular file");
+  fs::create_symlink("/dev/full", folder / "full");
+  check_refused(folder / "full", "not a regular file");
+  CHECK(fs::is_symlink(folder / "full"));
+}
+
+TEST_CASE("atomic file: a link stays a link, and the file it points to is replaced") {
+  const TemporaryFolder folder;
+  fs::create_directory(folder / "elsewhere");
+  const std::string file = folder.write("elsewhere/file", "old");
+  fs::create_symlink("elsewhere/file", folder / "link");
+  write(folder / "link", "new");
+  CHECK(fs::is_symlink(folder / "link"));
+  CHECK(content(file) == "new");
+}
+
+TEST_CASE("atomic file: temporary files left by killed processes are in nobody's way") {
+  const TemporaryFolder folder;
+  const std::string own = "file.tmp-" + std::to_string(getpid()) + "-";  // of a process that had our number
+  for (int number = 0; number < 3; ++number) folder.write(own + std::to_string(number), "left");
+  write(folder / "file", "text");
+  CHECK(content(folder / "file") == "text");
+  CHECK(content(folder / (own + "1")) == "left");
+  CHECK(files_in(folder.path()) == 4);
+}
+
+TEST_CASE("atomic file: whoever reads while another process is killed writing finds one whole content") {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("file", std::string(100'000, 'a'));
+  for (int trial = 0; trial < 20; ++trial) {
+    const pid_t writer = fork();
+    REQUIRE(writer >= 0);
+    if (writer == 0) {
+      const std::string texts[] = {std::string(200'000, 'b'), std::string(100'000, 'a')};
+      for (int i = 0;; ++i) write(path, texts[i % 2]);
+    }
+    usleep(static_cast<useconds_t>(1000 + 700 * trial));
+    kill(writer, SIGKILL);
+    waitpid(writer, nullptr, 0);
+    const std::string text = content(path);
+    CHECK((text == std::string(100'000, 'a') || text == std::string(200'000, 'b')));
+  }
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder.path()))
+    CHECK((entry.path() == path || entry.path().filename().string().starts_with("file.tmp-")));
+}

@@ -19,6 +19,7 @@
 #include "data/data_loader.h"
 #include "data/idx.h"
 #include "data/image_dataset.h"
+#include "data/image_file.h"
 #include "data/mnist.h"
 #include "data/synthetic_digits.h"
 #include "nn/activation.h"

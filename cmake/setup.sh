@@ -55,6 +55,8 @@ need_to_build() {
   need libeigen3-dev has_header eigen3/Eigen/Core
   need libcli11-dev has_header CLI/CLI.hpp
   want zlib1g-dev has_header zlib.h
+  want libpng-dev has_header png.h
+  want libjpeg-dev has_header jpeglib.h
 }
 
 # Prints why nothing can be installed; fails when something can.

@@ -7,9 +7,22 @@
 
 namespace mixgrad {
 
-int num_threads();
+int num_threads();                  // that parallel_for may use here: 1 while a SingleThreaded lives on this thread
 void set_num_threads(int threads);  // throws unless threads >= 1
 int thread_index();                 // 0..num_threads()-1 inside a parallel region, 0 outside
+
+// While it lives, parallel_ranges and parallel_for run inline on this thread and open no OpenMP region: for threads
+// that run beside others, each with a core's worth of work.
+class SingleThreaded {
+ public:
+  SingleThreaded();
+  ~SingleThreaded();
+  SingleThreaded(const SingleThreaded&) = delete;
+  SingleThreaded& operator=(const SingleThreaded&) = delete;
+
+ private:
+  bool outer_;
+};
 
 // The number of ranges of `grain` indices that cover 0..n-1.
 constexpr std::int64_t num_ranges(std::int64_t n, std::int64_t grain) { return (n + grain - 1) / grain; }

@@ -15,7 +15,7 @@ Tensor read_jpeg(std::FILE* file, const ImageFileOptions& options);
 // The image u8 [H, W, 1 or 3], not empty, as PNG.
 void write_png(std::FILE* file, const Tensor& image);
 
-// Memory for an image of so many pixels; throws when they exceed options.max_pixels.
-Tensor allocate_image(std::int64_t height, std::int64_t width, const ImageFileOptions& options);
+// Throws when an image of this size has more than options.max_pixels.
+void check_pixels(std::int64_t height, std::int64_t width, const ImageFileOptions& options);
 
 }  // namespace mixgrad::data

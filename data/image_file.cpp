@@ -50,10 +50,9 @@ Tensor read_image(const std::string& path, const ImageFileOptions& options) {
   fail(path, ": is neither a PNG nor a JPEG image");
 }
 
-Tensor allocate_image(std::int64_t height, std::int64_t width, const ImageFileOptions& options) {
+void check_pixels(std::int64_t height, std::int64_t width, const ImageFileOptions& options) {
   check(height <= options.max_pixels / width, "an image of ", width, " x ", height, " pixels, more than the ",
         options.max_pixels, " that are allowed (max_pixels)");
-  return Tensor::empty({height, width, options.channels}, {.dtype = DType::u8});
 }
 
 void write_png(const std::string& path, const Tensor& image) {

@@ -93,7 +93,8 @@ Tensor read_jpeg(std::FILE* file, const ImageFileOptions& options) {
     jpeg_read_header(&info, TRUE);
   });
   const std::int64_t height = reader.info().image_height, width = reader.info().image_width;
-  const Tensor image = allocate_image(height, width, options);
+  check_pixels(height, width, options);
+  const Tensor image = Tensor::empty({height, width, options.channels}, {.dtype = DType::u8});
   auto* const pixels = image.mutable_data<std::uint8_t>();
   reader.run([=](jpeg_decompress_struct& info) {
     info.out_color_space = options.channels == 1 ? JCS_GRAYSCALE : JCS_RGB;

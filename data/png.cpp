@@ -101,16 +101,17 @@ Tensor read_png(std::FILE* file, const ImageFileOptions& options) {
   reader.run(damaged, [=](png_structp png, png_infop info) {
     png_init_io(png, file);
     png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
-    png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // allocate_image has a limit of its own
+    png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // check_pixels has a limit of its own
     png_read_info(png, info);
   });
   const std::int64_t height = png_get_image_height(reader.png(), reader.info());
   const std::int64_t width = png_get_image_width(reader.png(), reader.info());
-  const Tensor image = allocate_image(height, width, options);
+  check_pixels(height, width, options);
   // Deflate reaches 1032 : 1 at most.
   const auto row_bytes = static_cast<std::int64_t>(png_get_rowbytes(reader.png(), reader.info()));
   check(row_bytes <= 1032 * size_of_file(file) / height, "cut off: the header announces ", width, " x ", height,
         " pixels, more than the file can hold");
+  const Tensor image = Tensor::empty({height, width, options.channels}, {.dtype = DType::u8});
   auto* const pixels = image.mutable_data<std::uint8_t>();
   reader.run(damaged, [=](png_structp png, png_infop info) {
     set_transformations(png, info, options.channels);

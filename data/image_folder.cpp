@@ -192,4 +192,51 @@ DataLoaders from_folder(const std::string& path, const FolderOptions& options) {
   return {DataLoader(dataset(train), shuffled), DataLoader(dataset(valid), loader)};
 }
 
+namespace {
+
+void write_split(const fs::path& folder, const LabelledImages& images, const std::vector<std::string>& classes) {
+  const std::int64_t count = images.images.size(0);
+  check_indices("write_image_folder", images.labels, static_cast<std::int64_t>(classes.size()));
+  check(images.labels.numel() == count, "write_image_folder: ", count, " images but ", images.labels.numel(),
+        " labels");
+  for (const std::string& name : classes) fs::create_directories(folder / name);
+  const std::size_t digits = std::to_string(std::max<std::int64_t>(count - 1, 0)).size();
+  const Shape shape = images.images.shape().without(0);
+  for (std::int64_t n = 0; n < count; ++n) {
+    const std::string number = std::to_string(n);
+    const std::string& name = classes[static_cast<std::size_t>(images.labels.data<std::int32_t>()[n])];
+    const fs::path file = folder / name / (std::string(digits - number.size(), '0') + number + ".png");
+    write_png(file.string(), images.images.view(shape, n * shape.numel()));
+  }
+}
+
+}  // namespace
+
+void write_image_folder(const std::string& path, const LabelledImages& train, const LabelledImages& valid,
+                        const std::vector<std::string>& classes) {
+  fs::path whole = fs::absolute(path).lexically_normal();
+  if (!whole.has_filename()) whole = whole.parent_path();  // of "folder/"
+  fs::path part = whole;
+  part += ".part";
+  try {
+    check(!fs::exists(whole) || (fs::is_directory(whole) && fs::is_empty(whole)), path,
+          ": exists and is not an empty folder");
+    fs::create_directories(whole.parent_path());
+    check(fs::create_directory(part), part.string(),
+          ": is there already: a run was cut off, or is under way; remove it first");
+    struct Cleanup {  // removes what was written, unless it has been renamed
+      const fs::path& part;
+      ~Cleanup() {
+        std::error_code ignored;
+        fs::remove_all(part, ignored);
+      }
+    } cleanup{part};
+    write_split(part / "train", train, classes);
+    write_split(part / "valid", valid, classes);
+    fs::rename(part, whole);
+  } catch (const fs::filesystem_error& error) {
+    fail(path, ": cannot be written: ", error.code().message());
+  }
+}
+
 }  // namespace mixgrad::data

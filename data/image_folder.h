@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "data/data_loader.h"
 #include "data/image_file.h"
+#include "data/labelled_images.h"
 
 namespace mixgrad::data {
 
@@ -35,5 +37,14 @@ struct FolderOptions {
 // first image whose size is not that of train's first, with both sizes. Hidden files (.name) are passed over. Without
 // in_memory, files are opened only when asked for, so a bad one is found then; the text ends with its sample number.
 DataLoaders from_folder(const std::string& path, const FolderOptions& options = {});
+
+// Writes the images as such a tree of PNG files, path/train/<class>/<number>.png and path/valid/..., numbered from zero
+// and as wide as the largest number, so that from_folder gives them back in the same order.
+//
+// The tree appears whole or not at all: it is written as path.part and then renamed; what an interrupted program leaves
+// bears that name. Throws an error that names the folder when it holds anything already, path.part exists, or it cannot
+// be written; and on a label that is no class.
+void write_image_folder(const std::string& path, const LabelledImages& train, const LabelledImages& valid,
+                        const std::vector<std::string>& classes);
 
 }  // namespace mixgrad::data

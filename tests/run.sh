@@ -40,7 +40,7 @@ build_tests() {
       -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1
   else
     build=$root/build/tests
-    build_tree "$build" train_mnist mixgrad_tests --
+    build_tree "$build" train_mnist make_mnist_sample mixgrad_tests --
   fi
 }
 

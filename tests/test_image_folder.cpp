@@ -11,6 +11,8 @@
 #include "core/check.h"
 #include "core/parallel.h"
 #include "data/image_folder.h"
+#include "data/mnist.h"
+#include "data/synthetic_digits.h"
 #include "tests/temporary_folder.h"
 
 using namespace mixgrad;
@@ -76,6 +78,19 @@ std::vector<Sample> samples(const data::DataLoader& loader, std::uint32_t epoch 
 
 // The samples of the training data in the order of the dataset.
 std::vector<Sample> in_order(const data::DataLoader& loader) { return samples(loader.with({.batch_size = 3})); }
+
+// The two IDX files of a split of MNIST.
+void write_idx(const TemporaryFolder& folder, const std::string& split, const data::LabelledImages& digits) {
+  const auto write = [&](const std::string& kind, const std::vector<std::uint8_t>& bytes, bool images) {
+    const auto count = static_cast<std::uint32_t>(digits.labels.numel());
+    std::string file = {0, 0, 8, images ? '\3' : '\1', 0, 0, static_cast<char>(count >> 8), static_cast<char>(count)};
+    if (images) file += std::string("\0\0\0\x1c\0\0\0\x1c", 8);
+    file.append(bytes.begin(), bytes.end());
+    folder.write(split + kind, file);
+  };
+  write("-images-idx3-ubyte", digits.images.to_vector<std::uint8_t>(), true);
+  write("-labels-idx1-ubyte", digits.labels.to(DType::u8).to_vector<std::uint8_t>(), false);
+}
 
 std::string check_refused(const std::string& path, const std::vector<std::string>& words,
                           const FolderOptions& options = {.batch_size = 1}) {
@@ -183,6 +198,69 @@ TEST_CASE("from_folder: batches are the same from memory, decoded when asked for
       for (const int workers : {0, 3}) CHECK(load(in_memory, workers) == reference);
   }
   set_num_threads(threads);
+}
+
+TEST_CASE("from_folder: MNIST written as a tree of PNG files gives the very batches of MNIST itself") {
+  if (!writes_png()) return;
+  const TemporaryFolder mnist;
+  write_idx(mnist, "train", data::synthetic_digits(300, 1, data::Split::train));
+  write_idx(mnist, "t10k", data::synthetic_digits(100, 1, data::Split::valid));
+  const std::vector<int> digits{3, 7};
+  const auto selected = [&](data::Split split) { return select(data::read_mnist(mnist.path(), split), digits); };
+  data::write_image_folder(mnist / "tree/", selected(data::Split::train), selected(data::Split::valid), {"3", "7"});
+  CHECK(fs::exists(mnist / "tree/train/3/00.png") != fs::exists(mnist / "tree/train/7/00.png"));
+  const data::DataLoaders files = data::mnist(mnist.path(), {.digits = digits, .batch_size = 8, .seed = 9});
+  const data::DataLoaders tree = from_folder(mnist / "tree", {.batch_size = 8, .seed = 9});
+  CHECK(tree.classes() == files.classes());
+  CHECK(tree.train.num_batches() == 7);
+  CHECK(tree.valid.num_batches() == 3);
+  const auto check_same = [](const data::DataLoader& a, const data::DataLoader& b, std::uint32_t epoch) {
+    CHECK(a.num_batches() == b.num_batches());
+    const auto one = a.epoch(epoch), other = b.epoch(epoch);
+    for (std::int64_t batch = 0; batch < a.num_batches(); ++batch) {
+      CHECK(one[batch].x.shape() == other[batch].x.shape());
+      CHECK(one[batch].x.to_vector<float>() == other[batch].x.to_vector<float>());
+      CHECK(one[batch].y.to_vector<std::int32_t>() == other[batch].y.to_vector<std::int32_t>());
+    }
+  };
+  for (const std::uint32_t epoch : {0u, 5u}) check_same(files.train, tree.train, epoch);
+  check_same(files.valid, tree.valid, 0);
+}
+
+TEST_CASE("write_image_folder: what is there already stays, and nothing half-written is left") {
+  const TemporaryFolder folder;
+  const data::LabelledImages digits = data::synthetic_digits(10, 1, data::Split::train);
+  const std::vector<std::string> ten{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
+  const auto check_fails = [&](const std::string& path, const std::string& words, const auto& classes) {
+    std::string text;
+    try {
+      data::write_image_folder(path, digits, digits, classes);
+    } catch (const Error& error) {
+      text = error.what();
+    }
+    INFO(text);
+    CHECK(text.find(words) != std::string::npos);
+    CHECK(text.find('\n') == std::string::npos);
+  };
+  fs::create_directory(folder / "full");
+  folder.write("full/file", "x");
+  check_fails(folder / "full", folder / "full" + ": exists and is not an empty folder", ten);
+  check_fails(folder / "full/file", "exists and is not an empty folder", ten);
+  check_fails(folder / "full/file/below", "full/file/below: cannot be written", ten);
+  fs::create_directory(folder / "cut.part");
+  check_fails(folder / "cut", folder / "cut.part" + ": is there already", ten);
+  check_fails(folder / "few", "index", std::vector<std::string>{"zero", "one"});
+  CHECK(!fs::exists(folder / "few"));
+  CHECK(!fs::exists(folder / "few.part"));
+  check_fails(folder / "slash", "cannot be", std::vector<std::string>(10, std::string(300, 'x')));
+  CHECK(!fs::exists(folder / "slash.part"));
+  if (!writes_png()) return;
+  fs::create_directory(folder / "empty");
+  data::write_image_folder(folder / "empty", digits, digits, ten);
+  data::write_image_folder(folder / "new/deep/down", digits, digits, ten);
+  for (const std::string tree : {"empty", "new/deep/down"})
+    CHECK(from_folder(folder / tree, {.batch_size = 10}).classes() == ten);
+  CHECK(!fs::exists(folder / "empty.part"));
 }
 
 TEST_CASE("from_folder: folders that are missing, empty or at odds are named") {

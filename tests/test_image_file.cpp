@@ -366,6 +366,21 @@ TEST_CASE("image file: a JPEG that is cut off anywhere, or in CMYK, is refused")
   check_refused(folder.write("cmyk", cmyk_jpeg()), "conversion");
 }
 
+TEST_CASE("image file: a progressive JPEG of more scans than anyone needs is refused") {
+  if (!reads_jpeg()) return;
+  const TemporaryFolder folder;
+  const std::string whole = grey_jpeg(), first_scan = "\x2d\xff\xc4"s;
+  const std::string end_of_block = "\xff\xc4\x00\x14\x10\x01"s + std::string(16, '\0');  // the code 0
+  std::string file = whole.substr(0, whole.find(first_scan) + 1) + end_of_block;
+  const auto add_bit = [&](char approximation) {  // of each coefficient, a scan of its own: all zero
+    for (char k = 1; k < 64; ++k) file += "\xff\xda\x00\x08\x01\x01\x00"s + k + k + approximation + '\x7f';
+  };
+  for (const char approximation : {'\x03', '\x32', '\x21'}) add_bit(approximation);
+  CHECK(read_image(folder.write("190.jpg", file + "\xff\xd9")).shape() == Shape{8, 8, 3});
+  add_bit('\x10');
+  check_refused(folder.write("253.jpg", file + "\xff\xd9"), "more than 200 scans");
+}
+
 TEST_CASE("image file: 3,000 random changes each of a PNG and two JPEGs load or throw one clear line") {
   const TemporaryFolder folder;
   std::vector<std::string> files;

@@ -160,7 +160,9 @@ TEST_CASE("cutout: blanks a square about a centre in the image, cut off at its b
 
 TEST_CASE("transforms: the same stream gives the same batch for any number of threads, and the input stays") {
   const int threads = num_threads();
-  for (const auto& [name, transform] : all_transforms()) {
+  for (const Named& named : all_transforms()) {
+    const std::string name = named.name;
+    const Transform& transform = named.transform;
     CAPTURE(name);
     const Tensor x = images({300, 28, 28, 3}), copy = x.clone();
     std::vector<Tensor> results;
@@ -179,7 +181,7 @@ TEST_CASE("transforms: the same stream gives the same batch for any number of th
     Random random(1);
     CHECK(transform(Tensor::empty({0, 28, 28, 3}), random).shape() == Shape{0, 28, 28, 3});
     CHECK(transform(Tensor::empty({2, 0, 28, 3}), random).shape() == Shape{2, 0, 28, 3});
-    check_refused([&] { transform(x.to(DType::f64), random); }, std::string(name) + ": images must be f32");
+    check_refused([&] { transform(x.to(DType::f64), random); }, name + ": images must be f32");
     check_refused([&] { transform(Tensor::zeros({28, 28}), random); }, "got f32[28, 28]");
   }
 }

@@ -58,13 +58,24 @@ std::vector<int> parse_digits(const std::string& text) {
   return digits;
 }
 
+// MNIST from its own files, or from class folders of images below train/ and valid/.
+data::DataLoaders load_folder(const Options& options, const data::MnistOptions& mnist) {
+  if (!std::filesystem::is_directory(std::filesystem::path(options.data) / "train"))
+    return data::mnist(options.data, mnist);
+  auto data = data::from_folder(options.data, {.batch_size = mnist.batch_size, .seed = mnist.seed});
+  std::vector<std::string> digits;
+  for (const int digit : mnist.digits) digits.push_back(std::to_string(digit));
+  check(data.classes() == digits, "--digits ", options.digits, ": not the class folders of ", options.data);
+  return data;
+}
+
 data::DataLoaders load(const Options& options) {
   const data::MnistOptions mnist{.digits = parse_digits(options.digits), .batch_size = options.batch_size};
   check(options.synthetic || !options.data.empty(),
         "where is MNIST? Give its folder with --data DIR, or use drawn digits with --synthetic");
-  if (!options.synthetic) return data::mnist(options.data, mnist);
+  if (!options.synthetic) return load_folder(options, mnist);
   const data::DataLoaders drawn = data::synthetic_mnist(mnist);
-  return options.data.empty() ? drawn : data::DataLoaders{drawn.train, data::mnist(options.data, mnist).valid};
+  return options.data.empty() ? drawn : data::DataLoaders{drawn.train, load_folder(options, mnist).valid};
 }
 
 train::MixUpOptions mixup_options(const Options& options) {
@@ -181,7 +192,8 @@ int main(int argc, char** argv) {
   CLI::App app{"Trains simple_cnn on MNIST without and with mixup.", "train_mnist"};
   const CLI::Validator not_negative(
       [](const std::string& value) { return value.starts_with('-') ? value + " is negative" : std::string(); }, "");
-  app.add_option("--data", o.data, "folder with the four MNIST files, plain or .gz");
+  app.add_option("--data", o.data,
+                 "folder with the four MNIST files, plain or .gz, or with images in train/3, ..., valid/7");
   app.add_flag("--synthetic", o.synthetic,
                "train on digits that the program draws; with --data too, validate on MNIST");
   app.add_option("--digits", o.digits, "classes, such as 3,7, or all")->capture_default_str();

@@ -56,8 +56,8 @@ need_to_build() {
   need libcli11-dev has_header CLI/CLI.hpp
   want zlib1g-dev has_header zlib.h
   want nlohmann-json3-dev has_header nlohmann/json.hpp
-  want libcurl4-openssl-dev has_header curl/curl.h
-  want libarchive-dev has_header archive.h
+  want libpng-dev has_header png.h
+  want libjpeg-dev has_header jpeglib.h
 }
 
 # Prints why nothing can be installed; fails when something can.

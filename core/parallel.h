@@ -7,9 +7,22 @@
 
 namespace mixgrad {
 
-int num_threads();
+int num_threads();                  // that parallel_for may use here: 1 while a SingleThreaded lives on this thread
 void set_num_threads(int threads);  // throws unless threads >= 1
-int thread_index();                 // 0..num_threads()-1 inside a parallel region, 0 outside
+int thread_index();                 // 0..num_threads()-1 inside parallel_for, 0 outside
+
+// While it lives, parallel_ranges and parallel_for run inline on this thread and open no OpenMP region: for threads
+// that run beside others, each with a core's worth of work.
+class SingleThreaded {
+ public:
+  SingleThreaded();
+  ~SingleThreaded();
+  SingleThreaded(const SingleThreaded&) = delete;
+  SingleThreaded& operator=(const SingleThreaded&) = delete;
+
+ private:
+  bool outer_;
+};
 
 // The number of ranges of `grain` indices that cover 0..n-1.
 constexpr std::int64_t num_ranges(std::int64_t n, std::int64_t grain) { return (n + grain - 1) / grain; }
@@ -18,9 +31,14 @@ constexpr std::int64_t num_ranges(std::int64_t n, std::int64_t grain) { return (
 template <class F>
 void parallel_ranges(std::int64_t n, std::int64_t grain, F&& f) {
   const std::int64_t ranges = num_ranges(n, grain);
-  // Without work to share, a team of one: also in a caller's own parallel region, thread_index() is then 0.
-#pragma omp parallel for schedule(static) if (ranges > 1)
-  for (std::int64_t range = 0; range < ranges; ++range) f(range, range * grain, std::min(n, (range + 1) * grain));
+  const auto call = [&](std::int64_t range) { f(range, range * grain, std::min(n, (range + 1) * grain)); };
+  if (ranges <= 1 || num_threads() == 1) {
+    const SingleThreaded serial;  // so that thread_index() is 0 in a caller's own parallel region too
+    for (std::int64_t range = 0; range < ranges; ++range) call(range);
+    return;
+  }
+#pragma omp parallel for schedule(static)
+  for (std::int64_t range = 0; range < ranges; ++range) call(range);
 }
 
 // Calls f(begin, end) likewise, for work whose ranges are independent.

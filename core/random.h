@@ -14,7 +14,17 @@
 namespace mixgrad {
 
 // What a stream is for; part of its name.
-enum class Purpose : std::uint8_t { general, init, shuffle, mixup, synthetic, partner_shuffle, dropout };
+enum class Purpose : std::uint8_t {
+  general,
+  init,
+  shuffle,
+  mixup,
+  synthetic,
+  partner_shuffle,
+  dropout,
+  split,
+  transform
+};
 
 // The Philox4x32-10 bijection: four random words from a counter and a key.
 std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key);

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "core/check.h"
+#include "data/prefetch.h"
 
 namespace mixgrad::data {
 
@@ -11,6 +12,7 @@ DataLoader::DataLoader(std::shared_ptr<const Dataset> dataset, const LoaderOptio
     : dataset_(std::move(dataset)), options_(options) {
   check(dataset_->size() > 0, "data loader: the dataset is empty");
   check(options.batch_size >= 1, "data loader: batch size ", options.batch_size, " must be at least 1");
+  check(options.workers >= 0, "data loader: ", options.workers, " workers");
   check(!options.drop_last || options.batch_size <= dataset_->size(), "data loader: batch size ", options.batch_size,
         " exceeds the ", dataset_->size(), " samples, and short batches are dropped");
 }
@@ -46,5 +48,14 @@ DataLoaders DataLoaders::with_seed(std::uint64_t seed) const {
   };
   return {reseeded(train), reseeded(valid)};
 }
+
+DataLoader::Epoch::Iterator DataLoader::Epoch::begin() const {
+  const int workers = loader_->options_.workers;
+  if (workers == 0) return {this, 0, nullptr};
+  const auto read = [this](std::int64_t batch) { return (*this)[batch]; };
+  return {this, 0, std::make_shared<Prefetch>(read, size(), workers)};
+}
+
+Batch DataLoader::Epoch::Iterator::operator*() const { return ahead ? ahead->get(batch) : (*epoch)[batch]; }
 
 }  // namespace mixgrad::data

@@ -9,22 +9,25 @@
 
 namespace mixgrad::data {
 
+class Prefetch;  // data/prefetch.h
+
 struct LoaderOptions {
   std::int64_t batch_size = 64;
   bool shuffle = false;
   bool drop_last = false;               // leave out a last batch that is not full
   std::uint64_t seed = default_seed();  // of the shuffle
   Purpose purpose = Purpose::shuffle;   // tells loaders with one seed apart (mixup's second loader)
+  int workers = 0;  // threads that read batches ahead, for datasets that decode (data/prefetch.h); 0: read when asked
 };
 
 // for (const Batch& batch : loader.epoch(3)) ...
 //
-// The order is a permutation named by (seed, purpose, epoch): the same for any number of threads, and for any epoch
-// without running those before it.
+// The order is a permutation named by (seed, purpose, epoch): the same for any number of threads or workers, and for
+// any epoch without running those before it.
 class DataLoader {
  public:
-  // Throws unless 1 <= batch_size, and, where short batches are dropped, batch_size <= dataset size; an empty dataset
-  // is refused.
+  // Throws unless 1 <= batch_size and 0 <= workers, and, where short batches are dropped, batch_size <= dataset size;
+  // an empty dataset is refused.
   DataLoader(std::shared_ptr<const Dataset> dataset, const LoaderOptions& options);
 
   std::int64_t num_batches() const;
@@ -33,7 +36,8 @@ class DataLoader {
   // The same dataset under other options.
   DataLoader with(const LoaderOptions& options) const { return {dataset_, options}; }
 
-  // One pass over the data; must not outlive the loader.
+  // One pass over the data; must not outlive the loader. A loop over it has the workers read ahead; they stop when the
+  // iterator goes, however the loop ends. epoch[i] reads batch i at once, without workers.
   class Epoch {
    public:
     Epoch(const DataLoader& loader, std::uint32_t epoch);
@@ -44,11 +48,12 @@ class DataLoader {
     struct Iterator {
       const Epoch* epoch;
       std::int64_t batch;
-      Batch operator*() const { return (*epoch)[batch]; }
+      std::shared_ptr<Prefetch> ahead;  // none without workers
+      Batch operator*() const;
       Iterator& operator++() { return ++batch, *this; }
       bool operator!=(End) const { return batch < epoch->size(); }
     };
-    Iterator begin() const { return {this, 0}; }
+    Iterator begin() const;
     End end() const { return {}; }
 
    private:

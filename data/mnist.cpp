@@ -20,20 +20,6 @@ std::string find_file(const fs::path& folder, const std::string& name) {
   fail("mnist: ", folder.string(), " holds neither ", name, " nor ", name, ".gz");
 }
 
-LabelledImages read(const fs::path& folder, const std::string& split) {
-  const std::string image_file = find_file(folder, split + "-images-idx3-ubyte");
-  const std::string label_file = find_file(folder, split + "-labels-idx1-ubyte");
-  const Tensor images = read_idx(image_file, 3), labels = read_idx(label_file, 1);
-  check(images.size(0) == labels.size(0), "mnist: ", image_file, " holds ", images.size(0), " images but ", label_file,
-        " ", labels.size(0), " labels");
-  check(images.numel() > 0, "mnist: ", image_file, " holds no image");
-  const std::uint8_t* label = labels.data<std::uint8_t>();
-  const auto bad = std::find_if(label, label + labels.numel(), [](std::uint8_t value) { return value > 9; });
-  if (bad != label + labels.numel())
-    fail("mnist: ", label_file, ": label ", int{*bad}, " at position ", bad - label, " is not a digit");
-  return {reshape(images, Shape{images.size(0), images.size(1), images.size(2), 1}), labels.to(DType::i32)};
-}
-
 DataLoaders loaders(const LabelledImages& train, const LabelledImages& valid, const MnistOptions& options) {
   std::vector<std::string> classes;
   for (const int digit : options.digits) classes.push_back(std::to_string(digit));
@@ -63,12 +49,27 @@ void check_options(const MnistOptions& options) {
 
 }  // namespace
 
-DataLoaders mnist(const std::string& folder, const MnistOptions& options) {
-  check_options(options);
+LabelledImages read_mnist(const std::string& folder, Split split) {
   check(fs::is_directory(folder), "mnist: ", folder,
         " is not a folder (apps/train_mnist.sh downloads MNIST to ~/.cache/mixgrad/mnist)");
+  const std::string prefix = split == Split::train ? "train" : "t10k";
+  const std::string image_file = find_file(folder, prefix + "-images-idx3-ubyte");
+  const std::string label_file = find_file(folder, prefix + "-labels-idx1-ubyte");
+  const Tensor images = read_idx(image_file, 3), labels = read_idx(label_file, 1);
+  check(images.size(0) == labels.size(0), "mnist: ", image_file, " holds ", images.size(0), " images but ", label_file,
+        " ", labels.size(0), " labels");
+  check(images.numel() > 0, "mnist: ", image_file, " holds no image");
+  const std::uint8_t* label = labels.data<std::uint8_t>();
+  const auto bad = std::find_if(label, label + labels.numel(), [](std::uint8_t value) { return value > 9; });
+  if (bad != label + labels.numel())
+    fail("mnist: ", label_file, ": label ", int{*bad}, " at position ", bad - label, " is not a digit");
+  return {reshape(images, Shape{images.size(0), images.size(1), images.size(2), 1}), labels.to(DType::i32)};
+}
+
+DataLoaders mnist(const std::string& folder, const MnistOptions& options) {
+  check_options(options);
   const DataLoaders result = [&] {
-    const LabelledImages train = read(folder, "train"), valid = read(folder, "t10k");
+    const LabelledImages train = read_mnist(folder, Split::train), valid = read_mnist(folder, Split::valid);
     check(train.images.size(1) == valid.images.size(1) && train.images.size(2) == valid.images.size(2),
           "mnist: ", folder, ": training images are ", train.images.size(1), " x ", train.images.size(2),
           ", test images ", valid.images.size(1), " x ", valid.images.size(2));

@@ -16,6 +16,10 @@ struct MnistOptions {
   std::uint64_t seed = default_seed();  // of the shuffle
 };
 
+// The images of MNIST to train on, or its 10,000 test images, as they stand in the two IDX files of the split.
+// Throws as mnist() does.
+LabelledImages read_mnist(const std::string& folder, Split split);
+
 // Loaders over the four IDX files of MNIST in a folder, plain or .gz: train-images-idx3-ubyte,
 // train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte. x is f32 [N, 28, 28, channels] in [0, 1],
 // y i32 [N]; images of another size than 28 x 28 are read as well. Training is shuffled and drops the last short batch;

@@ -8,9 +8,6 @@
 
 namespace mixgrad::data {
 
-// Which of two disjoint sets of images to draw.
-enum class Split : std::uint8_t { train, valid };
-
 // Draws `count` digits: images u8 [count, 28, 28, 1], ink 255 on 0, and labels i32 [count] in 0..9.
 //
 // A digit is written with one of several stroke glyphs: control points p are displaced by a smooth random field e and

@@ -27,6 +27,8 @@ read_options() {
 requirements() {
   need_to_build
   need doctest-dev has_header doctest/doctest.h
+  want libcurl4-openssl-dev has_header curl/curl.h
+  want libarchive-dev has_header archive.h
   want curl have curl
   want gzip have gzip
   want python3 have python3
@@ -40,7 +42,7 @@ build_tests() {
       -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1
   else
     build=$root/build/tests
-    build_tree "$build" train_mnist mixgrad_tests --
+    build_tree "$build" train_mnist make_mnist_sample mixgrad_tests --
   fi
 }
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Tests of the command line of train_mnist on a small stand-in for MNIST: bad input, Ctrl-C, options, --out.
+# Tests of the command line of train_mnist on a small stand-in for MNIST: bad input, Ctrl-C, options, --out; and of
+# make_mnist_sample, which is looked for beside it.
 # Ends with the line "N passed, N failed" (", N skipped" may follow).
 #
 #   tests/test_app.sh <path of train_mnist>
@@ -342,6 +343,35 @@ test_picture() {
   fi
 }
 
+# --- The same digits as a tree of PNG files.
+
+sample() { run "$(dirname "$app")/make_mnist_sample" "$@"; }
+refuses_sample() { sample "${@:2}" && is_refusal "$1"; }
+
+test_sample() {
+  local tree=$work/tree
+  check "sample: options are named when missing" refuses_sample --out --data "$work/mnist"
+  check "sample: a folder without MNIST" refuses_sample "$work/none" --data "$work/none" --out "$tree"
+  sample --data "$work/mnist" --out "$tree/"
+  if said "built without libpng"; then
+    skip "a tree of PNG files" "needs a build with libpng"
+    return
+  fi
+  check "sample: MNIST becomes a tree of PNG files" all succeeded 'printed "256 images .* 64 "' \
+    '[ "$(cd "$tree" && ls -d */*)" = "$(printf "%s\n" train/3 train/7 valid/3 valid/7)" ]' \
+    '[ "$(find "$tree" -name "*.png" | wc -l)" = 320 ]' '[ ! -e "$tree.part" ]'
+  train --epochs 2 --out "$work/from_idx"
+  train_on "$tree" --epochs 2 --out "$work/from_tree"
+  check "sample: training on the tree prints the same table" same_columns 1-6 "$work/from_idx" "$work/from_tree"
+  check "sample: a folder that holds something is refused" refuses_sample "$tree" --data "$work/mnist" --out "$tree"
+  check "data: a tree of other digits" all 'train_on "$tree" --digits all' 'is_refusal "--digits all"'
+  mkdir "$work/cut.part"
+  check "sample: what an interrupted run left is named" \
+    refuses_sample "$work/cut.part" --data "$work/mnist" --out "$work/cut"
+  echo '{}' >"$tree/train/3/note.json"
+  check "data: a tree with a file that is no image" all 'train_on "$tree"' 'is_refusal "$tree/train/3/note.json"'
+}
+
 make_mnist "$work/mnist" 128 32
 test_bad_data
 test_bad_options
@@ -350,6 +380,7 @@ test_metrics
 test_seeds
 test_combinations
 test_picture
+test_sample
 test_interrupt
 run "$app" --synthetic --epochs 1 --no-mixup
 check "drawn digits: one epoch tells 3 from 7" all succeeded '[ "$(rows)" = 1 ]' 'printed " 0\.9[0-9]+ +[0-9:]+$"'

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -320,4 +321,15 @@ TEST_CASE("ops: at ties, poles and infinities") {
   // exp(1000) overflows; the logarithm of its share does not.
   CHECK(log_softmax(Tensor::from<float>({1000, 0, -1000}, {3})).to_vector<float>() ==
         std::vector<float>{0, -1000, -2000});
+}
+
+TEST_CASE("parallel: operations called inside the caller's own parallel region keep to their own memory") {
+  const Inputs inputs = make_inputs({{8, 9, 9, 3}, {4, 3, 3, 3}, {4}}, Domain::normal, DType::f32);
+  const auto run = [&] { return no_grad([&] { return nn::conv2d(inputs[0], inputs[1], inputs[2]); }); };
+  const auto expected = run().to_vector<float>();
+  const Threads one(1);
+  std::array<std::vector<float>, 4> results;
+#pragma omp parallel for num_threads(4)
+  for (int i = 0; i < 4; ++i) results[static_cast<std::size_t>(i)] = run().to_vector<float>();
+  for (const auto& result : results) CHECK(result == expected);
 }

@@ -1,0 +1,21 @@
+// What image_file.cpp asks of the two libraries (private). Errors do not name the file; read_image adds its name.
+#pragma once
+
+#include <cstdio>
+
+#include "core/tensor.h"
+#include "data/image_file.h"
+
+namespace mixgrad::data {
+
+// The image in a file that begins with the signature of its format and is read from its start.
+Tensor read_png(std::FILE* file, const ImageFileOptions& options);
+Tensor read_jpeg(std::FILE* file, const ImageFileOptions& options);
+
+// The image u8 [H, W, 1 or 3], not empty, as PNG.
+void write_png(std::FILE* file, const Tensor& image);
+
+// Throws when an image of this size has more than options.max_pixels.
+void check_pixels(std::int64_t height, std::int64_t width, const ImageFileOptions& options);
+
+}  // namespace mixgrad::data

@@ -1,0 +1,242 @@
+#include "data/image_folder.h"
+
+#include <algorithm>
+#include <exception>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <numeric>
+#include <tuple>
+#include <vector>
+
+#include "core/check.h"
+#include "core/index.h"
+#include "core/parallel.h"
+#include "data/image_dataset.h"
+
+namespace mixgrad::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct ImageFile {
+  std::string name, path;
+  std::int32_t label;
+};
+
+// What is in a folder, sorted by name, hidden files left out.
+std::vector<fs::path> list(const fs::path& folder) {
+  std::vector<fs::path> entries;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
+    if (it->path().filename().string().front() != '.') entries.push_back(it->path());
+  check(!error, folder.string(), ": cannot be listed: ", error.message());
+  std::sort(entries.begin(), entries.end());
+  return entries;
+}
+
+bool is_folder(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored);
+}
+
+std::vector<std::string> class_names(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const fs::path& entry : list(folder)) {
+    check(is_folder(entry), entry.string(), ": is no folder; images are expected in class folders below ",
+          folder.string());
+    names.push_back(entry.filename().string());
+  }
+  check(!names.empty(), folder.string(), ": holds no class folders");
+  return names;
+}
+
+std::vector<ImageFile> image_files(const fs::path& folder, const std::vector<std::string>& classes) {
+  std::vector<ImageFile> files;
+  for (const std::string& name : class_names(folder)) {
+    const auto found = std::find(classes.begin(), classes.end(), name);
+    check(found != classes.end(), (folder / name).string(), ": a class that the training data lacks");
+    const std::vector<fs::path> entries = list(folder / name);
+    check(!entries.empty(), (folder / name).string(), ": an empty class folder");
+    for (const fs::path& entry : entries)
+      files.push_back({entry.filename().string(), entry.string(), static_cast<std::int32_t>(found - classes.begin())});
+  }
+  std::sort(files.begin(), files.end(), [](const ImageFile& a, const ImageFile& b) {
+    return std::tie(a.name, a.label) < std::tie(b.name, b.label);
+  });
+  return files;
+}
+
+// Moves a random part of the files out of `train`, both in order.
+std::vector<ImageFile> split(std::vector<ImageFile>& train, const std::string& path, const FolderOptions& options) {
+  const auto n = static_cast<std::int64_t>(train.size());
+  check(n >= 2, path, ": holds one image, two are needed to hold one back for validation");
+  const auto wanted = static_cast<std::int64_t>(options.valid_fraction * static_cast<double>(n) + 0.5);
+  const auto count = static_cast<std::size_t>(std::clamp<std::int64_t>(wanted, 1, n - 1));
+  const std::vector<std::int32_t> order = Random(options.seed, Purpose::split).permutation(n);
+  std::vector<bool> held_back(train.size(), false);
+  for (std::size_t i = 0; i < count; ++i) held_back[static_cast<std::size_t>(order[i])] = true;
+  std::vector<ImageFile> kept, valid;
+  for (std::size_t i = 0; i < train.size(); ++i) (held_back[i] ? valid : kept).push_back(std::move(train[i]));
+  train = std::move(kept);
+  return valid;
+}
+
+// Image files that are decoded whenever they are asked for.
+class ImageFiles : public Dataset {
+ public:
+  // All images must have the size of `first`, the image in the file first_path.
+  ImageFiles(std::vector<ImageFile> files, std::vector<std::string> classes, const ImageFileOptions& options,
+             std::string first_path, const Shape& first)
+      : files_(std::move(files)),
+        classes_(std::move(classes)),
+        options_(options),
+        first_path_(std::move(first_path)),
+        shape_(first) {}
+
+  std::int64_t size() const override { return static_cast<std::int64_t>(files_.size()); }
+  const std::vector<std::string>& classes() const override { return classes_; }
+
+  Batch get(std::span<const std::int32_t> indices) const override {
+    check_indices("dataset", Tensor::from(indices, {static_cast<std::int64_t>(indices.size())}), size());
+    return ImageDataset(decode(indices), classes_, {.channels = options_.channels}).get(numbers(indices.size()));
+  }
+
+  // The same samples, all decoded.
+  ImageDataset in_memory() const { return {decode(numbers(files_.size())), classes_, {.channels = options_.channels}}; }
+
+ private:
+  static std::vector<std::int32_t> numbers(std::size_t count) {
+    std::vector<std::int32_t> result(count);
+    std::iota(result.begin(), result.end(), 0);
+    return result;
+  }
+
+  const ImageFile& file(std::int32_t index) const { return files_[static_cast<std::size_t>(index)]; }
+
+  void read(std::int32_t index, std::uint8_t* to) const {
+    const std::string& path = file(index).path;
+    try {
+      const Tensor image = read_image(path, options_);
+      check(image.shape() == shape_, path, ": is ", image.size(1), " x ", image.size(0), " pixels, but ", first_path_,
+            " is ", shape_[1], " x ", shape_[0], "; all images must have one size");
+      std::copy_n(image.data<std::uint8_t>(), image.numel(), to);
+    } catch (const Error& error) {
+      fail(error.what(), " (sample ", index, ")");
+    }
+  }
+
+  // In parallel; the error is that of the first sample that has one.
+  LabelledImages decode(std::span<const std::int32_t> indices) const {
+    const auto n = static_cast<std::int64_t>(indices.size());
+    LabelledImages result{Tensor::empty(shape_.prepend(n), {.dtype = DType::u8}),
+                          Tensor::empty({n}, {.dtype = DType::i32})};
+    auto* const images = result.images.mutable_data<std::uint8_t>();
+    auto* const labels = result.labels.mutable_data<std::int32_t>();
+    std::mutex mutex;
+    std::int64_t first_failed = n;
+    std::exception_ptr failure;
+    parallel_for(n, 8, [&](std::int64_t begin, std::int64_t end) {
+      std::int64_t i = begin;
+      try {
+        for (; i < end; ++i) {
+          const std::int32_t index = indices[static_cast<std::size_t>(i)];
+          read(index, images + i * shape_.numel());
+          labels[i] = file(index).label;
+        }
+      } catch (...) {
+        const std::scoped_lock lock(mutex);
+        if (i >= first_failed) return;
+        first_failed = i;
+        failure = std::current_exception();
+      }
+    });
+    if (failure) std::rethrow_exception(failure);
+    return result;
+  }
+
+  std::vector<ImageFile> files_;
+  std::vector<std::string> classes_;
+  ImageFileOptions options_;
+  std::string first_path_;
+  Shape shape_;
+};
+
+}  // namespace
+
+DataLoaders from_folder(const std::string& path, const FolderOptions& options) {
+  check(options.valid_fraction > 0 && options.valid_fraction < 1, "from_folder: valid_fraction ",
+        options.valid_fraction, " is not between 0 and 1");
+  check(options.batch_size >= 1, "from_folder: batch size ", options.batch_size, " must be at least 1");
+  check(is_folder(path), path, ": is not a folder");
+  const fs::path root = path, train_folder = root / "train", valid_folder = root / "valid";
+  const bool separate = is_folder(train_folder) || is_folder(valid_folder);
+  check(!separate || is_folder(train_folder), path, ": holds valid/ but no train/");
+  check(!separate || is_folder(valid_folder), path, ": holds train/ but no valid/");
+
+  const std::vector<std::string> classes = class_names(separate ? train_folder : root);
+  std::vector<ImageFile> train = image_files(separate ? train_folder : root, classes);
+  std::vector<ImageFile> valid = separate ? image_files(valid_folder, classes) : split(train, path, options);
+
+  const ImageFileOptions reading{.channels = options.channels, .max_pixels = options.max_pixels};
+  const std::string first_path = train.front().path;
+  const Shape shape = read_image(first_path, reading).shape();
+  const auto dataset = [&](std::vector<ImageFile>& files) -> std::shared_ptr<const Dataset> {
+    ImageFiles decoding(std::move(files), classes, reading, first_path, shape);
+    if (options.in_memory) return std::make_shared<ImageDataset>(decoding.in_memory());
+    return std::make_shared<ImageFiles>(std::move(decoding));
+  };
+  const LoaderOptions loader{.batch_size = options.batch_size, .seed = options.seed, .workers = options.workers};
+  LoaderOptions shuffled = loader;
+  shuffled.shuffle = shuffled.drop_last = true;
+  return {DataLoader(dataset(train), shuffled), DataLoader(dataset(valid), loader)};
+}
+
+namespace {
+
+void write_split(const fs::path& folder, const LabelledImages& images, const std::vector<std::string>& classes) {
+  const std::int64_t count = images.images.size(0);
+  check_indices("write_image_folder", images.labels, static_cast<std::int64_t>(classes.size()));
+  check(images.labels.numel() == count, "write_image_folder: ", count, " images but ", images.labels.numel(),
+        " labels");
+  for (const std::string& name : classes) fs::create_directories(folder / name);
+  const std::size_t digits = std::to_string(std::max<std::int64_t>(count - 1, 0)).size();
+  const Shape shape = images.images.shape().without(0);
+  for (std::int64_t n = 0; n < count; ++n) {
+    const std::string number = std::to_string(n);
+    const std::string& name = classes[static_cast<std::size_t>(images.labels.data<std::int32_t>()[n])];
+    const fs::path file = folder / name / (std::string(digits - number.size(), '0') + number + ".png");
+    write_png(file.string(), images.images.raw_view(shape, n * shape.numel()));
+  }
+}
+
+}  // namespace
+
+void write_image_folder(const std::string& path, const LabelledImages& train, const LabelledImages& valid,
+                        const std::vector<std::string>& classes) {
+  fs::path whole = fs::absolute(path).lexically_normal();
+  if (!whole.has_filename()) whole = whole.parent_path();  // of "folder/"
+  fs::path part = whole;
+  part += ".part";
+  try {
+    check(!fs::exists(whole) || (fs::is_directory(whole) && fs::is_empty(whole)), path,
+          ": exists and is not an empty folder");
+    fs::create_directories(whole.parent_path());
+    check(fs::create_directory(part), part.string(),
+          ": is there already: a run was cut off, or is under way; remove it first");
+    struct Cleanup {  // removes what was written, unless it has been renamed
+      const fs::path& part;
+      ~Cleanup() {
+        std::error_code ignored;
+        fs::remove_all(part, ignored);
+      }
+    } cleanup{part};
+    write_split(part / "train", train, classes);
+    write_split(part / "valid", valid, classes);
+    fs::rename(part, whole);
+  } catch (const fs::filesystem_error& error) {
+    fail(path, ": cannot be written: ", error.code().message());
+  }
+}
+
+}  // namespace mixgrad::data

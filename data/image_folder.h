@@ -1,0 +1,50 @@
+// Images in folders, one folder for each class.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "data/data_loader.h"
+#include "data/image_file.h"
+#include "data/labelled_images.h"
+
+namespace mixgrad::data {
+
+struct FolderOptions {
+  std::int64_t batch_size = 64;
+  std::int64_t channels = 3;            // 1 or 3; grey is copied, colour becomes grey
+  std::uint64_t seed = default_seed();  // of the shuffle and of the split
+  double valid_fraction = 0.2;          // of the images of a folder without train/ and valid/
+  bool in_memory = true;                // decode all images once and keep their bytes; or else each as it is asked for
+  int workers = 0;                      // threads that read batches ahead; worth having without in_memory
+  std::int64_t max_pixels = ImageFileOptions{}.max_pixels;  // of one image
+};
+
+// Loaders over PNG and JPEG files in class folders: fastai's layout
+//
+//   path/train/3/00007.png   path/train/7/00015.png   path/valid/3/00018.png   ...
+//
+// or, where path has neither train/ nor valid/, class folders right below path, of whose images a random part is held
+// back for validation: the first valid_fraction of the permutation Random(seed, Purpose::split), at least one.
+//
+// x is f32 [N, H, W, channels] in [0, 1], y i32 [N]. The classes are the names of train's class folders, sorted. The
+// samples are sorted by file name first and then by class, bytewise; training is shuffled and drops the last short
+// batch, validation is in order and keeps it.
+//
+// Throws one line naming the folder or file at fault: a class folder that is empty, or that valid has and train lacks;
+// anything in a class folder that is no readable image (read_image), or beside class folders that is no folder; the
+// first image whose size is not that of train's first, with both sizes. Hidden files (.name) are passed over. Without
+// in_memory, files are opened only when asked for, so a bad one is found then; the text ends with its sample number.
+DataLoaders from_folder(const std::string& path, const FolderOptions& options = {});
+
+// Writes the images as such a tree of PNG files, path/train/<class>/<number>.png and path/valid/..., numbered from zero
+// and as wide as the largest number, so that from_folder gives them back in the same order.
+//
+// The tree appears whole or not at all: it is written as path.part and then renamed; what an interrupted program leaves
+// bears that name. Throws an error that names the folder when it holds anything already, path.part exists, or it cannot
+// be written; and on a label that is no class.
+void write_image_folder(const std::string& path, const LabelledImages& train, const LabelledImages& valid,
+                        const std::vector<std::string>& classes);
+
+}  // namespace mixgrad::data

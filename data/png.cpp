@@ -1,0 +1,154 @@
+// Reads and writes PNG with libpng.
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+#include "core/check.h"
+#include "data/image_codecs.h"
+
+#ifdef MIXGRAD_WITH_PNG
+#include <png.h>
+
+#include <csetjmp>
+#endif
+
+namespace mixgrad::data {
+
+#ifdef MIXGRAD_WITH_PNG
+
+namespace {
+
+using Message = std::array<char, 160>;
+
+// libpng reports an error by a long jump, which runs no destructors. So it is called only inside run(), by functions
+// that own nothing; what they need is owned by those who call run().
+class Png {
+ public:
+  enum class Mode { read, write };
+
+  explicit Png(Mode mode) : mode_(mode) {
+    png_ = mode == Mode::read ? png_create_read_struct(PNG_LIBPNG_VER_STRING, &message_, on_error, on_warning)
+                              : png_create_write_struct(PNG_LIBPNG_VER_STRING, &message_, on_error, on_warning);
+    if (png_ != nullptr) info_ = png_create_info_struct(png_);
+    if (info_ == nullptr) {
+      destroy();
+      fail("libpng cannot be used: ", message_.data());
+    }
+  }
+  ~Png() { destroy(); }
+  Png(const Png&) = delete;
+  Png& operator=(const Png&) = delete;
+
+  // Calls f(png, info); an error of libpng becomes "what: its reason".
+  template <class F>
+  void run(const char* what, const F& f) {
+    check(completes(f), what, ": ", message_.data());
+  }
+
+  png_structp png() const { return png_; }
+  png_infop info() const { return info_; }
+
+ private:
+  template <class F>
+  bool completes(const F& f) {
+    if (setjmp(png_jmpbuf(png_)) != 0) return false;
+    f(png_, info_);
+    return true;
+  }
+
+  [[noreturn]] static void on_error(png_structp png, png_const_charp text) {
+    Message& message = *static_cast<Message*>(png_get_error_ptr(png));
+    std::snprintf(message.data(), message.size(), "%s", text);
+    png_longjmp(png, 1);
+  }
+  static void on_warning(png_structp, png_const_charp) {}
+
+  void destroy() {
+    if (mode_ == Mode::read) png_destroy_read_struct(&png_, &info_, nullptr);
+    else png_destroy_write_struct(&png_, &info_);
+  }
+
+  Mode mode_;
+  Message message_{};
+  png_structp png_ = nullptr;
+  png_infop info_ = nullptr;
+};
+
+constexpr const char* damaged = "damaged or cut off PNG data";
+
+std::int64_t size_of_file(std::FILE* file) {
+  const long position = std::ftell(file);
+  std::fseek(file, 0, SEEK_END);
+  const long size = std::ftell(file);
+  std::fseek(file, position, SEEK_SET);
+  return size;
+}
+
+// Reduces whatever the file holds to 8 bits in one or three channels.
+void set_transformations(png_structp png, png_infop info, std::int64_t channels) {
+  const bool colour = (png_get_color_type(png, info) & PNG_COLOR_MASK_COLOR) != 0;
+  png_set_expand(png);
+  png_set_scale_16(png);
+  png_set_strip_alpha(png);
+  if (channels == 3 && !colour) png_set_gray_to_rgb(png);
+  if (channels == 1 && colour) png_set_rgb_to_gray_fixed(png, PNG_ERROR_ACTION_NONE, 29900, 58700);
+}
+
+}  // namespace
+
+Tensor read_png(std::FILE* file, const ImageFileOptions& options) {
+  Png reader(Png::Mode::read);
+  reader.run(damaged, [=](png_structp png, png_infop info) {
+    png_init_io(png, file);
+    png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
+    png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // check_pixels has a limit of its own
+    png_read_info(png, info);
+  });
+  const std::int64_t height = png_get_image_height(reader.png(), reader.info());
+  const std::int64_t width = png_get_image_width(reader.png(), reader.info());
+  check_pixels(height, width, options);
+  // Deflate reaches 1032 : 1 at most.
+  const auto row_bytes = static_cast<std::int64_t>(png_get_rowbytes(reader.png(), reader.info()));
+  check(row_bytes <= 1032 * size_of_file(file) / height, "cut off: the header announces ", width, " x ", height,
+        " pixels, more than the file can hold");
+  const Tensor image = Tensor::empty({height, width, options.channels}, {.dtype = DType::u8});
+  auto* const pixels = image.mutable_data<std::uint8_t>();
+  reader.run(damaged, [=](png_structp png, png_infop info) {
+    set_transformations(png, info, options.channels);
+    const int passes = png_set_interlace_handling(png);
+    png_read_update_info(png, info);
+    for (int pass = 0; pass < passes; ++pass)
+      for (std::int64_t y = 0; y < height; ++y) png_read_row(png, pixels + y * width * options.channels, nullptr);
+    png_read_end(png, nullptr);
+  });
+  return image;
+}
+
+void write_png(std::FILE* file, const Tensor& image) {
+  Png writer(Png::Mode::write);
+  const auto height = static_cast<png_uint_32>(image.size(0)), width = static_cast<png_uint_32>(image.size(1));
+  const std::int64_t channels = image.size(2);
+  const auto* const pixels = image.data<std::uint8_t>();
+  writer.run("cannot be written", [=](png_structp png, png_infop info) {
+    png_init_io(png, file);
+    png_set_IHDR(png, info, width, height, 8, channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB,
+                 PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_write_info(png, info);
+    for (std::int64_t y = 0; y < height; ++y) png_write_row(png, pixels + y * width * channels);
+    png_write_end(png, nullptr);
+  });
+}
+
+#else
+
+Tensor read_png(std::FILE*, const ImageFileOptions&) {
+  fail("this build cannot read PNG (built without libpng; package libpng-dev)");
+}
+
+void write_png(std::FILE*, const Tensor&) {
+  fail("this build cannot write PNG (built without libpng; package libpng-dev)");
+}
+
+#endif
+
+}  // namespace mixgrad::data

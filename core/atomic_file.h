@@ -13,7 +13,8 @@ namespace mixgrad {
 // synced to the disk, and then renamed to `path`. Of a process that was killed such a temporary file may stay; it can
 // be deleted. A path that is a link stays one: the file it points to is replaced. Throws an error that names the path
 // and the reason (no space, no such folder, no permission, ...), or when the path is something else than a regular
-// file; the old content is then untouched and the temporary file gone.
+// file; the temporary file is then gone and the old content untouched, unless only the last step failed, to sync the
+// folder after the renaming.
 void write_file_atomically(const std::string& path, const std::vector<std::span<const std::byte>>& parts);
 
 }  // namespace mixgrad

@@ -1,8 +1,8 @@
-// The safetensors file format (Hugging Face): named tensors that any framework reads. A file is the length of its
-// header in 8 little-endian bytes; the header, a JSON object {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets":
-// [0, 24]},
-// ..., "__metadata__": {"key": "text"}} that may end in blanks; and the elements of all tensors in row-major order.
-// https://github.com/huggingface/safetensors
+// The safetensors file format (Hugging Face, https://github.com/huggingface/safetensors): named tensors that any
+// framework reads. A file is the length of its header in 8 little-endian bytes; the header, a JSON object that may end
+// in blanks,
+//   {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, ..., "__metadata__": {"key": "text"}}
+// and the elements of all tensors in row-major order.
 #pragma once
 
 #include <map>

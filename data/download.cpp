@@ -1,6 +1,5 @@
 #include "data/download.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>

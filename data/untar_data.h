@@ -13,8 +13,8 @@ struct Url {
   std::string sha256 = {};  // in lower-case hexadecimal digits; empty: not known
 };
 
-// Archives of fastai. The sizes are those that fastai itself checks (fastai/data/checks.txt); nobody publishes their
-// SHA-256, so what vouches for the content is HTTPS, the size and gzip's own checksum.
+// Archives of fastai. The sizes are those that fastai itself checks (fastai/data/checks.txt); no SHA-256
+// of them was found, so what vouches for the content is HTTPS, the size and gzip's own checksum.
 namespace url {
 inline const Url mnist_sample{"https://s3.amazonaws.com/fast-ai-sample/mnist_sample.tgz", 3'214'948};  // 3s and 7s, PNG
 inline const Url mnist_tiny{"https://s3.amazonaws.com/fast-ai-sample/mnist_tiny.tgz", 342'207};

@@ -15,6 +15,7 @@
 #include "core/matmul.h"
 #include "core/parallel.h"
 #include "core/pointwise.h"
+#include "core/profile.h"
 #include "core/random.h"
 #include "core/reduce.h"
 #include "core/safetensors.h"

@@ -16,7 +16,7 @@ void check_operands(const char* name, const Tensor& a, const Tensor& b) {
 Tensor compare(const char* name, Comparison op, const Tensor& a, const Tensor& b) {
   check_operands(name, a, b);
   Tensor out = Tensor::empty(broadcast(name, a.shape(), b.shape()), {.dtype = DType::u8, .device = a.device()});
-  dispatch(a.device(), [&](auto device) { kernels::compare(device, op, a, b, out); });
+  dispatch(name, a.device(), [&](auto device) { kernels::compare(device, op, a, b, out); });
   return out;
 }
 
@@ -37,7 +37,7 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   check_operands("where", a, b);
   const Shape shape = broadcast("where", condition.shape(), broadcast("where", a.shape(), b.shape()));
   Tensor out = Tensor::empty(shape, a.options());
-  dispatch(a.device(), [&](auto device) { kernels::where(device, condition, a, b, out); });
+  dispatch("where", a.device(), [&](auto device) { kernels::where(device, condition, a, b, out); });
   record(out, "where", {a, b},
          [condition = Saved(condition), sa = a.shape(), sb = b.shape()](const Tensor& grad, Gradients& to) {
            const Tensor zero = Tensor::zeros({}, grad.options());

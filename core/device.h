@@ -3,7 +3,7 @@
 // A kernel is two plain functions of one name, told apart by a tag: kernel(Cpu, ...) in the operation's .cpp and
 // kernel(Cuda, ...) in its .cu. MIXGRAD_KERNEL declares both; dispatch picks one:
 //
-//   dispatch(x.device(), [&](auto device) { kernels::conv2d_forward(device, x, weight, y); });
+//   dispatch("conv2d_forward", x.device(), [&](auto device) { kernels::conv2d_forward(device, x, weight, y); });
 //
 // A build without CUDA never instantiates the Cuda branch; with CUDA a missing kernel is a link error.
 #pragma once
@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/profile.h"
 
 namespace mixgrad {
 
@@ -33,8 +34,10 @@ std::ostream& operator<<(std::ostream& out, Device device);  // "cpu" or "cuda"
 // Throws unless both operands of an operation are on one device: "matmul: operands on cpu and cuda".
 void check_same_device(const char* op, Device a, Device b);
 
+// Calls f with the device's tag. `kernel`, a string literal, is what a Profile (core/profile.h) lists it under.
 template <class F>
-decltype(auto) dispatch(Device device, F&& f) {
+decltype(auto) dispatch(const char* kernel, Device device, F&& f) {
+  const KernelTimer timer(kernel);
 #ifdef MIXGRAD_WITH_CUDA
   if (device == cuda) return std::forward<F>(f)(Cuda{});
 #else
@@ -45,8 +48,9 @@ decltype(auto) dispatch(Device device, F&& f) {
 
 // For an operation whose CUDA kernel does not exist: says so instead of failing to link.
 template <class F>
-decltype(auto) dispatch_cpu(const char* op, Device device, F&& f) {
-  check(device == cpu, op, ": has no CUDA kernel; move the tensor to the CPU first");
+decltype(auto) dispatch_cpu(const char* kernel, Device device, F&& f) {
+  check(device == cpu, kernel, ": has no CUDA kernel; move the tensor to the CPU first");
+  const KernelTimer timer(kernel);
   return std::forward<F>(f)(Cpu{});
 }
 

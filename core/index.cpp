@@ -11,8 +11,8 @@ namespace mixgrad {
 void check_indices(const char* op, const Tensor& indices, std::int64_t size) {
   check(indices.rank() == 1 && indices.dtype() == DType::i32, op, ": indices must be i32 [N], got ",
         name_of(indices.dtype()), indices.shape());
-  const std::int64_t bad =
-      dispatch(indices.device(), [&](auto device) { return kernels::find_bad_index(device, indices, size); });
+  const std::int64_t bad = dispatch("find_bad_index", indices.device(),
+                                    [&](auto device) { return kernels::find_bad_index(device, indices, size); });
   if (bad >= 0)
     fail(op, ": index ", indices.raw_view({}, bad).item(), " at position ", bad, " is outside 0..", size - 1);
 }
@@ -22,10 +22,11 @@ Tensor gather(const Tensor& x, const Tensor& indices) {
   check_same_device("gather", x.device(), indices.device());
   check_indices("gather", indices, x.size(0));
   Tensor out = Tensor::empty(x.shape().with(0, indices.numel()), x.options());
-  dispatch(x.device(), [&](auto device) { kernels::gather(device, x, indices, out); });
+  dispatch("gather", x.device(), [&](auto device) { kernels::gather(device, x, indices, out); });
   record(out, "gather", {x}, [indices = Saved(indices), shape = x.shape()](const Tensor& grad, Gradients& to) {
     Tensor dx = Tensor::empty(shape, grad.options());
-    dispatch(grad.device(), [&](auto device) { kernels::gather_backward(device, *indices, grad, dx); });
+    dispatch("gather_backward", grad.device(),
+             [&](auto device) { kernels::gather_backward(device, *indices, grad, dx); });
     to.add(0, dx);
   });
   return out;
@@ -34,7 +35,7 @@ Tensor gather(const Tensor& x, const Tensor& indices) {
 Tensor one_hot(const Tensor& indices, std::int64_t classes, DType dtype) {
   check_indices("one_hot", indices, classes);
   Tensor out = Tensor::empty({indices.numel(), classes}, {.dtype = dtype, .device = indices.device()});
-  dispatch(indices.device(), [&](auto device) { kernels::one_hot(device, indices, out); });
+  dispatch("one_hot", indices.device(), [&](auto device) { kernels::one_hot(device, indices, out); });
   return out;
 }
 

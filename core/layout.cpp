@@ -17,7 +17,7 @@ Tensor transpose(const Tensor& x, int axis_a, int axis_b) {
   } else {
     const std::int64_t before = shape.product(0, m), between = shape.product(m + 1, n);
     const std::int64_t after = shape.product(n + 1, x.rank());
-    dispatch(x.device(), [&, m = m, n = n](auto device) {
+    dispatch("transpose", x.device(), [&, m = m, n = n](auto device) {
       kernels::transpose(device, x.raw_view({before, shape[m], between, shape[n], after}, 0),
                          out.raw_view({before, shape[n], between, shape[m], after}, 0));
     });
@@ -47,7 +47,7 @@ Tensor concat(std::span<const Tensor> tensors, int axis) {
   std::int64_t at = 0;
   for (const Tensor& x : tensors) {
     const Tensor columns = matrix(x);
-    dispatch(out.device(),
+    dispatch("copy_columns", out.device(),
              [&](auto device) { kernels::copy_columns(device, columns, 0, matrix(out), at, columns.size(1)); });
     at += columns.size(1);
   }
@@ -57,7 +57,7 @@ Tensor concat(std::span<const Tensor> tensors, int axis) {
     std::int64_t at = 0;
     for (std::size_t i = 0; i < shapes.size(); ++i) {
       const Tensor dx = Tensor::empty(shapes[i], grad.options()), columns = matrix(dx);
-      dispatch(grad.device(),
+      dispatch("copy_columns", grad.device(),
                [&](auto device) { kernels::copy_columns(device, matrix(grad), at, columns, 0, columns.size(1)); });
       at += columns.size(1);
       to.add(static_cast<int>(i), dx);

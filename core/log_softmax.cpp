@@ -13,10 +13,11 @@ namespace mixgrad {
 Tensor log_softmax(const Tensor& x) {
   check(x.rank() >= 1 && x.size(-1) > 0, "log_softmax: needs a last axis that is not empty, got ", x.shape());
   Tensor out = Tensor::empty(x.shape(), x.options());
-  dispatch(x.device(), [&](auto device) { kernels::log_softmax(device, x, out); });
+  dispatch("log_softmax", x.device(), [&](auto device) { kernels::log_softmax(device, x, out); });
   record(out, "log_softmax", {x}, [y = Saved(out)](const Tensor& grad, Gradients& to) {
     Tensor dx = Tensor::empty(grad.shape(), grad.options());
-    dispatch(grad.device(), [&](auto device) { kernels::log_softmax_backward(device, *y, grad, dx); });
+    dispatch("log_softmax_backward", grad.device(),
+             [&](auto device) { kernels::log_softmax_backward(device, *y, grad, dx); });
     to.add(0, dx);
   });
   return out;

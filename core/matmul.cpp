@@ -15,7 +15,8 @@ Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options) {
         "matmul: ", name_of(a.dtype()), a.shape(), ta ? " transposed" : "", " and ", name_of(b.dtype()), b.shape(),
         tb ? " transposed" : "", " do not multiply");
   Tensor out = Tensor::empty({a.size(ta ? 1 : 0), b.size(tb ? 0 : 1)}, a.options());
-  dispatch(a.device(), [&](auto device) { kernels::matmul(device, a, b, options, out); });
+  count_flops(2.0 * static_cast<double>(out.numel() * a.size(ta ? 0 : 1)));
+  dispatch("matmul", a.device(), [&](auto device) { kernels::matmul(device, a, b, options, out); });
   // With C = op(A) op(B) and G = dC: d op(A) = G op(B)^T and d op(B) = op(A)^T G.
   record(out, "matmul", {a, b}, [a = Saved(a), b = Saved(b), ta, tb](const Tensor& grad, Gradients& to) {
     if (to.needs(0))

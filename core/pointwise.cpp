@@ -15,7 +15,7 @@ Tensor binary(const char* name, BinaryOp op, const Tensor& a, const Tensor& b) {
   check(a.dtype() == b.dtype(), name, ": operands are ", name_of(a.dtype()), a.shape(), " and ", name_of(b.dtype()),
         b.shape());
   Tensor out = Tensor::empty(broadcast(name, a.shape(), b.shape()), a.options());
-  dispatch(a.device(), [&](auto device) { kernels::binary(device, op, a, b, out); });
+  dispatch(name, a.device(), [&](auto device) { kernels::binary(device, op, a, b, out); });
   return out;
 }
 
@@ -89,7 +89,7 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
     Shape kept = from;
     for (int axis = first; axis < last; ++axis) kept = kept.with(axis, 1);
     const Tensor sum = Tensor::empty(kept, x.options());
-    dispatch(x.device(), [&](auto device) {
+    dispatch("sum", x.device(), [&](auto device) {
       kernels::sum(device, result.raw_view({outer, n, inner}, 0), sum.raw_view({outer, inner}, 0), 1.0);
     });
     result = sum;
@@ -101,7 +101,7 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
 void add_(const Tensor& a, const Tensor& b) {
   check(!a.requires_grad() || !grad_enabled(), "add_: writes in place to a tensor that takes part in a gradient");
   check(a.shape() == b.shape() && a.dtype() == b.dtype(), "add_: ", a.shape(), " += ", b.shape());
-  dispatch(a.device(), [&](auto device) { kernels::binary(device, BinaryOp::add, a, b, a); });
+  dispatch("add_", a.device(), [&](auto device) { kernels::binary(device, BinaryOp::add, a, b, a); });
 }
 
 namespace kernels {

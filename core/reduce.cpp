@@ -32,7 +32,7 @@ struct Split {
 Tensor scaled_sum(const char* op, const Tensor& x, const Split& split, double scale) {
   check(is_floating(x.dtype()), op, ": needs f32 or f64, not ", name_of(x.dtype()));
   Tensor out = Tensor::empty(split.kept, x.options());
-  dispatch(x.device(),
+  dispatch("sum", x.device(),
            [&](auto device) { kernels::sum(device, x.raw_view(split.shape, 0), out.raw_view(split.rows, 0), scale); });
   record(out, op, {x}, [shape = x.shape(), scale](const Tensor& grad, Gradients& to) {
     to.add(0, Tensor::full(shape, scale, grad.options()) * grad);
@@ -42,7 +42,7 @@ Tensor scaled_sum(const char* op, const Tensor& x, const Split& split, double sc
 
 Tensor arg_extreme(Extreme which, const Tensor& x, const Split& split) {
   Tensor index = Tensor::empty(split.kept, {.dtype = DType::i32, .device = x.device()});
-  dispatch(x.device(), [&](auto device) {
+  dispatch("arg_extreme", x.device(), [&](auto device) {
     kernels::arg_extreme(device, which, x.raw_view(split.shape, 0), index.raw_view(split.rows, 0));
   });
   return index;
@@ -52,12 +52,12 @@ Tensor extreme(const char* op, Extreme which, const Tensor& x, const Split& spli
   split.require_elements(op, x);
   const Tensor index = arg_extreme(which, x, split);
   Tensor out = Tensor::empty(split.kept, x.options());
-  dispatch(x.device(), [&](auto device) {
+  dispatch("take", x.device(), [&](auto device) {
     kernels::take(device, x.raw_view(split.shape, 0), index.raw_view(split.rows, 0), out.raw_view(split.rows, 0));
   });
   record(out, op, {x}, [index, shape = x.shape(), split](const Tensor& grad, Gradients& to) {
     Tensor dx = Tensor::empty(shape, grad.options());
-    dispatch(grad.device(), [&](auto device) {
+    dispatch("take_backward", grad.device(), [&](auto device) {
       kernels::take_backward(device, index.raw_view(split.rows, 0), grad.raw_view(split.rows, 0),
                              dx.raw_view(split.shape, 0));
     });

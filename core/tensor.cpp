@@ -77,7 +77,7 @@ double Tensor::item() const {
 
 Tensor Tensor::clone() const {
   Tensor result = empty(shape(), options());
-  dispatch(device(), [&](auto device) { kernels::copy(device, *this, result); });
+  dispatch("copy", device(), [&](auto device) { kernels::copy(device, *this, result); });
   return result;
 }
 
@@ -96,7 +96,7 @@ Tensor Tensor::to(Device target) const {
 Tensor Tensor::to(DType target) const {
   if (target == dtype()) return *this;
   Tensor result = empty(shape(), {.dtype = target, .device = device()});
-  dispatch(device(), [&](auto device) { kernels::convert(device, *this, result); });
+  dispatch("convert", device(), [&](auto device) { kernels::convert(device, *this, result); });
   if (is_floating(dtype()) && is_floating(target))
     record(result, "to", {*this},
            [source = dtype()](const Tensor& grad, Gradients& to) { to.add(0, grad.to(source)); });
@@ -116,7 +116,7 @@ void Tensor::fill_(double value) const {
       check(value >= std::numeric_limits<T>::min() && value <= std::numeric_limits<T>::max(), "fill_: ", value,
             " is no ", name_of(dtype()));
   });
-  dispatch(device(), [&](auto device) { kernels::fill(device, *this, value); });
+  dispatch("fill", device(), [&](auto device) { kernels::fill(device, *this, value); });
 }
 
 void Tensor::copy_(const Tensor& source) const {
@@ -124,7 +124,7 @@ void Tensor::copy_(const Tensor& source) const {
   check_same_device("copy_", device(), source.device());
   check(shape() == source.shape() && dtype() == source.dtype(), "copy_: source is ", name_of(source.dtype()),
         source.shape(), ", destination ", name_of(dtype()), shape());
-  dispatch(device(), [&](auto device) { kernels::copy(device, source, *this); });
+  dispatch("copy", device(), [&](auto device) { kernels::copy(device, source, *this); });
 }
 
 const Tensor& Tensor::requires_grad_(bool on) const {

@@ -13,11 +13,12 @@ using functions::with_function;
 Tensor unary(const char* name, const Unary& f, const Tensor& x) {
   check(is_floating(x.dtype()), name, ": needs f32 or f64, not ", name_of(x.dtype()));
   Tensor out = Tensor::empty(x.shape(), x.options());
-  dispatch(x.device(), [&](auto device) { kernels::unary(device, f, x, out); });
+  dispatch(name, x.device(), [&](auto device) { kernels::unary(device, f, x, out); });
   const bool saves_input = with_function<float>(f, [](auto g) { return g.saves == Saves::input; });
   record(out, name, {x}, [f, saved = Saved(saves_input ? x : out)](const Tensor& grad, Gradients& to) {
     Tensor dx = Tensor::empty(grad.shape(), grad.options());
-    dispatch(grad.device(), [&](auto device) { kernels::unary_backward(device, f, *saved, grad, dx); });
+    dispatch("unary_backward", grad.device(),
+             [&](auto device) { kernels::unary_backward(device, f, *saved, grad, dx); });
     to.add(0, dx);
   });
   return out;

@@ -26,7 +26,7 @@ Batch ImageDataset::get(std::span<const std::int32_t> indices) const {
   check_indices("dataset", rows, size());
   const std::int64_t height = images_.size(1), width = images_.size(2), pixels = height * width;
   Tensor x = Tensor::empty({n, height, width, channels_});
-  dispatch(images_.device(), [&](auto device) {
+  dispatch("gather_images", images_.device(), [&](auto device) {
     kernels::gather_images(device, images_.raw_view({size(), pixels, images_.size(3)}, 0), rows,
                            x.raw_view({n, pixels, channels_}, 0));
   });

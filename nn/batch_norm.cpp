@@ -42,14 +42,14 @@ Tensor BatchNorm::forward(const Tensor& x) {
   if (train) {
     mean = Tensor::empty({channels}, x.options());
     var = Tensor::empty({channels}, x.options());
-    dispatch(x.device(),
+    dispatch("batch_norm_statistics", x.device(),
              [&](auto device) { kernels::batch_norm_statistics(device, x.raw_view(matrix, 0), mean, var); });
     const NoGrad off;
     move_towards(running_mean, mean, options_.momentum);
     move_towards(running_var, var * (static_cast<double>(rows) / static_cast<double>(rows - 1)), options_.momentum);
   }
   Tensor y = Tensor::empty(x.shape(), x.options());
-  dispatch(x.device(), [&](auto device) {
+  dispatch("batch_norm_forward", x.device(), [&](auto device) {
     kernels::batch_norm_forward(device, x.raw_view(matrix, 0), mean, var, weight, bias, options_.eps,
                                 y.raw_view(matrix, 0));
   });
@@ -60,7 +60,7 @@ Tensor BatchNorm::forward(const Tensor& x) {
            if (to.needs(0)) dx = Tensor::empty(x->shape(), grad.options());
            const Tensor dweight = Tensor::empty(weight->shape(), grad.options());
            const Tensor dbias = Tensor::empty(weight->shape(), grad.options());
-           dispatch(grad.device(), [&](auto device) {
+           dispatch("batch_norm_backward", grad.device(), [&](auto device) {
              kernels::batch_norm_backward(device, x->raw_view(matrix, 0), *mean, *var, *weight,
                                           grad.raw_view(matrix, 0), eps, train,
                                           dx.defined() ? dx.raw_view(matrix, 0) : dx, dweight, dbias);

@@ -49,19 +49,25 @@ kernels::Conv2dShape check_shapes(const Tensor& x, const Tensor& weight, const T
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options) {
   const kernels::Conv2dShape shape = check_shapes(x, weight, bias, options);
   Tensor y = Tensor::empty({shape.batch, shape.out_height, shape.out_width, shape.out_channels}, x.options());
-  dispatch(x.device(), [&](auto device) { kernels::conv2d_forward(device, shape, x, weight, bias, y); });
-  record(
-      y, "conv2d", {x, weight, bias}, [shape, x = Saved(x), weight = Saved(weight)](const Tensor& grad, Gradients& to) {
-        Tensor dx, dweight, dbias;
-        if (to.needs(0)) dx = Tensor::empty(x->shape(), grad.options());
-        if (to.needs(1)) dweight = Tensor::empty(weight->shape(), grad.options());
-        if (to.needs(2)) dbias = Tensor::empty({shape.out_channels}, grad.options());
-        dispatch(grad.device(),
-                 [&](auto device) { kernels::conv2d_backward(device, shape, *x, *weight, grad, dx, dweight, dbias); });
-        if (to.needs(0)) to.add(0, dx);
-        if (to.needs(1)) to.add(1, dweight);
-        if (to.needs(2)) to.add(2, dbias);
-      });
+  // A multiplication and an addition for each output and each weight that it sees.
+  const double flops = 2.0 * static_cast<double>(y.numel() * shape.group_patch());
+  count_flops(flops);
+  dispatch("conv2d_forward", x.device(),
+           [&](auto device) { kernels::conv2d_forward(device, shape, x, weight, bias, y); });
+  record(y, "conv2d", {x, weight, bias},
+         [shape, flops, x = Saved(x), weight = Saved(weight)](const Tensor& grad, Gradients& to) {
+           Tensor dx, dweight, dbias;
+           if (to.needs(0)) dx = Tensor::empty(x->shape(), grad.options());
+           if (to.needs(1)) dweight = Tensor::empty(weight->shape(), grad.options());
+           if (to.needs(2)) dbias = Tensor::empty({shape.out_channels}, grad.options());
+           count_flops(flops * (to.needs(0) + to.needs(1)));
+           dispatch("conv2d_backward", grad.device(), [&](auto device) {
+             kernels::conv2d_backward(device, shape, *x, *weight, grad, dx, dweight, dbias);
+           });
+           if (to.needs(0)) to.add(0, dx);
+           if (to.needs(1)) to.add(1, dweight);
+           if (to.needs(2)) to.add(2, dbias);
+         });
   return y;
 }
 

@@ -14,11 +14,12 @@ namespace {
 Tensor negative_log_likelihood(const Tensor& log_probability, const Tensor& target) {
   check_indices("cross_entropy", target, log_probability.size(1));
   Tensor out = Tensor::empty({target.numel()}, log_probability.options());
-  dispatch(out.device(), [&](auto device) { kernels::negative_log_likelihood(device, log_probability, target, out); });
+  dispatch("negative_log_likelihood", out.device(),
+           [&](auto device) { kernels::negative_log_likelihood(device, log_probability, target, out); });
   record(out, "negative_log_likelihood", {log_probability},
          [shape = log_probability.shape(), target = Saved(target)](const Tensor& grad, Gradients& to) {
            Tensor dx = Tensor::empty(shape, grad.options());
-           dispatch(grad.device(),
+           dispatch("negative_log_likelihood_backward", grad.device(),
                     [&](auto device) { kernels::negative_log_likelihood_backward(device, *target, grad, dx); });
            to.add(0, dx);
          });

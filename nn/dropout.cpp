@@ -20,7 +20,8 @@ Tensor Dropout::forward(const Tensor& x) {
                      threshold = static_cast<std::uint32_t>(std::ldexp(probability_, 32)),
                      scale = 1 / (1 - probability_)](const Tensor& from) {
     Tensor to = Tensor::empty(from.shape(), from.options());
-    dispatch(from.device(), [&](auto device) { kernels::dropout(device, from, seed, stream, threshold, scale, to); });
+    dispatch("dropout", from.device(),
+             [&](auto device) { kernels::dropout(device, from, seed, stream, threshold, scale, to); });
     return to;
   };
   Tensor y = drop(x);

@@ -38,10 +38,12 @@ Tensor max_pool2d(const Tensor& x, std::int64_t kernel_size, const Pool2dOptions
   const kernels::Pool2dShape shape = check_shapes("max_pool2d", x, kernel_size, options);
   Tensor y = Tensor::empty(out_shape(shape), x.options());
   const Tensor place = Tensor::empty(y.shape(), {.dtype = DType::i32, .device = x.device()});
-  dispatch(x.device(), [&](auto device) { kernels::max_pool2d_forward(device, shape, x, y, place); });
+  dispatch("max_pool2d_forward", x.device(),
+           [&](auto device) { kernels::max_pool2d_forward(device, shape, x, y, place); });
   record(y, "max_pool2d", {x}, [shape, place](const Tensor& grad, Gradients& to) {
     Tensor dx = Tensor::empty(in_shape(shape), grad.options());
-    dispatch(grad.device(), [&](auto device) { kernels::max_pool2d_backward(device, shape, place, grad, dx); });
+    dispatch("max_pool2d_backward", grad.device(),
+             [&](auto device) { kernels::max_pool2d_backward(device, shape, place, grad, dx); });
     to.add(0, dx);
   });
   return y;
@@ -50,10 +52,11 @@ Tensor max_pool2d(const Tensor& x, std::int64_t kernel_size, const Pool2dOptions
 Tensor avg_pool2d(const Tensor& x, std::int64_t kernel_size, const Pool2dOptions& options) {
   const kernels::Pool2dShape shape = check_shapes("avg_pool2d", x, kernel_size, options);
   Tensor y = Tensor::empty(out_shape(shape), x.options());
-  dispatch(x.device(), [&](auto device) { kernels::avg_pool2d_forward(device, shape, x, y); });
+  dispatch("avg_pool2d_forward", x.device(), [&](auto device) { kernels::avg_pool2d_forward(device, shape, x, y); });
   record(y, "avg_pool2d", {x}, [shape](const Tensor& grad, Gradients& to) {
     Tensor dx = Tensor::empty(in_shape(shape), grad.options());
-    dispatch(grad.device(), [&](auto device) { kernels::avg_pool2d_backward(device, shape, grad, dx); });
+    dispatch("avg_pool2d_backward", grad.device(),
+             [&](auto device) { kernels::avg_pool2d_backward(device, shape, grad, dx); });
     to.add(0, dx);
   });
   return y;

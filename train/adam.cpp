@@ -20,7 +20,7 @@ Adam::Adam(std::vector<Tensor> parameters, const AdamOptions& options, WeightDec
 
 void Adam::update(const Tensor& values, const Tensor& gradients) {
   ++steps_;
-  dispatch(values.device(), [&](auto device) {
+  dispatch("adam_step", values.device(), [&](auto device) {
     kernels::adam_step(device, options_, decay_, lr, steps_, gradients, values, mean_, square_);
   });
 }

@@ -12,7 +12,7 @@ Sgd::Sgd(std::vector<Tensor> parameters, const SgdOptions& options)
 }
 
 void Sgd::update(const Tensor& values, const Tensor& gradients) {
-  dispatch(values.device(),
+  dispatch("sgd_step", values.device(),
            [&](auto device) { kernels::sgd_step(device, options_, lr, gradients, values, velocity_); });
 }
 

@@ -1,0 +1,63 @@
+// Where the time goes: a table of the kernels that a thread runs, with calls, time and arithmetic.
+//
+//   Profile profile;
+//   learn.fit(1);
+//   std::cout << profile;
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+namespace mixgrad {
+
+// Counts every kernel that this thread dispatches while it lives; of two at once, the later one counts.
+class Profile {
+ public:
+  Profile();
+  ~Profile();
+  Profile(const Profile&) = delete;
+  Profile& operator=(const Profile&) = delete;
+
+  struct Entry {
+    std::string kernel;
+    std::uint64_t calls = 0;
+    double seconds = 0;
+    double flops = 0;  // floating-point operations of the products; 0 for kernels that are bound by memory
+  };
+  std::vector<Entry> entries() const;  // by time, the longest first
+  double seconds() const;              // since it began
+
+ private:
+  friend class KernelTimer;
+  friend void count_flops(double flops);
+
+  Profile* outer_;
+  std::vector<Entry> entries_;
+  double pending_flops_ = 0;
+  std::chrono::steady_clock::time_point start_;
+};
+
+// kernel, calls, milliseconds, share of the time since the profile began, GFLOP/s; then what was not spent in kernels.
+std::ostream& operator<<(std::ostream& out, const Profile& profile);
+
+// The kernel that is dispatched next performs so many floating-point operations.
+void count_flops(double flops);
+
+// What dispatch (core/device.h) times a kernel with; does nothing unless a Profile lives on this thread.
+class KernelTimer {
+ public:
+  explicit KernelTimer(const char* kernel);
+  ~KernelTimer();
+  KernelTimer(const KernelTimer&) = delete;
+  KernelTimer& operator=(const KernelTimer&) = delete;
+
+ private:
+  Profile* profile_;
+  const char* kernel_;
+  std::chrono::steady_clock::time_point start_;
+};
+
+}  // namespace mixgrad

@@ -29,13 +29,14 @@ struct Split {
   Shape kept;   // with extent 1 at each of the axes
 };
 
-Tensor scaled_sum(const char* op, const Tensor& x, const Split& split, double scale) {
+Tensor divided_sum(const char* op, const Tensor& x, const Split& split, double divisor) {
   check(is_floating(x.dtype()), op, ": needs f32 or f64, not ", name_of(x.dtype()));
   Tensor out = Tensor::empty(split.kept, x.options());
-  dispatch("sum", x.device(),
-           [&](auto device) { kernels::sum(device, x.raw_view(split.shape, 0), out.raw_view(split.rows, 0), scale); });
-  record(out, op, {x}, [shape = x.shape(), scale](const Tensor& grad, Gradients& to) {
-    to.add(0, Tensor::full(shape, scale, grad.options()) * grad);
+  dispatch("sum", x.device(), [&](auto device) {
+    kernels::sum(device, x.raw_view(split.shape, 0), out.raw_view(split.rows, 0), divisor);
+  });
+  record(out, op, {x}, [shape = x.shape(), divisor](const Tensor& grad, Gradients& to) {
+    to.add(0, Tensor::full(shape, 1.0 / divisor, grad.options()) * grad);
   });
   return out;
 }
@@ -97,13 +98,13 @@ Tensor vector_of(const Tensor& x) { return reshape(x, {x.numel()}); }
 }  // namespace
 
 Tensor sum(const Tensor& x, const Axes& axes, ReduceOptions options) {
-  return reduce("sum", x, axes, options, [](const Tensor& x, const Split& s) { return scaled_sum("sum", x, s, 1.0); });
+  return reduce("sum", x, axes, options, [](const Tensor& x, const Split& s) { return divided_sum("sum", x, s, 1.0); });
 }
 
 Tensor mean(const Tensor& x, const Axes& axes, ReduceOptions options) {
   return reduce("mean", x, axes, options, [](const Tensor& x, const Split& split) {
     split.require_elements("mean", x);
-    return scaled_sum("mean", x, split, 1.0 / static_cast<double>(split.shape[1]));
+    return divided_sum("mean", x, split, static_cast<double>(split.shape[1]));
   });
 }
 
@@ -160,7 +161,7 @@ void sum_block(const T* x, std::int64_t n, std::int64_t inner, T* out) {
 
 }  // namespace
 
-void sum(Cpu, const Tensor& x, const Tensor& out, double scale) {
+void sum(Cpu, const Tensor& x, const Tensor& out, double divisor) {
   with_floating("sum", x.dtype(), [&]<class T>(T) {
     const std::int64_t outer = x.size(0), n = x.size(1), inner = x.size(2);
     const T* px = x.data<T>();
@@ -180,8 +181,9 @@ void sum(Cpu, const Tensor& x, const Tensor& out, double scale) {
     });
     if (slabs > 1)
       for (std::int64_t o = 0; o < outer; ++o) sum_rows(pp + o * slabs * inner, slabs, inner, po + o * inner);
-    if (scale != 1.0)
-      for (std::int64_t i = 0; i < out.numel(); ++i) po[i] *= static_cast<T>(scale);
+    // Not multiplied by 1 / n, which is rounded itself: the mean of three 1000s is to be 1000.
+    if (divisor != 1.0)
+      for (std::int64_t i = 0; i < out.numel(); ++i) po[i] /= static_cast<T>(divisor);
   });
 }
 

@@ -22,7 +22,7 @@ Tensor tanh(const Tensor& x);
 Tensor sigmoid(const Tensor& x);   // 1 / (1 + e^-x)
 Tensor softplus(const Tensor& x);  // log(1 + e^x), without overflow
 Tensor silu(const Tensor& x);      // x sigmoid(x) (Elfwing et al., 2017)
-Tensor gelu(const Tensor& x);      // x Phi(x), Phi the normal distribution (Hendrycks and Gimpel, 2016); by erf
+Tensor gelu(const Tensor& x);      // x Phi(x), Phi the normal distribution (Hendrycks and Gimpel, 2016); by erfc
 
 inline Tensor operator-(const Tensor& x) { return neg(x); }
 

@@ -116,7 +116,8 @@ struct Silu {
 template <class T>
 struct Gelu {
   static constexpr Saves saves = Saves::input;
-  static T normal_cdf(T x) { return (1 + std::erf(x * static_cast<T>(0.7071067811865476))) / 2; }
+  // erfc rather than 1 + erf, of which nothing is left where erf is nearly -1.
+  static T normal_cdf(T x) { return std::erfc(-x * static_cast<T>(0.7071067811865476)) / 2; }
   T operator()(T x) const { return x * normal_cdf(x); }
   T backward(T x, T dy) const {
     const T density = static_cast<T>(0.3989422804014327) * std::exp(-x * x / 2);

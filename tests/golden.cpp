@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "core/autograd.h"
+#include "core/pointwise.h"
+#include "core/reduce.h"
 
 namespace mixgrad::testing {
 namespace {
@@ -71,6 +73,23 @@ double elementwise_error(const Tensor& actual, const Tensor& expected, double fl
     largest = std::max(largest, std::abs(a[i] - e[i]) / std::max(std::abs(e[i]), floor));
   }
   return largest;
+}
+
+void check_case(const GoldenFile& golden, const std::string& name, const std::vector<std::string>& inputs,
+                const std::function<Tensor(const Inputs&)>& f, const Tolerance& tolerance) {
+  CAPTURE(name);
+  in_both(tolerance.f64, tolerance.f32, [&](DType dtype, double bound) {
+    const auto get = [&](const std::string& tensor) { return golden.get(name + "." + tensor, dtype); };
+    Inputs leaves;
+    for (const std::string& input : inputs) leaves.push_back(leaf(get(input)));
+    const Tensor y = f(leaves);
+    sum(y * get("dy")).backward();
+    CHECK(elementwise_error(y, get("y"), tolerance.floor) <= bound);
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      CAPTURE(inputs[i]);
+      CHECK(elementwise_error(leaves[i].grad(), get("d" + inputs[i]), tolerance.gradient_floor) <= bound);
+    }
+  });
 }
 
 }  // namespace mixgrad::testing

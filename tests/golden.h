@@ -2,8 +2,12 @@
 // from them.
 #pragma once
 
+#include <doctest/doctest.h>
+
+#include <functional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "core/tensor.h"
 
@@ -31,5 +35,29 @@ double relative_error(const Tensor& actual, const Tensor& expected);
 
 // The largest |actual - expected| / max(|expected|, floor), element by element; otherwise as above.
 double elementwise_error(const Tensor& actual, const Tensor& expected, double floor);
+
+inline Tensor leaf(Tensor value) { return value.requires_grad_(); }
+
+// Runs test(dtype, tolerance) in f64 and in f32.
+template <class F>
+void in_both(double f64_tolerance, double f32_tolerance, F test) {
+  for (const DType precision : {DType::f64, DType::f32}) {
+    const std::string dtype = name_of(precision);
+    CAPTURE(dtype);
+    test(precision, precision == DType::f64 ? f64_tolerance : f32_tolerance);
+  }
+}
+
+struct Tolerance {
+  double f64 = 0, f32 = 0;
+  double floor = 1, gradient_floor = 1;  // of elementwise_error, for the result and for the gradients
+};
+
+using Inputs = std::vector<Tensor>;
+
+// One case of a file: in both precisions, f of the tensors <name>.<input> is <name>.y, and the gradients of
+// sum(y * <name>.dy) are <name>.d<input>.
+void check_case(const GoldenFile& golden, const std::string& name, const std::vector<std::string>& inputs,
+                const std::function<Tensor(const Inputs&)>& f, const Tolerance& tolerance = {});
 
 }  // namespace mixgrad::testing

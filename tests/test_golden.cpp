@@ -32,24 +32,9 @@ namespace {
 
 using testing::elementwise_error;
 using testing::GoldenFile;
+using testing::in_both;
+using testing::leaf;
 using testing::relative_error;
-
-struct Precision {
-  DType dtype;
-  double tolerance;
-};
-
-// Runs a test in f64 and in f32.
-template <class F>
-void in_both(double f64_tolerance, double f32_tolerance, F test) {
-  for (const Precision precision : {Precision{DType::f64, f64_tolerance}, Precision{DType::f32, f32_tolerance}}) {
-    const std::string dtype = name_of(precision.dtype);
-    CAPTURE(dtype);
-    test(precision.dtype, precision.tolerance);
-  }
-}
-
-Tensor leaf(Tensor value) { return value.requires_grad_(); }
 
 // ---- Layers
 

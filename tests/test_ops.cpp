@@ -305,6 +305,51 @@ TEST_CASE("reductions: known values along each axis") {
   CHECK(sum(Tensor::full({200000, 3}, 0.5), 0).to_vector<float>() == std::vector<float>(3, 100000.0f));
 }
 
+TEST_CASE("clamp: the derivative at a bound is 1") {
+  const Tensor x = Tensor::from({-2.0, -1.0, 0.0, 3.0, 4.0}, {5}).requires_grad_();
+  sum(clamp(x, -1, 3)).backward();
+  CHECK(x.grad().to_vector<double>() == std::vector<double>{0, 1, 1, 1, 0});
+}
+
+TEST_CASE("pow: the derivative in the exponent is 0 where the base is 0") {
+  const Tensor base = Tensor::from({0.0, 0.0}, {2}), exponent = Tensor::from({-1.0, 0.0}, {2}).requires_grad_();
+  sum(pow(base, exponent)).backward();
+  CHECK(exponent.grad().to_vector<double>() == std::vector<double>{0, 0});
+}
+
+TEST_CASE("mean: of equal numbers is that number, whatever their count") {
+  for (const std::int64_t n : {3, 6, 7, 49, 100})
+    for (const DType dtype : {DType::f32, DType::f64})
+      CHECK(mean(Tensor::full({n}, 1000, {.dtype = dtype})).item() == 1000);
+}
+
+TEST_CASE("softplus, sigmoid and gelu: far from 0, as computed to 17 digits") {
+  struct Point {
+    Tensor (*f)(const Tensor&);
+    double x, y;
+    double f32_tolerance = 1e-6;  // relative; a few roundings
+  };
+  const Point points[] = {{softplus, 100, 100},
+                          {softplus, 20.5, 20.500000001250153},
+                          {softplus, -20.5, 1.2501528656053015e-9},
+                          {softplus, -80, 1.8048513878454152e-35},
+                          {sigmoid, -80, 1.8048513878454152e-35},
+                          {sigmoid, -20.5, 1.2501528648238604e-9},
+                          {sigmoid, 100, 1},
+                          // A rounding of x / sqrt 2 grows by x^2.
+                          {gelu, -5, -1.4332578593959696e-6, 5e-6},
+                          {gelu, -10, -7.6198530241605261e-23, 1e-5}};
+  for (const auto& [f, x, y, f32_tolerance] : points) {
+    CAPTURE(x);
+    CHECK(std::abs(f(Tensor::full({}, x, {.dtype = DType::f64})).item() - y) <= 2e-14 * std::abs(y));
+    CHECK(std::abs(f(Tensor::full({}, x)).item() - y) <= f32_tolerance * std::abs(y));
+  }
+  for (const double x : {-100.0, -1e30, -infinity}) {  // below all that f32 holds
+    CHECK(softplus(Tensor::full({}, x)).item() <= 1e-43);
+    CHECK(sigmoid(Tensor::full({}, x)).item() <= 1e-43);
+  }
+}
+
 TEST_CASE("ops: at ties, poles and infinities") {
   const Tensor tied = Tensor::from({2.0, 7.0, 7.0, 1.0}, {4}).requires_grad_();
   max(tied, 0).backward();

@@ -6,69 +6,13 @@ Everything is computed in float64. Inputs are multiples of 1/64 or so, exact in 
 starts from the same numbers. Images are NHWC and convolution weights [out, kh, kw, in] in the
 files; the functions nchw and oihw make PyTorch's layout of them.
 """
-import sys
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-torch.set_num_threads(1)
-torch.set_default_dtype(torch.float64)
-folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
-generator = torch.Generator()
-
-
-class GoldenFile:
-    """with GoldenFile("name") as put: put("tensor", values)"""
-
-    def __init__(self, name, digits=17):
-        self.path, self.digits, self.lines = folder / f"{name}.txt", digits, []
-        generator.manual_seed(sum(map(ord, name)))  # each file by itself: a new one changes no other
-
-    def __enter__(self):
-        return self
-
-    def __call__(self, name, tensor):
-        tensor = tensor.detach()
-        dtype = "f64" if tensor.is_floating_point() else "i32"
-        self.lines.append(" ".join([name, dtype, *map(str, tensor.shape)]))
-        line = ""
-        for value in tensor.flatten().tolist():
-            # The shortest text that reads back as the same number, or fewer digits where the file asks for it.
-            word = str(value) if dtype == "i32" or self.digits >= 17 else f"{value:.{self.digits}g}"
-            word = word.removesuffix(".0")
-            if len(line) + len(word) >= 118:
-                self.lines.append(line)
-                line = ""
-            line += (" " if line else "") + word
-        self.lines.append(line)
-
-    def __exit__(self, error, *_):
-        if error is None:
-            header = f"# Made by make_golden.py with PyTorch {torch.__version__}; not to be edited by hand."
-            self.path.write_text("\n".join([header, *self.lines]) + "\n")
-
-
-def grid(*shape, scale=1.0, step=64):
-    """Normal numbers, rounded to multiples of 1/step."""
-    return (torch.randn(shape, generator=generator) * scale * step).round() / step
-
-
-def leaf(tensor):
-    return tensor.clone().requires_grad_()
-
-
-def nchw(x):
-    return x.permute(0, 3, 1, 2)
-
-
-def nhwc(x):
-    return x.permute(0, 2, 3, 1)
-
-
-oihw, ohwi = nchw, nhwc  # [out, kh, kw, in] to PyTorch's [out, in, kh, kw], and back
-
+import core_cases
+import nn_cases
+from golden_file import GoldenFile, from_mixgrad, grid, leaf, nchw, nhwc, oihw, to_mixgrad
 
 # ---- Single operations. Every gradient is that of sum(y * dy) for a given dy.
 
@@ -281,14 +225,6 @@ def simple_cnn(channels, batch_norm):
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
-def from_mixgrad(tensor):
-    return oihw(tensor) if tensor.dim() == 4 else tensor
-
-
-def to_mixgrad(tensor):
-    return ohwi(tensor) if tensor.dim() == 4 else tensor
-
-
 def plain_loss(model, x, y):
     return F.cross_entropy(model(x), y)
 
@@ -370,3 +306,5 @@ if __name__ == "__main__":
     linears()
     optimizers()
     models()
+    core_cases.make()
+    nn_cases.make()

@@ -84,6 +84,7 @@ export UBSAN_OPTIONS=print_stacktrace=1${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}
 run_suite "$build/tests/mixgrad_tests" --no-colors
 if [ "$sanitize" = no ]; then
   run_suite "$root/tests/test_app.sh" "$build/apps/train_mnist"
+  run_suite "$root/tests/test_library.sh" "$build"
   run_suite "$root/tests/test_scripts.sh"
 fi
 

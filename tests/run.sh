@@ -126,7 +126,7 @@ export UBSAN_OPTIONS=print_stacktrace=1${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}
 export TSAN_OPTIONS=ignore_noninstrumented_modules=1${TSAN_OPTIONS:+:$TSAN_OPTIONS}
 only=()
 if [ "$mode" = thread-sanitizer ]; then # The others count as skipped.
-  for file in data_loader prefetch image_folder train progress; do only+=(--source-file="*test_$file.cpp"); done
+  only=(--source-file="*data_loader.cpp,*prefetch.cpp,*image_folder.cpp,*train.cpp,*progress.cpp")
 fi
 run_suite "$build/tests/mixgrad_tests" --no-colors "${only[@]}"
 case $mode in

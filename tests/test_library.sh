@@ -49,16 +49,14 @@ try() {
 make_launcher() {
   cat >"$work/launcher" <<BASH
 #!$(command -v bash)
+before=''
 for argument; do
-  case \$argument in
-    *mixgrad.dir/*.o)
-      object="$build/CMakeFiles/mixgrad.dir/\${argument#*mixgrad.dir/}"
-      if [ -e "\$object" ]; then
-        : >"\$argument.d"
-        exec cp "\$object" "\$argument"
-      fi
-      ;;
-  esac
+  object="$build/CMakeFiles/mixgrad.dir/\${argument#*mixgrad.dir/}"
+  if [ "\$before" = -o ] && [ -e "\$object" ]; then
+    : >"\$argument.d"
+    exec cp "\$object" "\$argument"
+  fi
+  before=\$argument
 done
 exec "\$@"
 BASH
@@ -81,7 +79,8 @@ test_programs() {
 
 # --- Headers.
 
-preprocess() { "$compiler" -std=c++20 -fopenmp -I "$headers" "$@" -x c++ -; }
+# In a folder that has no headers of its own.
+preprocess() { (cd "$work" && "$compiler" -std=c++20 -fopenmp -I "$headers" "$@" -x c++ -); }
 
 # The headers that a program with mixgrad.h reads are those installed.
 umbrella_is_whole() {

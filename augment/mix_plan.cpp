@@ -53,7 +53,7 @@ MixPlan read_mix_plan(std::istream& in) {
     text >> row >> arrow >> lambda >> times >> self >> plus >> rest >> times_again >> partner;
     check(!text.fail() && !(text >> more) && row == i && self == i && arrow == "<-" && times == "*" && plus == "+" &&
               times_again == "*" && std::abs(lambda + rest - 1) < 1e-6f,
-          "mix plan: line ", i + 1, " is not a row of a plan: ", line);
+          "mix plan: line ", i + 1, " is not a row of a plan: ", printable(line));
     lambdas.push_back(lambda);
     partners.push_back(partner);
   }

@@ -45,6 +45,27 @@ has_compiler() {
     #include <span>"
 }
 
+# Prints the clang++ to use for what only clang has.
+find_clang() {
+  local name
+  for name in clang++ clang++-{14..30}; do
+    if have "$name"; then
+      echo "$name"
+      return
+    fi
+  done
+  return 1
+}
+
+# clang_builds <flag...>: a program, which needs the runtime library that the flags name.
+clang_builds() {
+  local output status=0
+  output=$(mktemp)
+  "$(find_clang)" "$@" -x c++ -o "$output" - <<<"int main() {}" || status=$?
+  rm -f "$output"
+  return "$status"
+}
+
 has_cmake() { have cmake && cmake --version | sed -n 's/^cmake version //p' | sed '1i 3.22' | sort -VC; }
 has_build_tool() { have ninja || have make; }
 has_certificates() {

@@ -10,7 +10,7 @@ namespace mixgrad {
 
 Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options) {
   check_same_device("matmul", a.device(), b.device());
-  const auto [ta, tb] = options;
+  const bool ta = options.transpose_a, tb = options.transpose_b;
   check(a.rank() == 2 && b.rank() == 2 && a.dtype() == b.dtype() && a.size(ta ? 0 : 1) == b.size(tb ? 1 : 0),
         "matmul: ", name_of(a.dtype()), a.shape(), ta ? " transposed" : "", " and ", name_of(b.dtype()), b.shape(),
         tb ? " transposed" : "", " do not multiply");
@@ -32,8 +32,8 @@ Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options) {
 namespace kernels {
 
 void matmul(Cpu, const Tensor& a, const Tensor& b, MatmulOptions options, const Tensor& out) {
-  const auto [ta, tb] = options;
-  const std::int64_t m = out.size(0), n = out.size(1), k = a.size(options.transpose_a ? 0 : 1);
+  const bool ta = options.transpose_a, tb = options.transpose_b;
+  const std::int64_t m = out.size(0), n = out.size(1), k = a.size(ta ? 0 : 1);
   with_floating("matmul", out.dtype(), [&]<class T>(T) {
     const T* pa = a.data<T>();
     const T* pb = b.data<T>();
@@ -42,15 +42,13 @@ void matmul(Cpu, const Tensor& a, const Tensor& b, MatmulOptions options, const 
     constexpr std::int64_t block = 64, small = std::int64_t{1} << 17;
     const bool whole = m * n * k <= small;
     if (n > m)
-      parallel_for(
-          n, whole ? std::max<std::int64_t>(n, 1) : block, [&, ta = ta, tb = tb](std::int64_t begin, std::int64_t end) {
-            gemm(ta, tb, m, end - begin, k, pa, a.size(1), pb + begin * (tb ? k : 1), b.size(1), po + begin, n);
-          });
+      parallel_for(n, whole ? std::max<std::int64_t>(n, 1) : block, [&](std::int64_t begin, std::int64_t end) {
+        gemm(ta, tb, m, end - begin, k, pa, a.size(1), pb + begin * (tb ? k : 1), b.size(1), po + begin, n);
+      });
     else
-      parallel_for(
-          m, whole ? std::max<std::int64_t>(m, 1) : block, [&, ta = ta, tb = tb](std::int64_t begin, std::int64_t end) {
-            gemm(ta, tb, end - begin, n, k, pa + begin * (ta ? 1 : k), a.size(1), pb, b.size(1), po + begin * n, n);
-          });
+      parallel_for(m, whole ? std::max<std::int64_t>(m, 1) : block, [&](std::int64_t begin, std::int64_t end) {
+        gemm(ta, tb, end - begin, n, k, pa + begin * (ta ? 1 : k), a.size(1), pb, b.size(1), po + begin * n, n);
+      });
   });
 }
 

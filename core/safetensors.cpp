@@ -280,8 +280,9 @@ void write_safetensors(const std::string& path, const std::vector<NamedTensor>& 
   for (const NamedTensor& named : tensors) host.push_back({named.name, named.tensor.to(cpu)});
   std::vector<std::size_t> order(host.size()), offsets(host.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return size_of(host[a].tensor.dtype()) > size_of(host[b].tensor.dtype());
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    const std::size_t size_a = size_of(host[a].tensor.dtype()), size_b = size_of(host[b].tensor.dtype());
+    return size_a != size_b ? size_a > size_b : a < b;
   });
   std::vector<std::span<const std::byte>> parts(2);
   std::size_t position = 0;

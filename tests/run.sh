@@ -2,24 +2,26 @@
 # Installs what is missing, builds library, application and tests, runs every test, and ends with the line
 # "N passed, N failed" (", N skipped" may follow). Exits with 0 only when nothing failed.
 #
-#   tests/run.sh [--sanitize] [--no-install]
+#   tests/run.sh [--sanitize | --thread-sanitizer | --coverage] [--no-install]
 #
-# --sanitize    build with AddressSanitizer and UndefinedBehaviorSanitizer; the tests of the scripts are left out
-# --no-install  end with an error instead of installing packages
+# --sanitize           build with AddressSanitizer and UndefinedBehaviorSanitizer; the tests of the scripts are left out
+# --thread-sanitizer   build with clang++ and ThreadSanitizer; only the tests of loaders, workers and the Learner
+# --coverage           count the lines that the tests run, by folder; the tests of the scripts are left out
+# --no-install         end with an error instead of installing packages
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../cmake/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup.sh"
 
-sanitize=no
+mode=all
 passed=0 failed=0 skipped=0
 
 read_options() {
   local option
   for option; do
     case $option in
-      --sanitize) sanitize=yes ;;
+      --sanitize | --thread-sanitizer | --coverage) mode=${option#--} ;;
       --no-install) install=no ;;
-      *) die "$option: unknown option (there are --sanitize and --no-install)" ;;
+      *) die "$option: unknown option (there are --sanitize, --thread-sanitizer, --coverage and --no-install)" ;;
     esac
   done
 }
@@ -32,18 +34,37 @@ requirements() {
   want curl have curl
   want gzip have gzip
   want python3 have python3
+  case $mode in
+    thread-sanitizer)
+      need clang find_clang
+      need libclang-rt-dev clang_builds -fsanitize=thread
+      need libomp-dev clang_builds -fopenmp
+      ;;
+    coverage) want gcovr have gcovr ;;
+  esac
+}
+
+# build_instrumented <flags> <cmake option...>: the tests, optimised a little.
+build_instrumented() {
+  build_tree "$build" mixgrad_tests -- -DMIXGRAD_BUILD_APPS=OFF -DMIXGRAD_WERROR=OFF -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+    -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 $1" "${@:2}"
 }
 
 build_tests() {
-  if [ "$sanitize" = yes ]; then
-    build=$root/build/sanitize
+  build=$root/build/$mode
+  case $mode in
     # GCC's warnings have false positives under sanitizers; the other build has them as errors.
-    build_tree "$build" mixgrad_tests -- -DMIXGRAD_SANITIZE=ON -DMIXGRAD_WERROR=OFF \
-      -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1
-  else
-    build=$root/build/tests
-    build_tree "$build" train_mnist make_mnist_sample mixgrad_tests --
-  fi
+    sanitize) build_instrumented '' -DMIXGRAD_SANITIZE=ON ;;
+    thread-sanitizer) build_instrumented "-g -fsanitize=thread" -DCMAKE_CXX_COMPILER="$(find_clang)" ;;
+    coverage)
+      build_instrumented "--coverage -fprofile-update=atomic"
+      find "$build" -name '*.gcda' -delete # Counts of runs before.
+      ;;
+    all)
+      build=$root/build/tests
+      build_tree "$build" train_mnist make_mnist_sample mixgrad_tests --
+      ;;
+  esac
 }
 
 # number_of <word> <line>: the number in front of the word ("31 passed"), or 0.
@@ -73,6 +94,26 @@ run_suite() {
   skipped=$((skipped + $(number_of skipped "$totals")))
 }
 
+# Prints the share of lines that the tests have run, by folder; one below 90 % is a failure. build/coverage/coverage.txt
+# names the lines that are left.
+report_coverage() {
+  have gcovr || { say "skipped: coverage (needs gcovr)"; skipped=$((skipped + 1)); return; }
+  local folder filters=() report
+  for folder in core nn data augment train; do filters+=(--filter "$folder/"); done
+  gcovr --root "$root" "${filters[@]}" --csv "$build/coverage.csv" --txt "$build/coverage.txt" "$build"
+  report=$(awk -F, '
+    NR > 1 { split($1, path, "/"); lines[path[1]] += $2; run[path[1]] += $3 }
+    END {
+      for (folder in lines) {
+        share = 100 * run[folder] / lines[folder]
+        printf "%s: coverage of %-7s %5.1f %% of %d lines\n", share < 90 ? "FAILED" : "ok", folder, share, lines[folder]
+      }
+    }' "$build/coverage.csv" | sort)
+  echo "$report"
+  passed=$((passed + $(grep -c ^ok <<<"$report" || true)))
+  failed=$((failed + $(grep -c ^FAILED <<<"$report" || true)))
+}
+
 read_options "$@"
 set_up requirements
 build_tests
@@ -81,11 +122,21 @@ cache=${XDG_CACHE_HOME:-${HOME:-}/.cache}/mixgrad
 [ -n "${MIXGRAD_DATA:-}" ] || [ ! -d "$cache/mnist" ] || export MIXGRAD_DATA=$cache
 export ASAN_OPTIONS=detect_leaks=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}
 export UBSAN_OPTIONS=print_stacktrace=1${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}
-run_suite "$build/tests/mixgrad_tests" --no-colors
-if [ "$sanitize" = no ]; then
-  run_suite "$root/tests/test_app.sh" "$build/apps/train_mnist"
-  run_suite "$root/tests/test_scripts.sh"
+# libomp is not instrumented; its tool Archer, which it loads by itself, tells ThreadSanitizer how its threads wait.
+export TSAN_OPTIONS=ignore_noninstrumented_modules=1${TSAN_OPTIONS:+:$TSAN_OPTIONS}
+only=()
+if [ "$mode" = thread-sanitizer ]; then # The others count as skipped.
+  only=(--source-file="*data_loader.cpp,*prefetch.cpp,*image_folder.cpp,*train.cpp,*progress.cpp")
 fi
+run_suite "$build/tests/mixgrad_tests" --no-colors "${only[@]}"
+case $mode in
+  coverage) report_coverage ;;
+  all)
+    run_suite "$root/tests/test_app.sh" "$build/apps/train_mnist"
+    run_suite "$root/tests/test_library.sh" "$build"
+    run_suite "$root/tests/test_scripts.sh"
+    ;;
+esac
 
 totals="$passed passed, $failed failed"
 [ "$skipped" = 0 ] || totals+=", $skipped skipped"

@@ -179,7 +179,9 @@ void check_cross_entropy(const std::string& logits_name, const std::string& kind
   static const GoldenFile golden("cross_entropy");
   const std::vector<std::pair<std::string, nn::Reduction>> reductions = {
       {"none", nn::Reduction::none}, {"mean", nn::Reduction::mean}, {"sum", nn::Reduction::sum}};
-  for (const auto& [name, reduction] : reductions) {
+  for (const auto& entry : reductions) {
+    const auto& name = entry.first;
+    const nn::Reduction reduction = entry.second;
     const std::string prefix = logits_name + "." + kind + "." + name + ".";
     CAPTURE(prefix);
     in_both(1e-14, 1e-6, [&](DType dtype, double tolerance) {  // a dozen roundings

@@ -14,11 +14,15 @@
 #include "core/check.h"
 #include "core/random.h"
 #include "data/image_file.h"
+#include "tests/jpeg.h"
 #include "tests/temporary_folder.h"
 
 using namespace mixgrad;
 using data::read_image;
 using data::write_png;
+using test::cmyk_jpeg;
+using test::colour_jpeg;
+using test::grey_jpeg;
 using test::TemporaryFolder;
 using namespace std::string_literals;
 using Bytes = std::vector<std::uint8_t>;
@@ -107,42 +111,6 @@ std::string interlaced_png(std::uint32_t width, std::uint32_t height, const std:
       for (std::uint32_t x = x0; x < width; x += dx) raw += rows[y * width + x];
     }
   return signature + ihdr({width, height, 8, 0, true}) + chunk("IDAT", zlib(raw)) + chunk("IEND", "");
-}
-
-// ---- JPEG files, made with libjpeg (quality 95, no subsampling, optimised codes, no JFIF header).
-
-std::string from_hex(const std::string& hex) {
-  std::string bytes;
-  for (std::size_t i = 0; i < hex.size(); i += 2)
-    bytes += static_cast<char>(std::strtol(hex.substr(i, 2).c_str(), nullptr, 16));
-  return bytes;
-}
-
-// 16 x 8: (200, 30, 40) on the left, (20, 60, 210) on the right.
-std::string colour_jpeg() {
-  return from_hex(
-      "ffd8ffdb0043000201010101010201010102020202020403020202020504040304060506060605060606070908060709070606080b08090a"
-      "0a0a0a0a06080b0c0b0a0c090a0a0affc00011080008001003011100021100031100ffc40015000101000000000000000000000000000007"
-      "08ffc40014100100000000000000000000000000000000ffc4001501010100000000000000000000000000000907ffc40014110100000000"
-      "000000000000000000000000ffda000c03010002110311003f0091d1f2a03b3500bdffd9");
-}
-
-// 8 x 8, progressive: 20 + 25 x.
-std::string grey_jpeg() {
-  return from_hex(
-      "ffd8ffdb0043000201010101010201010102020202020403020202020504040304060506060605060606070908060709070606080b08090a"
-      "0a0a0a0a06080b0c0b0a0c090a0a0affc2000b080008000801011100ffc40014000100000000000000000000000000000006ffda00080101"
-      "000000012dffc4001510010100000000000000000000000000000007ffda000801010001050286bfffc40016100003000000000000000000"
-      "0000000000000381ffda0008010100063f024c3fffc40014100100000000000000000000000000000000ffda0008010100013f210fffda00"
-      "080101000000107fffc4001610000300000000000000000000000000000081f0ffda0008010100013f10823fffd9");
-}
-
-std::string cmyk_jpeg() {
-  return from_hex(
-      "ffd8ffee000e41646f626500640000000000ffdb004300020101010101020101010202020202040302020202050404030406050606060506"
-      "0606070908060709070606080b08090a0a0a0a0a06080b0c0b0a0c090a0a0affc000140800080008044311004d11005911004b1100ffc400"
-      "1400010000000000000000000000000000000affc40014100100000000000000000000000000000000ffda000e0443004d0059004b00003f"
-      "003fe3fe3fe3feffd9");
 }
 
 bool contains(const std::string& text, const std::string& words) { return text.find(words) != std::string::npos; }

@@ -193,8 +193,8 @@ TEST_CASE("mixup: plans printed one after the other are read back one by one") {
 TEST_CASE("mixup: the loss wants one lambda for each sample, and says so") {
   const MixedTarget target{Tensor::from<std::int32_t>({0, 1, 2}, {3}), Tensor::from<std::int32_t>({1, 2, 0}, {3}),
                            Tensor::from({0.7f}, {1})};
-  CHECK_THROWS_WITH_AS(MixUpLoss(nn::cross_entropy)(random_normal({3, 3}, 4), target),
-                       doctest::Contains("MixUpLoss: lambda is [1]"), Error);
+  const MixUpLoss loss(nn::cross_entropy);
+  CHECK_THROWS_WITH_AS(loss(random_normal({3, 3}, 4), target), doctest::Contains("MixUpLoss: lambda is [1]"), Error);
 }
 
 TEST_CASE("mixup: the batch-mean switch weighs the mean losses by the mean lambda, as the document's table did") {

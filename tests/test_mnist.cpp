@@ -45,11 +45,11 @@ std::string labels(int count) {
   return bytes;
 }
 
-// MNIST with 40 images to train on and 20 to validate.
+// MNIST with 40 images to train on, if no other number is given, and 20 to validate.
 struct SmallMnist : TemporaryFolder {
-  SmallMnist() {
-    write("train-images-idx3-ubyte", images(train_count));
-    write("train-labels-idx1-ubyte", labels(train_count));
+  explicit SmallMnist(int count = train_count) {
+    write("train-images-idx3-ubyte", images(count));
+    write("train-labels-idx1-ubyte", labels(count));
     write("t10k-images-idx3-ubyte", images(valid_count));
     write("t10k-labels-idx1-ubyte", labels(valid_count));
   }
@@ -112,6 +112,19 @@ TEST_CASE("mnist: batches are [N, 28, 28, 3] in [0, 1] with equal channels, vali
   CHECK(check_epoch(data.valid, 1, options) == std::vector{3, 7, 13, 17});
   CHECK(data.valid.num_batches() == 2);
   CHECK(data.valid.epoch(0)[1].size() == 1);
+}
+
+TEST_CASE("mnist: the loop that data/README.md shows") {
+  const SmallMnist small(640);
+  const std::string folder = small.path();
+  int batches = 0;
+  data::DataLoaders data = data::mnist(folder, {.digits = {3, 7}, .batch_size = 64});
+  for (const data::Batch& batch : data.train.epoch(0)) {  // batch.x [64, 28, 28, 3], batch.y [64]
+    CHECK(batch.x.shape() == Shape{64, 28, 28, 3});
+    CHECK(batch.y.shape() == Shape{64});
+    ++batches;
+  }
+  CHECK(batches == 2);
 }
 
 TEST_CASE("mnist: the digits become the classes 0, 1, ... in the order they are given in") {

@@ -1,0 +1,185 @@
+// What a training run shows, and Ctrl-C: the Recorder's table, ProgressBar, StopOnInterrupt.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "mixgrad.h"
+#include "tests/temporary_folder.h"
+
+using namespace mixgrad;
+using namespace mixgrad::train;
+using test::TemporaryFolder;
+
+namespace {
+
+// While it lives, what is written to one of the standard streams goes to another file.
+class Redirected {
+ public:
+  Redirected(std::FILE* stream, int file) : stream_(stream), saved_(dup(fileno(stream))) { to(file); }
+  ~Redirected() {
+    to(saved_);
+    close(saved_);
+  }
+  Redirected(const Redirected&) = delete;
+  Redirected& operator=(const Redirected&) = delete;
+
+ private:
+  void to(int file) {
+    std::fflush(stream_);
+    dup2(file, fileno(stream_));
+  }
+  std::FILE* stream_;
+  int saved_;
+};
+
+std::string content(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+int lines(const std::string& text) { return static_cast<int>(std::count(text.begin(), text.end(), '\n')); }
+
+// Three batches for training, two for validation.
+Learner learner(bool verbose) {
+  const auto images = data::synthetic_digits(48, 1, data::Split::train);
+  const std::vector<std::string> classes = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
+  const auto dataset = std::make_shared<data::ImageDataset>(images, classes, data::ImageDatasetOptions{});
+  return Learner({data::DataLoader(dataset, {.batch_size = 16}), data::DataLoader(dataset, {.batch_size = 32})},
+                 nn::simple_cnn({3, 4, 4, 10}), {.metrics = {accuracy}, .verbose = verbose});
+}
+
+struct AtBatch : Callback {
+  AtBatch(std::int64_t batch, std::function<void(Learner&)> f) : batch(batch), f(std::move(f)) {}
+  void on_batch_begin(Learner& learner) override {
+    if (learner.batch == batch) f(learner);
+  }
+  std::int64_t batch;
+  std::function<void(Learner&)> f;
+};
+
+// What the training prints on the stream.
+template <class F>
+std::string printed(std::FILE* stream, F&& f) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "printed";
+  const int file = open(path.c_str(), O_CREAT | O_RDWR, 0600);
+  {
+    const Redirected redirected(stream, file);
+    f();
+  }
+  close(file);
+  return content(path);
+}
+
+}  // namespace
+
+TEST_CASE("recorder: a table with a row for each epoch") {
+  const std::string table = printed(stdout, [] { learner(true).fit(2); });
+  CAPTURE(table);
+  CHECK(table.starts_with("epoch     train_loss  valid_loss  accuracy  time\n1         "));
+  CHECK(table.find("\n2         ") != std::string::npos);
+  CHECK(lines(table) == 3);
+}
+
+TEST_CASE("recorder: an epoch that was stopped has a line of its own in place of a row") {
+  const std::string table = printed(stdout, [] {
+    Learner learn = learner(true);
+    learn.add(std::make_shared<AtBatch>(1, [](Learner& l) { l.stop(); }));
+    learn.fit(2);
+    CHECK(learn.recorder->epochs().empty());
+  });
+  CAPTURE(table);
+  CHECK(table.find("stopped in epoch 1 after batch 2 of 3\n") != std::string::npos);
+  CHECK(lines(table) == 2);
+}
+
+TEST_CASE("progress bar: plain lines where there is no terminal") {
+  const std::string text = printed(stderr, [] {
+    Learner learn = learner(false);
+    learn.add(std::make_shared<ProgressBar>(ProgressBarOptions{.seconds_between_lines = 0}));
+    learn.fit(2);
+  });
+  CAPTURE(text);
+  CHECK(lines(text) == 6);
+  CHECK(text.starts_with("epoch 1/2 ##########.................... 1/3  loss "));
+  CHECK(text.find("epoch 2/2 ############################## 3/3  loss ") != std::string::npos);
+  CHECK(text.find('\r') == std::string::npos);
+}
+
+TEST_CASE("progress bar: says nothing off a terminal while a run is short") {
+  CHECK(printed(stderr, [] {
+          Learner learn = learner(false);
+          learn.add(std::make_shared<ProgressBar>());
+          learn.fit(1);
+        }) == "");
+}
+
+TEST_CASE("progress bar: one line of a terminal, as long as it has room, erased when an epoch ends") {
+  const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+  if (terminal < 0 || grantpt(terminal) != 0 || unlockpt(terminal) != 0) {
+    MESSAGE("skipped: no pseudo-terminal can be had");
+    return;
+  }
+  const int line = open(ptsname(terminal), O_RDWR | O_NOCTTY);
+  const winsize narrow{.ws_row = 24, .ws_col = 70, .ws_xpixel = 0, .ws_ypixel = 0};
+  CHECK(ioctl(line, TIOCSWINSZ, &narrow) == 0);
+  {
+    const Redirected redirected(stderr, line);
+    Learner learn = learner(false);
+    learn.add(std::make_shared<ProgressBar>(ProgressBarOptions{.seconds_between_redraws = 0}));
+    learn.fit(1);
+  }
+  std::array<char, 4096> buffer{};
+  const auto size = read(terminal, buffer.data(), buffer.size());
+  close(line);
+  close(terminal);
+  REQUIRE(size > 0);
+  const std::string text(buffer.data(), static_cast<std::size_t>(size));
+  CAPTURE(text);
+  CHECK(lines(text) == 0);
+  CHECK(text.ends_with("\r\x1b[K"));
+  std::size_t redraws = 0;
+  for (std::size_t at = text.find('\r'); at != std::string::npos; at = text.find('\r', at + 1)) {
+    const std::size_t end = text.find("\x1b[K", at);
+    CHECK(end - at <= 70);  // with the carriage return in front; the last column stays free
+    ++redraws;
+  }
+  CHECK(redraws == 4);
+}
+
+TEST_CASE("Ctrl-C: training ends after the batch, and the signal does what it did before") {
+  static volatile std::sig_atomic_t reached = 0;
+  const auto before = std::signal(SIGINT, [](int) { reached = reached + 1; });
+  Learner learn = learner(false);
+  const auto interrupt = std::make_shared<StopOnInterrupt>();
+  learn.add(interrupt);
+  learn.fit(1);
+  CHECK(!interrupt->interrupted());
+  const auto once = std::make_shared<AtBatch>(1, [](Learner&) { std::raise(SIGINT); });
+  learn.add(once);
+  learn.fit(1);
+  CHECK(interrupt->interrupted());
+  CHECK(learn.batch == 1);
+  CHECK(!learn.validation);
+  CHECK(reached == 0);
+  std::raise(SIGINT);
+  CHECK(reached == 1);
+
+  once->f = [](Learner&) {
+    std::raise(SIGINT);
+    std::raise(SIGINT);
+  };
+  learn.fit(1);
+  CHECK(reached == 2);
+  std::signal(SIGINT, before);
+}

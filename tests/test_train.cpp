@@ -518,9 +518,9 @@ TEST_CASE("optimizer: parameters and gradients lie in one block, aligned, and su
 }
 
 TEST_CASE("optimizer: refuses what it cannot train") {
-  CHECK_THROWS_AS(Adam({}), Error);
-  CHECK_THROWS_AS(Adam({Tensor::zeros({2})}), Error);
-  CHECK_THROWS_AS(Sgd({nn::parameter(Tensor::zeros({2}))}, {.nesterov = true}), Error);
+  CHECK_THROWS_AS(Adam(std::vector<Tensor>{}), Error);
+  CHECK_THROWS_AS(Adam(std::vector{Tensor::zeros({2})}), Error);
+  CHECK_THROWS_AS(Sgd(std::vector{nn::parameter(Tensor::zeros({2}))}, {.nesterov = true}), Error);
 }
 
 TEST_CASE("accuracy: of index and dense targets, and errors by name") {

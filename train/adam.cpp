@@ -6,8 +6,8 @@
 
 namespace mixgrad::train {
 
-Adam::Adam(std::vector<Tensor> parameters, const AdamOptions& options, WeightDecay decay)
-    : Optimizer(std::move(parameters), options.lr),
+Adam::Adam(const ParameterGroups& groups, const AdamOptions& options, WeightDecay decay)
+    : Optimizer(groups, options.lr, options.beta1, options.weight_decay),
       options_(options),
       decay_(decay),
       mean_(zeros_like_parameters()),
@@ -18,16 +18,19 @@ Adam::Adam(std::vector<Tensor> parameters, const AdamOptions& options, WeightDec
   check(options.weight_decay >= 0, "adam: weight decay ", options.weight_decay, " must not be negative");
 }
 
-void Adam::update(const Tensor& values, const Tensor& gradients) {
-  ++steps_;
-  dispatch("adam_step", values.device(), [&](auto device) {
-    kernels::adam_step(device, options_, decay_, lr, steps_, gradients, values, mean_, square_);
-  });
+void Adam::update(const Tensor& values, const Tensor& gradients, std::int64_t first, double lr, double weight_decay) {
+  AdamOptions now = options_;
+  now.lr = lr;
+  now.beta1 = momentum;
+  now.weight_decay = weight_decay;
+  const Tensor mean = mean_.raw_view(values.shape(), first), square = square_.raw_view(values.shape(), first);
+  dispatch("adam_step", values.device(),
+           [&](auto device) { kernels::adam_step(device, now, decay_, steps, gradients, values, mean, square); });
 }
 
 namespace {
 OptimizerFactory factory(const AdamOptions& options, WeightDecay decay) {
-  return [=](std::vector<Tensor> parameters) { return std::make_unique<Adam>(std::move(parameters), options, decay); };
+  return [=](const ParameterGroups& groups) { return std::make_unique<Adam>(groups, options, decay); };
 }
 }  // namespace
 
@@ -38,17 +41,17 @@ OptimizerFactory adam(AdamOptions options) { return factory(options, WeightDecay
 
 namespace mixgrad::kernels {
 
-void adam_step(Cpu, const train::AdamOptions& options, train::WeightDecay decay, double lr, std::int64_t step,
+void adam_step(Cpu, const train::AdamOptions& options, train::WeightDecay decay, std::int64_t step,
                const Tensor& gradients, const Tensor& values, const Tensor& mean, const Tensor& square) {
   with_floating("adam", values.dtype(), [&]<class T>(T) {
     const double steps = static_cast<double>(step);
     const T beta1 = static_cast<T>(options.beta1), rest1 = static_cast<T>(1 - options.beta1);
     const T beta2 = static_cast<T>(options.beta2), rest2 = static_cast<T>(1 - options.beta2);
-    const T rate = static_cast<T>(lr / (1 - std::pow(options.beta1, steps)));
+    const T rate = static_cast<T>(options.lr / (1 - std::pow(options.beta1, steps)));
     const T correction = static_cast<T>(1 / std::sqrt(1 - std::pow(options.beta2, steps)));
     const T eps = static_cast<T>(options.eps);
     const bool decoupled = decay == train::WeightDecay::decoupled;
-    const T shrink = static_cast<T>(decoupled ? 1 - lr * options.weight_decay : 1);
+    const T shrink = static_cast<T>(decoupled ? 1 - options.lr * options.weight_decay : 1);
     const T l2 = static_cast<T>(decoupled ? 0 : options.weight_decay);
     const T* g = gradients.data<T>();
     T* p = values.mutable_data<T>();

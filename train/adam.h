@@ -21,16 +21,17 @@ enum class WeightDecay { decoupled, l2 };  // AdamW's, or Adam's: added to the g
 class Adam : public Optimizer {
  public:
   // Throws unless 0 <= beta < 1 for both, eps > 0 and weight_decay >= 0.
-  explicit Adam(std::vector<Tensor> parameters, const AdamOptions& options = {},
+  explicit Adam(const ParameterGroups& groups, const AdamOptions& options = {},
                 WeightDecay decay = WeightDecay::decoupled);
+  std::vector<NamedTensor> state() const override { return {{"mean", mean_}, {"square", square_}}; }
 
  protected:
-  void update(const Tensor& values, const Tensor& gradients) override;
+  void update(const Tensor& values, const Tensor& gradients, std::int64_t first, double lr,
+              double weight_decay) override;
 
  private:
   AdamOptions options_;
   WeightDecay decay_;
-  std::int64_t steps_ = 0;
   Tensor mean_, square_;
 };
 
@@ -40,6 +41,6 @@ OptimizerFactory adam(AdamOptions options = {});   // with weight_decay as an L2
 }  // namespace mixgrad::train
 
 namespace mixgrad::kernels {
-MIXGRAD_KERNEL(adam_step, const train::AdamOptions& options, train::WeightDecay decay, double lr, std::int64_t step,
+MIXGRAD_KERNEL(adam_step, const train::AdamOptions& options, train::WeightDecay decay, std::int64_t step,
                const Tensor& gradients, const Tensor& values, const Tensor& mean, const Tensor& square);
 }

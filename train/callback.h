@@ -18,6 +18,8 @@ namespace mixgrad::train {
 
 class Learner;
 
+class StateVisitor;
+
 class Callback {
  public:
   virtual ~Callback() = default;
@@ -34,6 +36,9 @@ class Callback {
   // Runs for every callback however training ends, even when its on_train_begin was never reached: whatever a callback
   // took hold of, it lets go of here. noexcept, because it also runs while an exception passes.
   virtual void on_train_end(Learner&) noexcept {}
+  // Names what a checkpoint must keep (train/state.h): all that on_train_begin and on_epoch_begin reset and later hooks
+  // go on from. When training is resumed, it is loaded after those two.
+  virtual void state(StateVisitor&) {}
 };
 
 }  // namespace mixgrad::train

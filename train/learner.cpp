@@ -7,6 +7,7 @@
 #include "core/autograd.h"
 #include "train/progress_bar.h"
 #include "train/recorder.h"
+#include "train/schedule.h"
 
 namespace mixgrad::train {
 namespace {
@@ -46,7 +47,7 @@ Learner::Learner(data::DataLoaders data, std::shared_ptr<nn::Module> model, Lear
     : data(std::move(data)),
       options(std::move(options)),
       model(std::move(model)),
-      optimizer(this->options.optimizer(nn::parameters(*this->model))),
+      optimizer(this->options.optimizer(this->options.groups(*this->model))),
       recorder(std::make_shared<Recorder>(this->options.verbose)),
       loss_function(plain_loss(this->options.loss)) {
   if (this->options.verbose) add(std::make_shared<ProgressBar>());
@@ -85,6 +86,22 @@ void Learner::fit(int epochs, std::optional<double> lr) {
   }
 }
 
+void Learner::fit_one_cycle(int epochs, double lr_max) {
+  check(std::isfinite(lr_max) && lr_max >= 0, "fit_one_cycle: ", lr_max, " is no learning rate");
+  const double lr = optimizer->lr, momentum = optimizer->momentum;
+  add(std::make_shared<LrSchedule>(one_cycle_lr(lr_max), one_cycle_momentum()));
+  struct Ending {
+    Learner& learner;
+    double lr, momentum;
+    ~Ending() {
+      learner.callbacks_.pop_back();
+      learner.optimizer->lr = lr;
+      learner.optimizer->momentum = momentum;
+    }
+  } const ending{*this, lr, momentum};
+  fit(epochs);
+}
+
 void Learner::train_epoch() {
   model->train();
   batch = 0;
@@ -98,6 +115,7 @@ void Learner::train_epoch() {
 }
 
 void Learner::train_batch() {
+  skip_step = false;
   each(&Callback::on_batch_begin);
   output = call(*model, input);
   each(&Callback::on_loss_begin);
@@ -106,8 +124,10 @@ void Learner::train_batch() {
   each(&Callback::on_backward_begin);
   loss.backward();
   each(&Callback::on_backward_end);
-  optimizer->step();
-  optimizer->zero_grad();
+  if (!skip_step) {
+    optimizer->step();
+    optimizer->zero_grad();
+  }
   each(&Callback::on_step_end);
   each(&Callback::on_batch_end);
 }

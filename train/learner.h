@@ -33,6 +33,8 @@ struct LearnerOptions {
   nn::Loss loss = nn::cross_entropy;
   std::vector<Metric> metrics = {};
   OptimizerFactory optimizer = adamw();
+  // How the model's parameters are grouped for the optimizer; by default into one.
+  std::function<ParameterGroups(nn::Module&)> groups = [](nn::Module& model) { return nn::parameters(model); };
   std::uint64_t seed = default_seed();  // of what callbacks draw, such as mixup's plans
   bool verbose = true;                  // print the table, and a progress bar while training
 };
@@ -56,6 +58,9 @@ class Learner {
   // Trains for some epochs at a constant learning rate, the optimizer's own unless one is given; a further fit goes on
   // from there. Leaves the model in evaluation mode. Throws unless epochs >= 0 and lr is finite and not negative.
   void fit(int epochs, std::optional<double> lr = {});
+  // The same with a learning rate that rises to lr_max and falls (train/schedule.h: one_cycle_lr), and momentum against
+  // it.
+  void fit_one_cycle(int epochs, double lr_max = 3e-3);
   // Loss and metrics on the validation data: plain loss, unmixed data, evaluation mode, no gradients.
   Validation validate();
   // The model's output for inputs [N, ...], in evaluation mode, without gradients.
@@ -82,6 +87,7 @@ class Learner {
   std::uint32_t pass = 0;  // over the training data, from 0, counted over all fits: names the random streams
   std::int64_t batch = 0;  // of this epoch, from 0
   bool stopping = false;
+  bool skip_step = false;  // of this batch: set by a callback, the optimizer neither steps nor clears the gradients
   augment::Input input;
   augment::Target target;
   Tensor output, loss;

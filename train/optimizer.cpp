@@ -4,18 +4,25 @@
 
 namespace mixgrad::train {
 
-Optimizer::Optimizer(std::vector<Tensor> parameters, double lr) : lr(lr), parameters_(std::move(parameters)) {
+Optimizer::Optimizer(const ParameterGroups& groups, double lr, double momentum, double weight_decay)
+    : lr(lr), momentum(momentum) {
+  for (const ParameterGroup& group : groups)
+    parameters_.insert(parameters_.end(), group.parameters.begin(), group.parameters.end());
   check(!parameters_.empty(), "optimizer: there are no parameters to train");
   const TensorOptions options = parameters_.front().options();
   const auto align = static_cast<std::int64_t>(64 / size_of(options.dtype));
   const auto padded = [=](const Tensor& parameter) { return (parameter.numel() + align - 1) / align * align; };
   std::int64_t total = 0;
-  for (const Tensor& parameter : parameters_) {
-    check(parameter.requires_grad() && parameter.node()->leaf, "optimizer: a tensor of shape ", parameter.shape(),
-          " is no parameter: it does not require a gradient, or is computed");
-    check(parameter.dtype() == options.dtype && parameter.device() == options.device,
-          "optimizer: parameters must share one dtype and device");
-    total += padded(parameter);
+  for (const ParameterGroup& group : groups) {
+    const std::int64_t first = total;
+    for (const Tensor& parameter : group.parameters) {
+      check(parameter.requires_grad() && parameter.node()->leaf, "optimizer: a tensor of shape ", parameter.shape(),
+            " is no parameter: it does not require a gradient, or is computed");
+      check(parameter.dtype() == options.dtype && parameter.device() == options.device,
+            "optimizer: parameters must share one dtype and device");
+      total += padded(parameter);
+    }
+    ranges_.push_back({first, total - first, group.lr_scale, group.weight_decay.value_or(weight_decay)});
   }
   values_ = Tensor::zeros({total}, options);
   gradients_ = Tensor::zeros({total}, options);
@@ -34,11 +41,20 @@ void Optimizer::step() {
     check(parameter.storage() == values_.storage() && parameter.grad().storage() == gradients_.storage(),
           "optimizer: another optimizer has taken over its parameters");
   const NoGrad off;
-  update(values_, gradients_);
+  ++steps;
+  for (const auto& [first, size, lr_scale, weight_decay] : ranges_)
+    update(values_.raw_view({size}, first), gradients_.raw_view({size}, first), first, lr * lr_scale, weight_decay);
 }
 
 void Optimizer::zero_grad() { gradients_.fill_(0); }
 
 Tensor Optimizer::zeros_like_parameters() const { return Tensor::zeros(values_.shape(), values_.options()); }
+
+ParameterGroups no_decay_of_vectors(nn::Module& model) {
+  ParameterGroup matrices, vectors{.parameters = {}, .weight_decay = 0.0};
+  for (const Tensor& parameter : nn::parameters(model))
+    (parameter.rank() >= 2 ? matrices : vectors).parameters.push_back(parameter);
+  return std::vector{matrices, vectors};
+}
 
 }  // namespace mixgrad::train

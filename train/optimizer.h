@@ -4,11 +4,26 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/tensor.h"
+#include "nn/module.h"
 
 namespace mixgrad::train {
+
+// Parameters that are trained alike.
+struct ParameterGroup {
+  std::vector<Tensor> parameters;
+  double lr_scale = 1;                      // their learning rate is lr_scale times the optimizer's
+  std::optional<double> weight_decay = {};  // instead of the optimizer's own
+};
+
+// Groups of parameters; a plain list of them is one group.
+struct ParameterGroups : std::vector<ParameterGroup> {
+  ParameterGroups(std::vector<Tensor> parameters) { push_back({.parameters = std::move(parameters)}); }
+  ParameterGroups(std::vector<ParameterGroup> groups) : std::vector<ParameterGroup>(std::move(groups)) {}
+};
 
 class Optimizer {
  public:
@@ -21,20 +36,38 @@ class Optimizer {
   void step();
   void zero_grad();
 
-  double lr = 1e-3;  // the learning rate of the next step
+  double lr = 1e-3;     // the learning rate of the next step
+  double momentum = 0;  // of the next step: SGD's momentum, Adam's beta1
+
+  // All gradients, [total]: for what looks at them together, such as clipping by norm.
+  const Tensor& gradients() const { return gradients_; }
+  // What a checkpoint must keep beside the parameters: name and tensor of each piece of state, and the steps taken.
+  virtual std::vector<NamedTensor> state() const = 0;
+  std::int64_t steps = 0;
 
  protected:
   // Takes over leaf tensors of one dtype and device; throws on none, or on tensors that require no gradient.
-  explicit Optimizer(std::vector<Tensor> parameters, double lr);
-  virtual void update(const Tensor& values, const Tensor& gradients) = 0;
-  Tensor zeros_like_parameters() const;  // for an optimizer's own state
+  Optimizer(const ParameterGroups& groups, double lr, double momentum, double weight_decay);
+  // Updates elements [first, first + values.numel()) of the flat arrays: `values` and `gradients` are those, `lr` and
+  // `weight_decay` their group's.
+  virtual void update(const Tensor& values, const Tensor& gradients, std::int64_t first, double lr,
+                      double weight_decay) = 0;
+  Tensor zeros_like_parameters() const;  // [total], for an optimizer's own state
 
  private:
+  struct Range {
+    std::int64_t first, size;
+    double lr_scale, weight_decay;
+  };
   std::vector<Tensor> parameters_;
+  std::vector<Range> ranges_;  // of the groups
   Tensor values_, gradients_;  // flat; each parameter starts at a multiple of 64 bytes, the gaps stay zero
 };
 
 // Makes an optimizer for a model's parameters: what a Learner is given, as in {.optimizer = sgd({.momentum = 0.9})}.
-using OptimizerFactory = std::function<std::unique_ptr<Optimizer>(std::vector<Tensor> parameters)>;
+using OptimizerFactory = std::function<std::unique_ptr<Optimizer>(const ParameterGroups& groups)>;
+
+// Two groups: what has fewer than two axes, biases and the weights of normalisation, is spared the weight decay.
+ParameterGroups no_decay_of_vectors(nn::Module& model);
 
 }  // namespace mixgrad::train

@@ -33,6 +33,7 @@ class Recorder : public Callback {
   void on_batch_end(Learner& learner) override;
   void on_validate_begin(Learner& learner) override;
   void on_epoch_end(Learner& learner) override;
+  void state(StateVisitor& visitor) override;
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -40,7 +41,7 @@ class Recorder : public Callback {
   bool print_;
   std::vector<EpochRecord> epochs_;
   double average_ = 0, weight_ = 0;  // of the moving average: the sum and what it would be for a loss of 1
-  std::int64_t images_ = 0;
+  double images_ = 0;                // of this epoch, since it was begun or resumed
   Clock::time_point epoch_start_;
   double train_seconds_ = 0;
 };

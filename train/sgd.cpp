@@ -4,30 +4,34 @@
 
 namespace mixgrad::train {
 
-Sgd::Sgd(std::vector<Tensor> parameters, const SgdOptions& options)
-    : Optimizer(std::move(parameters), options.lr), options_(options), velocity_(zeros_like_parameters()) {
+Sgd::Sgd(const ParameterGroups& groups, const SgdOptions& options)
+    : Optimizer(groups, options.lr, options.momentum, options.weight_decay),
+      options_(options),
+      velocity_(zeros_like_parameters()) {
   check(options.momentum >= 0 && options.weight_decay >= 0, "sgd: momentum ", options.momentum, " and weight decay ",
         options.weight_decay, " must not be negative");
   check(!options.nesterov || options.momentum > 0, "sgd: Nesterov's momentum needs a momentum above 0");
 }
 
-void Sgd::update(const Tensor& values, const Tensor& gradients) {
+void Sgd::update(const Tensor& values, const Tensor& gradients, std::int64_t first, double lr, double weight_decay) {
+  const SgdOptions now{.lr = lr, .momentum = momentum, .nesterov = options_.nesterov, .weight_decay = weight_decay};
+  const Tensor velocity = velocity_.raw_view(values.shape(), first);
   dispatch("sgd_step", values.device(),
-           [&](auto device) { kernels::sgd_step(device, options_, lr, gradients, values, velocity_); });
+           [&](auto device) { kernels::sgd_step(device, now, gradients, values, velocity); });
 }
 
 OptimizerFactory sgd(const SgdOptions& options) {
-  return [options](std::vector<Tensor> parameters) { return std::make_unique<Sgd>(std::move(parameters), options); };
+  return [options](const ParameterGroups& groups) { return std::make_unique<Sgd>(groups, options); };
 }
 
 }  // namespace mixgrad::train
 
 namespace mixgrad::kernels {
 
-void sgd_step(Cpu, const train::SgdOptions& options, double lr, const Tensor& gradients, const Tensor& values,
+void sgd_step(Cpu, const train::SgdOptions& options, const Tensor& gradients, const Tensor& values,
               const Tensor& velocity) {
   with_floating("sgd", values.dtype(), [&]<class T>(T) {
-    const T rate = static_cast<T>(lr), momentum = static_cast<T>(options.momentum);
+    const T rate = static_cast<T>(options.lr), momentum = static_cast<T>(options.momentum);
     const T decay = static_cast<T>(options.weight_decay);
     const bool nesterov = options.nesterov;
     const T* g = gradients.data<T>();

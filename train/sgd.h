@@ -15,10 +15,12 @@ struct SgdOptions {
 // g += weight_decay p;  v = momentum v + g;  p -= lr v, or, with Nesterov's momentum, p -= lr (g + momentum v).
 class Sgd : public Optimizer {
  public:
-  explicit Sgd(std::vector<Tensor> parameters, const SgdOptions& options = {});
+  explicit Sgd(const ParameterGroups& groups, const SgdOptions& options = {});
+  std::vector<NamedTensor> state() const override { return {{"velocity", velocity_}}; }
 
  protected:
-  void update(const Tensor& values, const Tensor& gradients) override;
+  void update(const Tensor& values, const Tensor& gradients, std::int64_t first, double lr,
+              double weight_decay) override;
 
  private:
   SgdOptions options_;
@@ -30,6 +32,6 @@ OptimizerFactory sgd(const SgdOptions& options = {});
 }  // namespace mixgrad::train
 
 namespace mixgrad::kernels {
-MIXGRAD_KERNEL(sgd_step, const train::SgdOptions& options, double lr, const Tensor& gradients, const Tensor& values,
+MIXGRAD_KERNEL(sgd_step, const train::SgdOptions& options, const Tensor& gradients, const Tensor& values,
                const Tensor& velocity);
 }

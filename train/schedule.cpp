@@ -1,0 +1,59 @@
+#include "train/schedule.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "core/check.h"
+#include "train/learner.h"
+
+namespace mixgrad::train {
+
+Schedule constant(double value) {
+  return [=](double) { return value; };
+}
+
+Schedule cosine(double from, double to) {
+  return [=](double progress) { return to + (from - to) * (1 + std::cos(std::numbers::pi * progress)) / 2; };
+}
+
+Schedule step(double value, double factor, std::vector<double> at) {
+  return [=](double progress) {
+    double result = value;
+    for (const double share : at)
+      if (progress >= share) result *= factor;
+    return result;
+  };
+}
+
+Schedule sequence(std::vector<std::pair<double, Schedule>> parts) {
+  check(!parts.empty(), "sequence: needs at least one schedule");
+  double before = 0;
+  for (std::size_t i = 0; i + 1 < parts.size(); ++i) before += parts[i].first;
+  check(before < 1, "sequence: all but the last of the parts take ", before, " of the whole");
+  parts.back().first = 1 - before;
+  for (const auto& [share, schedule] : parts) check(share > 0, "sequence: a share of ", share);
+  return [parts](double progress) {
+    std::size_t i = 0;
+    for (; i + 1 < parts.size() && progress >= parts[i].first; ++i) progress -= parts[i].first;
+    return parts[i].second(progress / parts[i].first);
+  };
+}
+
+Schedule one_cycle_lr(double lr_max, const OneCycleOptions& options) {
+  return sequence({{options.rise, cosine(lr_max / options.div, lr_max)},
+                   {1 - options.rise, cosine(lr_max, lr_max / options.final_div)}});
+}
+
+Schedule one_cycle_momentum(const OneCycleOptions& options) {
+  return sequence({{options.rise, cosine(options.high_momentum, options.low_momentum)},
+                   {1 - options.rise, cosine(options.low_momentum, options.high_momentum)}});
+}
+
+void LrSchedule::on_batch_begin(Learner& learner) {
+  const auto batches = static_cast<double>(learner.data.train.num_batches());
+  const double progress = (learner.epoch + static_cast<double>(learner.batch) / batches) / learner.epochs;
+  learner.optimizer->lr = lr_(progress);
+  if (momentum_) learner.optimizer->momentum = (*momentum_)(progress);
+}
+
+}  // namespace mixgrad::train

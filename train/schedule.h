@@ -1,0 +1,51 @@
+// Schedules: how a quantity, mostly the learning rate, changes in the course of training.
+//
+//   learn.add(std::make_shared<train::LrSchedule>(train::cosine(3e-3, 0)));
+//   learn.fit(10);
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "train/callback.h"
+
+namespace mixgrad::train {
+
+// The value at a share of training between 0, the first batch, and 1, the end.
+using Schedule = std::function<double(double progress)>;
+
+Schedule constant(double value);
+Schedule cosine(double from, double to);  // to + (from - to) (1 + cos(pi progress)) / 2
+// `value`, multiplied by `factor` at each of the given shares of training.
+Schedule step(double value, double factor, std::vector<double> at);
+// One schedule after the other, each for its share of training; the last one takes what is left.
+Schedule sequence(std::vector<std::pair<double, Schedule>> parts);
+
+// Smith, "A disciplined approach to neural network hyper-parameters", 2018, as fastai v1 has it: the learning rate
+// rises from lr_max / div to lr_max in the first `rise` of training and falls to lr_max / final_div in the rest, each
+// by a cosine, while momentum does the reverse.
+struct OneCycleOptions {
+  double rise = 0.3;
+  double div = 25;
+  double final_div = 2.5e5;
+  double high_momentum = 0.95, low_momentum = 0.85;
+};
+Schedule one_cycle_lr(double lr_max, const OneCycleOptions& options = {});
+Schedule one_cycle_momentum(const OneCycleOptions& options = {});
+
+// Sets the optimizer's learning rate, and its momentum if there is a schedule for that, before every batch.
+class LrSchedule : public Callback {
+ public:
+  explicit LrSchedule(Schedule lr, std::optional<Schedule> momentum = {})
+      : lr_(std::move(lr)), momentum_(std::move(momentum)) {}
+
+  void on_batch_begin(Learner& learner) override;
+
+ private:
+  Schedule lr_;
+  std::optional<Schedule> momentum_;
+};
+
+}  // namespace mixgrad::train

@@ -59,6 +59,7 @@
 #include "train/csv_logger.h"
 #include "train/interrupt.h"
 #include "train/learner.h"
+#include "train/lr_find.h"
 #include "train/metrics.h"
 #include "train/mixup_callback.h"
 #include "train/optimizer.h"

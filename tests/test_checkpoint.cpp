@@ -293,3 +293,27 @@ TEST_CASE("parameter groups: each has its own rate and decay") {
   CHECK(groups[1].parameters.size() == 4);
   CHECK(groups[1].weight_decay == 0.0);
 }
+
+TEST_CASE("lr_find: finds a rate that trains, and leaves model, optimizer and random streams as they were") {
+  Training training;
+  training.learn.fit(1, 1e-3);
+  const auto before = weights(training.model);
+  const auto mean = training.learn.optimizer->state()[0].tensor.to_vector<float>();
+  const RandomState random = random_state();
+  const std::uint32_t pass = training.learn.pass;
+  const LrCurve curve = lr_find(training.learn, {.steps = 60});
+  CHECK(weights(training.model) == before);
+  CHECK(training.learn.optimizer->state()[0].tensor.to_vector<float>() == mean);
+  CHECK(random_state().dropouts == random.dropouts);
+  CHECK(training.learn.pass == pass);
+  CHECK(training.learn.optimizer->lr == 1e-3);
+  CHECK(training.learn.recorder->epochs().size() == 1);
+  REQUIRE(curve.lr.size() == curve.loss.size());
+  REQUIRE(curve.lr.size() >= 20);
+  CHECK(curve.lr[0] == doctest::Approx(1e-6));
+  CHECK(curve.lr[1] / curve.lr[0] == doctest::Approx(std::pow(1e7, 1.0 / 59)));
+  CHECK(curve.suggestion > 1e-6);
+  CHECK(curve.suggestion < 10);
+  CHECK_THROWS_AS(lr_find(training.learn, {.from = 1, .to = 0.1}), Error);
+  CHECK_THROWS_AS(lr_find(training.learn, {.steps = 3}), Error);
+}

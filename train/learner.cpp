@@ -113,6 +113,17 @@ void Learner::fit_one_cycle(int epochs, double lr_max) {
   fit(epochs);
 }
 
+void Learner::fit_with(std::vector<std::shared_ptr<Callback>> callbacks, int epochs) {
+  check(!fitting_, "fit: called while training");
+  if (mixup_) callbacks.insert(callbacks.begin(), mixup_);
+  struct Ending {
+    Learner& learner;
+    std::vector<std::shared_ptr<Callback>> own;
+    ~Ending() { learner.callbacks_ = std::move(own); }
+  } const ending{*this, std::exchange(callbacks_, std::move(callbacks))};
+  fit(epochs);
+}
+
 void Learner::train_epoch(std::int64_t first_batch) {
   model->train();
   batch = first_batch;

@@ -32,7 +32,9 @@ void count_flops(double flops) {
 }
 
 KernelTimer::KernelTimer(const char* kernel) : profile_(active), kernel_(kernel) {
-  if (profile_) start_ = Clock::now();
+  if (!profile_) return;
+  flops_ = std::exchange(profile_->pending_flops_, 0);
+  start_ = Clock::now();
 }
 
 KernelTimer::~KernelTimer() {
@@ -43,7 +45,7 @@ KernelTimer::~KernelTimer() {
   if (entry == entries.end()) entry = entries.insert(entries.end(), {.kernel = kernel_});
   ++entry->calls;
   entry->seconds += seconds;
-  entry->flops += std::exchange(profile_->pending_flops_, 0);
+  entry->flops += flops_;
 }
 
 std::ostream& operator<<(std::ostream& out, const Profile& profile) {

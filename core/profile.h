@@ -57,6 +57,7 @@ class KernelTimer {
  private:
   Profile* profile_;
   const char* kernel_;
+  double flops_ = 0;
   std::chrono::steady_clock::time_point start_;
 };
 

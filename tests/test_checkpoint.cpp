@@ -317,3 +317,21 @@ TEST_CASE("lr_find: finds a rate that trains, and leaves model, optimizer and ra
   CHECK_THROWS_AS(lr_find(training.learn, {.from = 1, .to = 0.1}), Error);
   CHECK_THROWS_AS(lr_find(training.learn, {.steps = 3}), Error);
 }
+
+TEST_CASE("weights: PyTorch's simple_cnn loads the export, strictly, and gives equal logits") {
+  if (!has_json()) return;
+  const char* chosen = std::getenv("MIXGRAD_PYTHON");
+  const std::string python = chosen == nullptr ? "python3" : chosen;
+  if (std::system((python + " -c 'import safetensors, torch' >/dev/null 2>&1").c_str()) != 0) {
+    MESSAGE("skipped: ", python, " (or $MIXGRAD_PYTHON) has no safetensors and torch");
+    return;
+  }
+  const TemporaryFolder folder;
+  nn::Sequential model = nn::simple_cnn({3, 16, 16, 2});
+  const Tensor x = digits(16).valid.epoch(0)[0].x;
+  nn::save_weights(model, folder / "weights", nn::WeightLayout::oihw);
+  write_safetensors(folder / "logits", {{"x", x}, {"logits", no_grad([&] { return model(x); })}});
+  const std::string script = MIXGRAD_GOLDEN_DIR "/check_export.py";
+  CHECK(std::system(
+            (python + " '" + script + "' '" + (folder / "weights") + "' '" + (folder / "logits") + "'").c_str()) == 0);
+}

@@ -2,9 +2,14 @@
 #include <doctest/doctest.h>
 #include <mixgrad.h>
 
+#include <algorithm>
 #include <cmath>
 #include <iostream>
+#include <memory>
+#include <set>
 #include <sstream>
+#include <string>
+#include <vector>
 
 using namespace mixgrad;
 
@@ -19,6 +24,24 @@ struct RMSNorm : nn::Module {
   std::string name() const override { return "RMSNorm"; }
   Tensor weight;
 };
+
+// y = x / (1 + |x|)
+Tensor softsign(const Tensor& x) {
+  Tensor y = Tensor::empty(x.shape(), x.options());
+  dispatch_cpu("softsign", x.device(), [&](Cpu) {
+    with_floating("softsign", x.dtype(), [&]<class T>(T) {
+      const T* px = x.data<T>();
+      T* py = y.mutable_data<T>();
+      parallel_for(x.numel(), 4096, [=](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) py[i] = px[i] / (1 + std::abs(px[i]));
+      });
+    });
+  });
+  // dy/dx = 1 / (1 + |x|)^2 = (1 - |y|)^2
+  record(y, "softsign", {x},
+         [y = Saved(y)](const Tensor& grad, Gradients& to) { to.add(0, grad * pow(1.0 - abs(*y), 2)); });
+  return y;
+}
 
 }  // namespace
 
@@ -35,6 +58,38 @@ TEST_CASE("nn/README.md: the layer divides by the root mean square, and its grad
   };
   const Tensor x = Tensor::from({0.3, -1.2, 0.8, 2.0, 0.1, -0.7}, {2, 3});
   CHECK(gradcheck(f, {x, Tensor::from({1.0, 0.5, -2.0}, {3})}) == "");
+}
+
+TEST_CASE("nn/README.md: the operation with a kernel of its own has the right values and gradient") {
+  const Tensor x = Tensor::from({-3.0, 0.5, 1.0}, {3});
+  CHECK(softsign(x).to_vector<double>()[0] == doctest::Approx(-0.75));
+  CHECK(gradcheck([](const std::vector<Tensor>& inputs) { return softsign(inputs[0]); }, {x}) == "");
+}
+
+TEST_CASE("core/README.md: the tape as Graphviz") {
+  std::ostringstream text;
+  std::streambuf* const standard = std::cout.rdbuf(text.rdbuf());
+  const Tensor x = Tensor::from({2.0f}, {1}).requires_grad_(), w = Tensor::from({3.0f}, {1}).requires_grad_();
+  const Tensor y = relu(w * x + w);
+  std::cout << "digraph tape {\n";
+  std::set<std::shared_ptr<Node>> seen;
+  for (std::vector<std::shared_ptr<Node>> open{y.node()}; !open.empty();) {
+    const auto node = open.back();
+    open.pop_back();
+    if (!seen.insert(node).second) continue;
+    std::cout << "  " << node->id << " [label=\"" << node->op << " " << node->shape << "\"]\n";
+    for (const auto& input : node->inputs) {
+      if (!input) continue;
+      std::cout << "  " << input->id << " -> " << node->id << "\n";
+      open.push_back(input);
+    }
+  }
+  std::cout << "}\n";
+  std::cout.rdbuf(standard);
+  const std::string graph = text.str();
+  CHECK(graph.starts_with("digraph tape {\n"));
+  for (const char* op : {"relu", "add", "mul"}) CHECK(graph.find("label=\"" + std::string(op)) != std::string::npos);
+  CHECK(std::count(graph.begin(), graph.end(), '\n') == 2 + 5 + 5);  // five nodes, five arrows
 }
 
 TEST_CASE("augment/README.md: the plan printed is the one shown") {

@@ -1,11 +1,12 @@
 // The stock callbacks but MixUpCallback, and what looks into a trained model.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
-#include <filesystem>
+#include <fstream>
 #include <limits>
 #include <map>
-#include <numeric>
+#include <sstream>
 
 #include "mixgrad.h"
 #include "tests/temporary_folder.h"
@@ -340,4 +341,191 @@ TEST_CASE("terminate on nan: no step, no trace in batch norm, and the place is t
     CHECK(!terminate->bad());
     CHECK(std::isfinite(learn.recorder->epochs().back().valid_loss));
   }
+}
+
+TEST_CASE("top_k_accuracy: k = 1 is accuracy, ties go to the lower class, nan is behind all") {
+  const Tensor output = Tensor::from({5.f, 4.f, 3.f,             // class 2 is third
+                                      1.f, 1.f, 1.f,             // ties: class 1 is second
+                                      not_a_number, 0.f, 1.f,    // class 0 is last
+                                      0.f, not_a_number, -1.f},  // class 2 is second
+                                     {4, 3});
+  const Tensor target = Tensor::from<std::int32_t>({2, 1, 0, 2}, {4});
+  CHECK(top_k_accuracy(1).mean(output, target) == 0);
+  CHECK(top_k_accuracy(2).mean(output, target) == 0.5);
+  CHECK(top_k_accuracy(3).mean(output, target) == 1);
+  const Tensor dense = one_hot(target, 3);
+  CHECK(top_k_accuracy(2).mean(output, dense) == 0.5);
+  Random random(1);
+  std::vector<float> values;
+  for (int i = 0; i < 300; ++i) values.push_back(std::floor(static_cast<float>(4 * random.uniform())));  // many ties
+  const Tensor many = Tensor::from(values, {100, 3});
+  const Tensor classes = argmax(Tensor::from(std::vector<float>(values.rbegin(), values.rend()), {100, 3}), 1);
+  CHECK(top_k_accuracy(1).mean(many, classes) == accuracy_of(many, classes));
+}
+
+TEST_CASE("top_k_accuracy: its name has k in it, and a bad k or class is refused") {
+  CHECK(top_k_accuracy(5).name == "top_5_accuracy");
+  CHECK_THROWS_WITH_AS(top_k_accuracy(0), "top_k_accuracy: k = 0", Error);
+  const Tensor output = Tensor::zeros({1, 3});
+  CHECK_THROWS_WITH_AS(top_k_accuracy(4).mean(output, Tensor::from<std::int32_t>({0}, {1})),
+                       "top_4_accuracy: there are 3 classes", Error);
+  for (const std::int32_t bad : {-1, 3}) {
+    const Tensor target = Tensor::from<std::int32_t>({bad}, {1});
+    CHECK_THROWS_WITH_AS(top_k_accuracy(2).mean(output, target), doctest::Contains("top_2_accuracy: class "), Error);
+    CHECK_THROWS_WITH_AS(accuracy_of(output, target), doctest::Contains("accuracy: class "), Error);
+  }
+}
+
+TEST_CASE("confusion matrix: rows are true classes, columns predicted ones, and mistakes come by count") {
+  // The outputs are the data: one-hot rows of the predicted classes.
+  const std::vector<std::int32_t> actual{0, 0, 0, 1, 1, 2, 2, 2, 2}, predicted{0, 1, 1, 1, 0, 0, 0, 0, 2};
+  const Tensor x = one_hot(Tensor::from(predicted, {9}), 3), y = Tensor::from(actual, {9});
+  Learner learn(loaders(x, y, 2, {"cat", "dog", "a long name"}), Identity(), quiet());
+  const Tensor matrix = confusion_matrix(learn);
+  CHECK(matrix.to_vector<std::int32_t>() == std::vector<std::int32_t>{1, 2, 0, 1, 1, 0, 3, 0, 1});
+  CHECK(most_confused(matrix) == std::vector<Confusion>{{2, 0, 3}, {0, 1, 2}, {1, 0, 1}});
+  CHECK(most_confused(matrix, 2) == std::vector<Confusion>{{2, 0, 3}, {0, 1, 2}});
+  std::ostringstream text;
+  print_confusion_matrix(text, matrix, learn.data.classes());
+  CHECK(text.str() ==
+        "true \\ predicted          cat          dog  a long name\n"
+        "cat                         1            2            0\n"
+        "dog                         1            1            0\n"
+        "a long name                 3            0            1\n");
+  std::ostringstream numbered;
+  print_confusion_matrix(numbered, matrix, {});
+  CHECK(numbered.str().starts_with("true \\ predicted  0  1  2\n"));
+  CHECK_THROWS_WITH_AS(most_confused(x), doctest::Contains("must be i32 [C, C]"), Error);
+}
+
+TEST_CASE("mixed accuracy: lambda for the one class and 1 - lambda for the other, plain accuracy otherwise") {
+  const Tensor output = one_hot(Tensor::from<std::int32_t>({0, 1, 2, 1}, {4}), 3);
+  const Tensor y = Tensor::from<std::int32_t>({0, 0, 0, 1}, {4}),
+               partner = Tensor::from<std::int32_t>({1, 1, 1, 1}, {4});
+  const Tensor lambda = Tensor::from({0.75f, 0.75f, 0.75f, 0.5f}, {4});
+  // the first class; the second; neither; both
+  CHECK(mixed_accuracy_of(output, MixedTarget{y, partner, lambda}) == (0.75 + 0.25 + 0 + 1) / 4);
+  CHECK(mixed_accuracy_of(output, MixedTarget{one_hot(y, 3), one_hot(partner, 3), lambda}) == 0.5);
+  CHECK(mixed_accuracy_of(output, y) == accuracy_of(output, y));
+  CHECK(mixed_accuracy_of(output, one_hot(y, 3)) == accuracy_of(output, y));
+  CHECK(mixed_accuracy.name != "accuracy");
+  CHECK_THROWS_AS(mixed_accuracy_of(output, MixedTarget{y, partner, Tensor::ones({3})}), Error);
+}
+
+TEST_CASE("train metrics: the mean over an epoch's training samples, in the records, the CSV file and the state") {
+  const TemporaryFolder folder;
+  LearnerOptions options = quiet();
+  options.train_metrics = {mixed_accuracy};
+  Learner learn(points(20), nn::Linear(2, 2), options);  // batches of 8, 8 and 4
+  std::vector<double> expected;
+  double sum = 0;
+  const auto at = std::make_shared<At>();
+  at->batch_begin = [&](Learner& learner) {
+    if (learner.batch == 0) sum = 0;
+  };
+  at->backward_end = [&](Learner& learner) {
+    CHECK(std::holds_alternative<MixedTarget>(learner.target));
+    sum += mixed_accuracy_of(learner.output, learner.target) * static_cast<double>(learner.output.size(0));
+  };
+  at->validate_begin = [&](Learner&) { expected.push_back(sum / 20); };
+  learn.mixup().add(at).add(std::make_shared<CsvLogger>(folder / "log.csv")).fit(3);
+  REQUIRE(learn.recorder->epochs().size() == 3);
+  for (std::size_t i = 0; i < 3; ++i) CHECK(learn.recorder->epochs()[i].train_metrics == std::vector{expected[i]});
+  std::ifstream file(folder / "log.csv");
+  std::string header;
+  std::getline(file, header);
+  CHECK(header == "epoch,train_loss,mixed_accuracy,valid_loss,accuracy,seconds,images_per_s");
+
+  Memory memory;
+  learn.recorder->state(memory);
+  Learner other(points(20), nn::Linear(2, 2), options);
+  other.mixup().fit(1);
+  memory.loading = true;
+  other.recorder->state(memory);
+  REQUIRE(other.recorder->epochs().size() == 3);
+  CHECK(other.recorder->epochs()[2].train_metrics == std::vector{expected[2]});
+  CHECK(other.recorder->epochs()[2].metrics == learn.recorder->epochs()[2].metrics);
+  Learner without(points(20), nn::Linear(2, 2), quiet());
+  CHECK_THROWS_WITH_AS(without.recorder->state(memory), "recorder: 1 train metrics instead of 0", Error);
+}
+
+TEST_CASE("top losses: the largest first, by their place in the data even when validation shuffles; nan above all") {
+  const Tensor x = Tensor::from({3.f, 0.f, 0.f, 1.f, 0.f, 5.f, not_a_number, 0.f, 2.f, 0.f}, {5, 2});
+  const Tensor y = Tensor::from<std::int32_t>({0, 0, 0, 1, 1}, {5});
+  const auto samples = std::make_shared<Samples>(x, y, std::vector<std::string>{"left", "right"});
+  const data::DataLoader shuffled(samples, {.batch_size = 2, .shuffle = true, .drop_last = true, .seed = 9});
+  Learner learn({shuffled, shuffled}, Identity(), quiet());
+  const auto top = top_losses(learn, 4);
+  REQUIRE(top.size() == 4);
+  CHECK(top[0].index == 3);
+  CHECK(std::isnan(top[0].loss));
+  const std::array<std::int64_t, 3> order{2, 4, 1};
+  for (std::size_t i = 0; i < 3; ++i) CHECK(top[i + 1].index == order[i]);
+  CHECK(top[1].loss == doctest::Approx(5 + std::log1p(std::exp(-5.0))).epsilon(1e-6));  // rounding to f32
+  CHECK(top[1].target == 0);
+  CHECK(top[1].predicted == 1);
+  CHECK(top[1].probability == doctest::Approx(1 / (1 + std::exp(-5.0))).epsilon(1e-6));
+  CHECK(top_losses(learn, 99).size() == 5);
+  CHECK(top_losses(learn, 0).empty());
+  CHECK_THROWS_AS(top_losses(learn, -1), Error);
+}
+
+TEST_CASE("show_batch: images side by side, dark to bright, with their classes below") {
+  std::vector<float> pixels;
+  for (int image = 0; image < 4; ++image)
+    for (int row = 0; row < 4; ++row)
+      for (int column = 0; column < 4; ++column) pixels.push_back(column < 2 ? 0.f : image == 3 ? not_a_number : 1.f);
+  const data::Batch batch{Tensor::from(pixels, {4, 4, 4, 1}), Tensor::from<std::int32_t>({0, 1, 0, 1}, {4})};
+  std::ostringstream text;
+  show_batch(text, batch, {"left", "a name far too long for its column"}, 9);
+  const std::string space(24, ' ');
+  CHECK(text.str() == "  @@" + space.substr(2) + "  @@" + space.substr(2) + "  @@\n" +  //
+                          "  @@" + space.substr(2) + "  @@" + space.substr(2) + "  @@\n" + "left" + space.substr(2) +
+                          "a name far too long for   left\n\n" +  //
+                          "\n\na name far too long for\n\n");
+}
+
+TEST_CASE("show_batch: any size of image stays within 80 columns and 24 lines, and what is no image is refused") {
+  const auto shown = [](const Shape& shape, std::int64_t n = 9) {
+    std::ostringstream text;
+    show_batch(text, {Tensor::full(shape, 0.5), Tensor::zeros({shape[0]}, {.dtype = DType::i32})}, {}, n);
+    return text.str();
+  };
+  for (const Shape& shape : {Shape{3, 1, 1, 1}, Shape{5, 300, 2, 3}, Shape{4, 2, 300, 3}, Shape{3, 224, 224, 3}}) {
+    std::istringstream lines(shown(shape));
+    int count = 0;
+    for (std::string line; std::getline(lines, line); ++count) CHECK(line.size() <= 80);
+    CHECK(count <= 2 * (24 + 2));
+    CHECK(count >= 3);
+  }
+  CHECK(shown({2, 4, 4, 1}, 0).empty());
+  CHECK_THROWS_AS(shown({2, 4, 4, 1}, -1), Error);
+  CHECK_THROWS_AS(shown({2, 4, 4}), Error);
+  CHECK_THROWS_AS(shown({2, 0, 4, 1}), Error);
+}
+
+TEST_CASE("show_top_losses: the worst image first, with what it was taken for") {
+  // Images of 1 x 2 pixels that are their own logits.
+  struct Pixels : Identity {
+    Tensor forward(const Tensor& x) override { return Identity::forward(flatten(x)); }
+  };
+  const Tensor x = Tensor::from({1.f, 0.f, 0.f, 1.f}, {2, 1, 2, 1}), y = Tensor::from<std::int32_t>({0, 0}, {2});
+  Learner learn(loaders(x, y), Pixels(), quiet());
+  std::ostringstream text;
+  show_top_losses(text, learn, 1);
+  CHECK(text.str() == " @\nleft as right (0.731)\nloss 1.313  #1\n\n");
+}
+
+TEST_CASE("profile callback: writes one table for each fit, however it ends") {
+  std::ostringstream text;
+  Learner learn(points(16), nn::Linear(2, 2), quiet());
+  const auto at = std::make_shared<At>();
+  learn.add(std::make_shared<ProfileCallback>(text)).add(at);
+  learn.fit(1);
+  const std::string first = text.str();
+  CHECK(first.find("sgd_step") != std::string::npos);
+  at->backward_end = [](Learner&) { fail("in the middle"); };
+  CHECK_THROWS_AS(learn.fit(1), Error);
+  CHECK(text.str().size() > first.size());
+  CHECK(text.str().find("sgd_step", first.size()) == std::string::npos);  // the second table counts the second fit
 }

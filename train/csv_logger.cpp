@@ -20,7 +20,9 @@ void CsvLogger::on_train_begin(Learner& learner) {
   file_.seekp(0, std::ios::end);
   if (file_.tellp() > 0) return;
   for (const auto& [name, value] : options_.labels) file_ << name << ',';
-  file_ << "epoch,train_loss,valid_loss";
+  file_ << "epoch,train_loss";
+  for (const TrainMetric& metric : learner.options.train_metrics) file_ << ',' << metric.name;
+  file_ << ",valid_loss";
   for (const Metric& metric : learner.options.metrics) file_ << ',' << metric.name;
   file_ << ",seconds,images_per_s\n";
   flush();
@@ -32,7 +34,9 @@ void CsvLogger::on_epoch_end(Learner& learner) {
   rows_ = epochs.size();
   const EpochRecord& last = epochs.back();
   for (const auto& [name, value] : options_.labels) file_ << value << ',';
-  file_ << std::fixed << std::setprecision(6) << last.epoch << ',' << last.train_loss << ',' << last.valid_loss;
+  file_ << std::fixed << std::setprecision(6) << last.epoch << ',' << last.train_loss;
+  for (const double metric : last.train_metrics) file_ << ',' << metric;
+  file_ << ',' << last.valid_loss;
   for (const double metric : last.metrics) file_ << ',' << metric;
   file_ << ',' << last.seconds << ',' << std::setprecision(0) << last.images_per_s << '\n';
   flush();

@@ -20,7 +20,9 @@ void CsvLogger::on_train_begin(Learner& learner) {
   file_.seekp(0, std::ios::end);
   if (file_.tellp() > 0) return;
   for (const auto& [name, value] : options_.labels) file_ << name << ',';
-  file_ << "epoch,train_loss,valid_loss";
+  file_ << "epoch,train_loss";
+  for (const TrainMetric& metric : learner.options.train_metrics) file_ << ',' << metric.name;
+  file_ << ",valid_loss";
   for (const Metric& metric : learner.options.metrics) file_ << ',' << metric.name;
   file_ << ",seconds,images_per_s\n";
   flush();
@@ -31,7 +33,9 @@ void CsvLogger::write(Learner& learner) {
   for (; rows_ < epochs.size(); ++rows_) {
     const EpochRecord& record = epochs[rows_];
     for (const auto& [name, value] : options_.labels) file_ << value << ',';
-    file_ << std::fixed << std::setprecision(6) << record.epoch << ',' << record.train_loss << ',' << record.valid_loss;
+    file_ << std::fixed << std::setprecision(6) << record.epoch << ',' << record.train_loss;
+    for (const double metric : record.train_metrics) file_ << ',' << metric;
+    file_ << ',' << record.valid_loss;
     for (const double metric : record.metrics) file_ << ',' << metric;
     file_ << ',' << record.seconds << ',' << std::setprecision(0) << record.images_per_s << '\n';
   }

@@ -31,7 +31,8 @@ class Recorder;
 
 struct LearnerOptions {
   nn::Loss loss = nn::cross_entropy;
-  std::vector<Metric> metrics = {};
+  std::vector<Metric> metrics = {};             // of the validation data
+  std::vector<TrainMetric> train_metrics = {};  // of the training batches, as they were trained on
   OptimizerFactory optimizer = adamw();
   // How the model's parameters are grouped for the optimizer; by default into one.
   std::function<ParameterGroups(nn::Module&)> groups = [](nn::Module& model) { return nn::parameters(model); };

@@ -1,9 +1,12 @@
-// Metrics: what a validation reports beside the loss.
+// Metrics: what training reports beside the loss.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
+#include "augment/mixup.h"
 #include "core/tensor.h"
 
 namespace mixgrad::train {
@@ -14,10 +17,27 @@ struct Metric {
   std::function<double(const Tensor& output, const Tensor& target)> mean;
 };
 
+// The same of a training batch, whose target may be mixed; an epoch weighs batches by their size.
+struct TrainMetric {
+  std::string name;
+  std::function<double(const Tensor& output, const augment::Target& target)> mean;
+};
+
 // The share of samples whose largest output is the target's class. output [N, C]; target i32 [N], or [N, C] whose
-// largest entry is the class. Throws on other shapes.
+// largest entry is the class. Throws on other shapes, or a class outside 0..C-1.
 double accuracy_of(const Tensor& output, const Tensor& target);
 
 inline const Metric accuracy{"accuracy", accuracy_of};
+
+// "top_5_accuracy": the share of samples whose class has one of the k largest outputs. Of equal outputs the one of the
+// lower class counts as larger, as in accuracy, which is the case k = 1; a nan counts as smaller than all. Throws
+// unless k >= 1; in use, when k > C and as accuracy_of does.
+Metric top_k_accuracy(std::int64_t k);
+
+// The class of each sample of a target as above, for output [N, C]. Throws an error that begins with `what`.
+std::vector<std::int32_t> target_classes(const char* what, const Tensor& output, const Tensor& target);
+
+// The name of a class, or its number where classes have none.
+std::string class_name(const std::vector<std::string>& classes, std::int64_t index);
 
 }  // namespace mixgrad::train

@@ -1,5 +1,6 @@
 #include "train/recorder.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "core/check.h"
@@ -18,6 +19,19 @@ std::int64_t batch_size(const augment::Input& input) {
   return plain ? plain->size(0) : std::get<augment::MixedInput>(input).x.size(0);
 }
 
+// A column is as wide as its name, and as a figure.
+int width_of(const std::string& name) { return std::max(8, static_cast<int>(name.size())); }
+
+template <class M>
+void print_names(const std::vector<M>& metrics) {
+  for (const M& metric : metrics) std::printf("  %-*s", width_of(metric.name), metric.name.c_str());
+}
+
+template <class M>
+void print_figures(const std::vector<M>& metrics, const std::vector<double>& figures) {
+  for (std::size_t i = 0; i < metrics.size(); ++i) std::printf("  %-*.6f", width_of(metrics[i].name), figures[i]);
+}
+
 }  // namespace
 
 double Recorder::smoothed_loss() const { return weight_ > 0 ? average_ / weight_ : 0; }
@@ -26,13 +40,16 @@ void Recorder::on_train_begin(Learner& learner) {
   epochs_.clear();
   average_ = weight_ = 0;
   if (!print_) return;
-  std::printf("%-8s  %-10s  %-10s", "epoch", "train_loss", "valid_loss");
-  for (const Metric& metric : learner.options.metrics) std::printf("  %-8s", metric.name.c_str());
+  std::printf("%-8s  %-10s", "epoch", "train_loss");
+  print_names(learner.options.train_metrics);
+  std::printf("  %-10s", "valid_loss");
+  print_names(learner.options.metrics);
   std::printf("  time\n");
 }
 
-void Recorder::on_epoch_begin(Learner&) {
-  images_ = 0;
+void Recorder::on_epoch_begin(Learner& learner) {
+  train_metrics_.assign(learner.options.train_metrics.size(), 0);
+  samples_ = images_ = 0;
   epoch_start_ = Clock::now();
 }
 
@@ -40,7 +57,11 @@ void Recorder::on_batch_end(Learner& learner) {
   constexpr double decay = 0.98;
   average_ = decay * average_ + (1 - decay) * learner.loss.item();
   weight_ = decay * weight_ + (1 - decay);
-  images_ += static_cast<double>(batch_size(learner.input));
+  const auto size = static_cast<double>(batch_size(learner.input));
+  for (std::size_t i = 0; i < train_metrics_.size(); ++i)
+    train_metrics_[i] += learner.options.train_metrics[i].mean(learner.output, learner.target) * size;
+  samples_ += size;
+  images_ += size;
 }
 
 void Recorder::on_validate_begin(Learner&) { train_seconds_ = seconds_since(epoch_start_); }
@@ -55,14 +76,18 @@ void Recorder::on_epoch_end(Learner& learner) {
   const double seconds = seconds_since(epoch_start_);
   epochs_.push_back({.epoch = learner.epoch + 1,
                      .train_loss = smoothed_loss(),
+                     .train_metrics = train_metrics_,
                      .valid_loss = learner.validation->loss,
                      .metrics = learner.validation->metrics,
                      .seconds = seconds,
                      .images_per_s = images_ / train_seconds_});
+  for (double& metric : epochs_.back().train_metrics) metric /= samples_;
   if (!print_) return;
   const EpochRecord& record = epochs_.back();
-  std::printf("%-8d  %-10.6f  %-10.6f", record.epoch, record.train_loss, record.valid_loss);
-  for (const double metric : record.metrics) std::printf("  %-8.6f", metric);
+  std::printf("%-8d  %-10.6f", record.epoch, record.train_loss);
+  print_figures(learner.options.train_metrics, record.train_metrics);
+  std::printf("  %-10.6f", record.valid_loss);
+  print_figures(learner.options.metrics, record.metrics);
   const int whole = static_cast<int>(seconds + 0.5);
   std::printf("  %02d:%02d\n", whole / 60, whole % 60);
   std::fflush(stdout);
@@ -71,27 +96,36 @@ void Recorder::on_epoch_end(Learner& learner) {
 void Recorder::state(StateVisitor& visitor) {
   visitor.number("average", average_);
   visitor.number("weight", weight_);
-  // Every record as a row of numbers: epoch, train_loss, valid_loss, seconds, images_per_s, metrics.
+  const std::size_t train_metrics = train_metrics_.size();
+  visitor.number("samples", samples_);
+  visitor.numbers("train_metrics", train_metrics_);
+  check(train_metrics_.size() == train_metrics, "recorder: ", train_metrics_.size(), " train metrics instead of ",
+        train_metrics);
+  // Every record as a row of numbers: epoch, train_loss, valid_loss, seconds, images_per_s, train metrics, metrics.
   constexpr std::size_t fixed = 5;
   double metrics = epochs_.empty() ? 0 : static_cast<double>(epochs_[0].metrics.size());
   std::vector<double> table;
   for (const EpochRecord& e : epochs_) {
     table.insert(table.end(), {static_cast<double>(e.epoch), e.train_loss, e.valid_loss, e.seconds, e.images_per_s});
+    table.insert(table.end(), e.train_metrics.begin(), e.train_metrics.end());
     table.insert(table.end(), e.metrics.begin(), e.metrics.end());
   }
   visitor.number("metrics", metrics);
   visitor.numbers("epochs", table);
   check(metrics >= 0 && metrics < 1e6, "recorder: a table of ", metrics, " metrics");
-  const auto row = fixed + static_cast<std::size_t>(metrics);
+  const std::size_t row = fixed + train_metrics + static_cast<std::size_t>(metrics);
   check(table.size() % row == 0, "recorder: a table of ", table.size(), " numbers with ", metrics, " metrics");
   epochs_.clear();
-  for (auto at = table.begin(); at != table.end(); at += static_cast<std::ptrdiff_t>(row))
+  for (const double* at = table.data(); at != table.data() + table.size(); at += row) {
+    check(at[0] >= 0 && at[0] <= 1e6, "recorder: a table with epoch ", at[0]);
     epochs_.push_back({.epoch = static_cast<int>(at[0]),
                        .train_loss = at[1],
+                       .train_metrics = {at + fixed, at + fixed + train_metrics},
                        .valid_loss = at[2],
-                       .metrics = {at + fixed, at + static_cast<std::ptrdiff_t>(row)},
+                       .metrics = {at + fixed + train_metrics, at + row},
                        .seconds = at[3],
                        .images_per_s = at[4]});
+  }
 }
 
 }  // namespace mixgrad::train

@@ -2,6 +2,8 @@
 //
 //   epoch     train_loss  valid_loss  accuracy  time
 //   1         0.345712    0.143370    0.956820  00:00
+//
+// The learner's train_metrics, if any, stand behind train_loss.
 #pragma once
 
 #include <chrono>
@@ -15,6 +17,7 @@ namespace mixgrad::train {
 struct EpochRecord {
   int epoch = 0;          // from 1
   double train_loss = 0;  // moving average of the batches' losses over the whole fit, decay 0.98, bias-corrected
+  std::vector<double> train_metrics;  // means over the epoch's training images, while the model was changing
   double valid_loss = 0;
   std::vector<double> metrics;
   double seconds = 0;       // of training and validation
@@ -40,8 +43,10 @@ class Recorder : public Callback {
 
   bool print_;
   std::vector<EpochRecord> epochs_;
-  double average_ = 0, weight_ = 0;  // of the moving average: the sum and what it would be for a loss of 1
-  double images_ = 0;                // of this epoch, since it was begun or resumed
+  double average_ = 0, weight_ = 0;    // of the moving average: the sum and what it would be for a loss of 1
+  std::vector<double> train_metrics_;  // of this epoch: each batch's times its size
+  double samples_ = 0;                 // in those sums
+  double images_ = 0;                  // of this epoch, since it was begun or resumed
   Clock::time_point epoch_start_;
   double train_seconds_ = 0;
 };

@@ -1,0 +1,33 @@
+// AccumulateGradients: one step for several batches, as if they were one large batch that memory has no room for.
+#pragma once
+
+#include <cstdint>
+
+#include "core/tensor.h"
+#include "train/callback.h"
+
+namespace mixgrad::train {
+
+// Steps after every n-th batch, and after the last batch of an epoch, with the mean of the gradients since the last
+// step: batches of equal size, a mean loss and a model without batch norm give the step of one large batch. Batches
+// that are left when training is stopped within an epoch are lost.
+//
+// Hooks run in the order in which callbacks are added: add it before GradientClip and whatever else looks at the
+// gradients of a step or at skip_step.
+class AccumulateGradients : public Callback {
+ public:
+  // Throws unless batches >= 1.
+  explicit AccumulateGradients(std::int64_t batches);
+
+  void on_train_begin(Learner& learner) override;
+  void on_epoch_begin(Learner& learner) override;
+  void on_backward_end(Learner& learner) override;
+  void state(StateVisitor& visitor) override;  // the count, and the gradients so far
+
+ private:
+  std::int64_t batches_;
+  double accumulated_ = 0;  // batches since the last step
+  Tensor gradients_;        // the optimizer's
+};
+
+}  // namespace mixgrad::train

@@ -1,0 +1,35 @@
+// TerminateOnNan: ends training at the first batch whose loss is nan or infinite, with the model as it was before it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "core/tensor.h"
+#include "train/callback.h"
+
+namespace mixgrad::train {
+
+// No step is taken for such a batch, and what its forward pass did to the model's buffers, such as batch norm's running
+// mean, is undone. Prints one line if the learner is verbose: "stopped: the loss of batch 17 in epoch 3 is nan".
+class TerminateOnNan : public Callback {
+ public:
+  struct Place {
+    int epoch;           // from 1
+    std::int64_t batch;  // from 1
+  };
+  const std::optional<Place>& bad() const { return bad_; }  // where the last fit was ended
+
+  void on_train_begin(Learner& learner) override;
+  void on_batch_begin(Learner& learner) override;
+  void on_backward_begin(Learner& learner) override;
+  void on_step_end(Learner& learner) override;
+  void on_epoch_end(Learner& learner) override;
+
+ private:
+  std::optional<Place> bad_;
+  double loss_ = 0;
+  std::vector<Tensor> buffers_, before_;  // of the model, and what they were before this batch
+};
+
+}  // namespace mixgrad::train

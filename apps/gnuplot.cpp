@@ -71,10 +71,10 @@ bool draw(const std::string& png, const Canvas& canvas, const GnuplotScript& scr
   gnuplot.write(head.str());
   gnuplot.write(script.str());
   gnuplot.write("\nunset output\n");
-  std::error_code error;
+  std::error_code error, ignored;
   const bool drawn = gnuplot.close() && is_complete(part);
   if (drawn) std::filesystem::rename(part, png, error);
-  if (!drawn || error) std::filesystem::remove(part, error);
+  std::filesystem::remove(part, ignored);
   check(drawn && !error, "picture: gnuplot could not write ", png);
   return true;
 }

@@ -10,12 +10,14 @@ namespace mixgrad::apps {
 namespace {
 
 void check_grid(const Tensor& images, const std::vector<std::string>& captions, int columns) {
-  const auto in = [](std::int64_t value, std::int64_t most) { return value >= 1 && value <= most; };
+  const auto side = [](std::int64_t pixels) { return pixels >= 2 && pixels <= 1024; };
   check(images.rank() == 4 && images.dtype() == DType::f32, "picture: images are ", images.shape(),
         ", expected f32 [N, H, W, C]");
-  check(in(images.size(0), 100), "picture: ", images.size(0), " images, expected 1 to 100");
-  check(in(images.size(1), 1024) && in(images.size(2), 1024) && images.size(3) >= 1, "picture: images are ",
-        images.shape(), ", expected 1 to 1024 pixels a side");
+  check(images.size(0) >= 1 && images.size(0) <= 100, "picture: ", images.size(0), " images, expected 1 to 100");
+  check(side(images.size(1)) && side(images.size(2)) && images.size(3) >= 1, "picture: images are ", images.shape(),
+        ", expected 2 to 1024 pixels a side");
+  check(images.numel() / images.size(3) <= 1 << 24, "picture: images are ", images.shape(),
+        ", more than 16 megapixels");
   check(static_cast<std::int64_t>(captions.size()) == images.size(0), "picture: ", captions.size(), " captions for ",
         images.size(0), " images");
   check(columns >= 1, "picture: ", columns, " columns");
@@ -50,10 +52,12 @@ bool write_image_grid(const std::string& png, const Tensor& images, const std::v
                       int columns) {
   check_grid(images, captions, columns);
   const auto count = static_cast<int>(images.size(0));
+  columns = std::min(columns, count);
   const int rows = (count + columns - 1) / columns;
   std::size_t longest = 0;
   for (const auto& caption : captions) longest = std::max(longest, caption.size());
-  const int cell = std::clamp(static_cast<int>(longest) * 7 + 9, 170, 400);  // a letter is 7 pixels wide
+  const int cell = std::clamp(static_cast<int>(std::min<std::size_t>(longest, 100)) * 17 / 2 + 9, 170,
+                              400);  // a letter is 8.5 pixels wide
 
   GnuplotScript script;
   script.precision(3);
@@ -69,7 +73,7 @@ bool write_image_grid(const std::string& png, const Tensor& images, const std::v
     plot_image(script, host, n, colour);
   }
   script << "unset multiplot\n";
-  return draw(png, {columns * cell, rows * (cell + 25), 10}, script);
+  return draw(png, {columns * cell, rows * (cell + 28), 12}, script);
 }
 
 }  // namespace mixgrad::apps

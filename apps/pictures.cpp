@@ -51,7 +51,7 @@ void plot_series(GnuplotScript& script, const std::vector<Series>& panel) {
 // Filled or open points, of another shape for each run.
 std::string run_style(std::size_t run, std::size_t epochs, bool dashed) {
   constexpr std::array filled{7, 9, 5, 13}, open{6, 8, 4, 12};
-  std::ostringstream style;
+  GnuplotScript style;
   style << "linewidth 3 pointsize 1.6 linecolor rgb '" << colours[run] << "' pointtype "
         << (dashed ? open : filled)[run] << " pointinterval " << 1 + epochs / 16 << " dashtype " << (dashed ? 2 : 1);
   return style.str();
@@ -82,7 +82,8 @@ bool write_curves(const std::string& png, const std::vector<RunCurves>& runs) {
   const double margin = lowest < highest ? 0.08 * (highest - lowest) : 0.01;
 
   GnuplotScript script;
-  script << "set multiplot layout 1,2\nset grid linecolor rgb '#DDDDDD'\nset border 3\nset tics nomirror\n"
+  script << "set multiplot layout 1,2\nset grid linetype 1 linewidth 1 linecolor rgb '#CCCCCC'\nset border 3\nset tics "
+            "nomirror\n"
          << "set key Left reverse samplen 3.5 spacing 1.2\nset xlabel 'epoch'\n"
          << "set xrange [" << first - 0.3 << ':' << last + 0.3 << "]\nset xtics " << first << ','
          << 1 + (last - first) / 10 << "\nset title 'Loss'\nset ylabel 'loss'\nset key top right\n"
@@ -122,6 +123,7 @@ bool write_beta_density(const std::string& png, const augment::MixOptions& optio
   const double top = 1.15 * std::max(*std::max_element(height.begin(), height.end()), mode);
 
   GnuplotScript script;
+  script.precision(9);
   const char* const name = dedupe ? "lambda" : "t";
   script << "set border 3\nset tics nomirror\nset key samplen 2 spacing 1.2 width -2 top "
          << (alpha < 1 ? (dedupe ? "left Left reverse" : "center Left reverse") : "right") << '\n'
@@ -134,7 +136,7 @@ bool write_beta_density(const std::string& png, const augment::MixOptions& optio
          << (dedupe ? "density 2 f(lambda)" : "density f(t)") << "'\n";
   for (unsigned i = 0; i < bins; ++i) script << low + (i + 0.5) * width << ' ' << height[i] << '\n';
   script << "e\n";
-  constexpr int points = 1000;  // closer to each other at the ends, and never on a pole
+  constexpr int points = 400;  // closer to each other at the ends, and never on a pole
   for (int i = 0; i < points; ++i) {
     const double t = 0.5 - reach * std::cos(std::numbers::pi * (i + 0.5) / points);
     if (t >= low) script << t << ' ' << (dedupe ? 2 : 1) * beta_density(t, alpha) << '\n';
@@ -172,7 +174,7 @@ bool write_confusion_matrix(const std::string& png, const Tensor& matrix, const 
     }
     for (int j = 0; j < classes; ++j) {
       const double dark = shade(row[j], total);
-      const char* const ink = row[j] == 0 ? "#999999" : dark > 0.5 ? "white" : "black";
+      const char* const ink = row[j] == 0 ? "#999999" : dark > 0.6 ? "white" : "black";
       labels << "set label '" << row[j] << "' at " << j << ',' << i << " center front textcolor rgb '" << ink << "'\n";
       cells << j << ' ' << i << ' ' << dark << '\n';
     }
@@ -194,8 +196,8 @@ bool write_confusion_matrix(const std::string& png, const Tensor& matrix, const 
          << "set cbtics ('0.1 %%' 0, '1 %%' 1./3, '10 %%' 2./3, '100 %%' 1)\nunset key\n"
          << "plot '-' using 1:2:3 with image\n"
          << cells.str() << "e\n";
-  const int side = 64 * classes;
-  return draw(png, {side + 300, side + 120, 14}, labels);
+  const int side = std::max(400, 64 * classes), names = static_cast<int>(std::min<std::size_t>(longest, 30)) * 11;
+  return draw(png, {side + names + 260, side + names + 60, 14}, labels);
 }
 
 }  // namespace mixgrad::apps

@@ -77,6 +77,7 @@ bool write_curves(const std::string& png, const std::vector<RunCurves>& runs) {
     losses.push_back({name + ", validation", solid, &epochs, &train::EpochRecord::valid_loss});
     accuracies.push_back({name, solid, &epochs, [](const auto& epoch) { return epoch.metrics[0]; }});
   }
+  // Above the losses and below the accuracies there is room for the legend.
   const double highest_loss = range(losses).second;
   const auto [lowest, highest] = range(accuracies);
   const double margin = lowest < highest ? 0.08 * (highest - lowest) : 0.01;
@@ -87,10 +88,10 @@ bool write_curves(const std::string& png, const std::vector<RunCurves>& runs) {
          << "set key Left reverse samplen 3.5 spacing 1.2\nset xlabel 'epoch'\n"
          << "set xrange [" << first - 0.3 << ':' << last + 0.3 << "]\nset xtics " << first << ','
          << 1 + (last - first) / 10 << "\nset title 'Loss'\nset ylabel 'loss'\nset key top right\n"
-         << "set yrange [0:" << (highest_loss > 0 ? 1.1 * highest_loss : 1) << "]\n";
+         << "set yrange [0:" << (highest_loss > 0 ? 1.4 * highest_loss : 1) << "]\n";
   plot_series(script, losses);
   script << "set title 'Accuracy on the validation set'\nset ylabel 'accuracy'\nset key bottom right\n"
-         << "set yrange [" << lowest - margin << ':' << highest + margin << "]\n";
+         << "set yrange [" << lowest - 4 * margin << ':' << highest + margin << "]\n";
   plot_series(script, accuracies);
   script << "unset multiplot\n";
   return draw(png, {1400, 600, 15}, script);
@@ -189,7 +190,7 @@ bool write_confusion_matrix(const std::string& png, const Tensor& matrix, const 
   };
   name_tics(longest > 5 ? "xtics rotate by 45 right" : "xtics");
   name_tics("ytics");
-  labels << "set tics scale 0\nset size ratio -1\nset xlabel 'predicted'\nset ylabel 'true'\n"
+  labels << "set tics scale 0\nset size square\nset xlabel 'predicted'\nset ylabel 'true'\n"
          << "set xrange [-0.5:" << classes - 1 << ".5]\nset yrange [" << classes - 1 << ".5:-0.5]\n"
          << "set palette defined (0 '#FFFFFF', 0.4 '#9ECAE9', 0.7 '#3182BD', 1 '#08306B')\nset cbrange [0:1]\n"
          << "set cblabel 'share of the true class'\n"

@@ -293,7 +293,7 @@ test_picture() {
   draw "$work/none"
   check "picture: without gnuplot a line says that there is none" \
     all succeeded 'printed "skipped: .*picture.*gnuplot"' '[ ! -e "$work/drawn/mixed_batch.png" ]'
-  stand_in "/bin/cat >'$script'"
+  stand_in "/bin/cat >'$script'; printf 'IEND\256B\140\202' >'$work/drawn/mixed_batch.png.part'"
   draw "$work/bin"
   check "picture: twelve captions, whose shares are of two digits and add up to one" all succeeded \
     '[ "$(grep -cE "set title .[01]\.[0-9]{2} (three|seven) \+ [01]\.[0-9]{2} (three|seven)" "$script")" = 12 ]' \

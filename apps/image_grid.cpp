@@ -1,0 +1,79 @@
+#include "apps/image_grid.h"
+
+#include <algorithm>
+
+#include "apps/gnuplot.h"
+#include "core/check.h"
+
+namespace mixgrad::apps {
+
+namespace {
+
+void check_grid(const Tensor& images, const std::vector<std::string>& captions, int columns) {
+  const auto side = [](std::int64_t pixels) { return pixels >= 2 && pixels <= 1024; };
+  check(images.rank() == 4 && images.dtype() == DType::f32, "picture: images are ", images.shape(),
+        ", expected f32 [N, H, W, C]");
+  check(images.size(0) >= 1 && images.size(0) <= 100, "picture: ", images.size(0), " images, expected 1 to 100");
+  check(side(images.size(1)) && side(images.size(2)) && images.size(3) >= 1, "picture: images are ", images.shape(),
+        ", expected 2 to 1024 pixels a side");
+  check(images.numel() / images.size(3) <= 1 << 24, "picture: images are ", images.shape(),
+        ", more than 16 megapixels");
+  check(static_cast<std::int64_t>(captions.size()) == images.size(0), "picture: ", captions.size(), " captions for ",
+        images.size(0), " images");
+  check(columns >= 1, "picture: ", columns, " columns");
+}
+
+// Whether the images have three channels that differ somewhere.
+bool is_colour(const Tensor& images) {
+  if (images.size(3) != 3) return false;
+  const float* pixel = images.data<float>();
+  for (std::int64_t i = 0; i < images.numel(); i += 3)
+    if (pixel[i] != pixel[i + 1] || pixel[i] != pixel[i + 2]) return true;
+  return false;
+}
+
+// One image [H, W, C] as a command with its data.
+void plot_image(GnuplotScript& script, const Tensor& images, std::int64_t n, bool colour) {
+  const std::int64_t height = images.size(1), width = images.size(2), channels = images.size(3);
+  const float* pixel = images.data<float>() + n * height * width * channels;
+  script << "plot '-' " << (colour ? "using 1:2:3:4:5 with rgbimage\n" : "using 1:2:3 with image\n");
+  for (std::int64_t i = 0; i < height; ++i)
+    for (std::int64_t j = 0; j < width; ++j, pixel += channels) {
+      script << j << ' ' << i;
+      for (int c = 0; c < (colour ? 3 : 1); ++c) script << ' ' << (colour ? 255 : 1) * std::clamp(pixel[c], 0.0f, 1.0f);
+      script << '\n';
+    }
+  script << "e\n";
+}
+
+}  // namespace
+
+bool write_image_grid(const std::string& png, const Tensor& images, const std::vector<std::string>& captions,
+                      int columns) {
+  check_grid(images, captions, columns);
+  const auto count = static_cast<int>(images.size(0));
+  columns = std::min(columns, count);
+  const int rows = (count + columns - 1) / columns;
+  std::size_t longest = 0;
+  for (const auto& caption : captions) longest = std::max(longest, caption.size());
+  const int cell = std::clamp(static_cast<int>(std::min<std::size_t>(longest, 100)) * 17 / 2 + 9, 170,
+                              400);  // a letter is 8.5 pixels wide
+
+  GnuplotScript script;
+  script.precision(3);
+  script << "set palette gray negative\nset cbrange [0:1]\nunset colorbox\nunset tics\nunset key\n"
+         << "set lmargin 1\nset rmargin 1\nset tmargin 2\nset bmargin 0.5\nset border lc rgb '#999999'\n"
+         << "set size ratio -1\nset xrange [-0.5:" << images.size(2) - 1 << ".5]\n"
+         << "set yrange [" << images.size(1) - 1 << ".5:-0.5]\n"
+         << "set multiplot layout " << rows << ',' << columns << '\n';
+  const Tensor host = images.to(cpu);
+  const bool colour = is_colour(host);
+  for (int n = 0; n < count; ++n) {
+    script << "set title " << quoted(captions[static_cast<std::size_t>(n)]) << '\n';
+    plot_image(script, host, n, colour);
+  }
+  script << "unset multiplot\n";
+  return draw(png, {columns * cell, rows * (cell + 28), 12}, script);
+}
+
+}  // namespace mixgrad::apps

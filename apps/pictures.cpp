@@ -1,0 +1,204 @@
+#include "apps/pictures.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <functional>
+#include <numbers>
+
+#include "apps/gnuplot.h"
+#include "apps/image_grid.h"
+
+namespace mixgrad::apps {
+
+namespace {
+
+// Of the palette of Okabe and Ito, which colour-blind readers can tell apart too.
+constexpr std::array colours{"#0072B2", "#D55E00", "#009E73", "#CC79A7"};
+
+struct Series {
+  std::string name, style;  // style: gnuplot's, such as "dashtype 2"
+  const std::vector<train::EpochRecord>* epochs;
+  std::function<double(const train::EpochRecord&)> value;
+};
+
+// The smallest and largest finite value of the series, or 0 and 1 where there is none.
+std::pair<double, double> range(const std::vector<Series>& panel) {
+  double low = HUGE_VAL, high = -HUGE_VAL;
+  for (const Series& series : panel)
+    for (const auto& epoch : *series.epochs)
+      if (const double y = series.value(epoch); std::isfinite(y)) low = std::min(low, y), high = std::max(high, y);
+  return low <= high ? std::pair(low, high) : std::pair(0.0, 1.0);
+}
+
+// One panel of curves, whose ranges and labels are set already.
+void plot_series(GnuplotScript& script, const std::vector<Series>& panel) {
+  for (const Series& series : panel) {
+    script << (&series == panel.data() ? "plot" : ",") << " '-' with linespoints " << series.style << " title "
+           << quoted(series.name);
+  }
+  script << '\n';
+  for (const Series& series : panel) {
+    for (const auto& epoch : *series.epochs) {
+      const double y = series.value(epoch);
+      script << epoch.epoch << ' ';
+      std::isfinite(y) ? script << y << '\n' : script << "NaN\n";
+    }
+    script << "e\n";
+  }
+}
+
+// Filled or open points, of another shape for each run.
+std::string run_style(std::size_t run, std::size_t epochs, bool dashed) {
+  constexpr std::array filled{7, 9, 5, 13}, open{6, 8, 4, 12};
+  GnuplotScript style;
+  style << "linewidth 3 pointsize 1.6 linecolor rgb '" << colours[run] << "' pointtype "
+        << (dashed ? open : filled)[run] << " pointinterval " << 1 + epochs / 16 << " dashtype " << (dashed ? 2 : 1);
+  return style.str();
+}
+
+}  // namespace
+
+bool write_curves(const std::string& png, const std::vector<RunCurves>& runs) {
+  check(!runs.empty() && runs.size() <= colours.size(), "curves: ", runs.size(), " runs, expected 1 to ",
+        colours.size());
+  std::vector<Series> losses, accuracies;
+  int first = runs[0].epochs.empty() ? 0 : runs[0].epochs[0].epoch, last = first;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const auto& [name, epochs] = runs[i];
+    check(!epochs.empty(), "curves: the run ", printable(name), " has no epochs");
+    for (const auto& epoch : epochs) {
+      check(!epoch.metrics.empty(), "curves: the run ", printable(name), " has no accuracy");
+      first = std::min(first, epoch.epoch), last = std::max(last, epoch.epoch);
+    }
+    const std::string solid = run_style(i, epochs.size(), false);
+    losses.push_back(
+        {name + ", training", run_style(i, epochs.size(), true), &epochs, &train::EpochRecord::train_loss});
+    losses.push_back({name + ", validation", solid, &epochs, &train::EpochRecord::valid_loss});
+    accuracies.push_back({name, solid, &epochs, [](const auto& epoch) { return epoch.metrics[0]; }});
+  }
+  // Above the losses and below the accuracies there is room for the legend.
+  const double highest_loss = range(losses).second;
+  const auto [lowest, highest] = range(accuracies);
+  const double margin = lowest < highest ? 0.08 * (highest - lowest) : 0.01;
+
+  GnuplotScript script;
+  script << "set multiplot layout 1,2\nset grid linetype 1 linewidth 1 linecolor rgb '#CCCCCC'\nset border 3\nset tics "
+            "nomirror\n"
+         << "set key Left reverse samplen 3.5 spacing 1.2\nset xlabel 'epoch'\n"
+         << "set xrange [" << first - 0.3 << ':' << last + 0.3 << "]\nset xtics " << first << ','
+         << 1 + (last - first) / 10 << "\nset title 'Loss'\nset ylabel 'loss'\nset key top right\n"
+         << "set yrange [0:" << (highest_loss > 0 ? 1.4 * highest_loss : 1) << "]\n";
+  plot_series(script, losses);
+  script << "set title 'Accuracy on the validation set'\nset ylabel 'accuracy'\nset key bottom right\n"
+         << "set yrange [" << lowest - 4 * margin << ':' << highest + margin << "]\n";
+  plot_series(script, accuracies);
+  script << "unset multiplot\n";
+  return draw(png, {1400, 600, 15}, script);
+}
+
+double beta_density(double x, double alpha) {
+  return std::exp(std::lgamma(2 * alpha) - 2 * std::lgamma(alpha) + (alpha - 1) * (std::log(x) + std::log1p(-x)));
+}
+
+bool write_beta_density(const std::string& png, const augment::MixOptions& options, const Tensor& lambda) {
+  const auto [alpha, lambda_per, dedupe] = options;
+  check(alpha > 0 && alpha <= 1e6, "beta density: alpha must be above 0 and at most 1e6, got ", alpha);
+  check(lambda.dtype() == DType::f32 && lambda.rank() == 1 && lambda.numel() > 0, "beta density: the draws are ",
+        lambda.shape(), ", expected f32 [N] with N > 0");
+  const Tensor host = lambda.to(cpu);
+  const std::vector<double> draws(host.data<float>(), host.data<float>() + host.numel());
+
+  // From end to end, or five standard deviations to either side of 1/2 where alpha is so large that less is filled.
+  const double reach = std::min(0.5, 2.5 / std::sqrt(2 * alpha + 1));
+  const double low = dedupe ? 0.5 : 0.5 - reach, high = 0.5 + reach;
+  const auto bins = dedupe ? 20u : 40u;
+  const double width = (high - low) / bins;
+  std::vector<double> height(bins, 0.0);
+  for (const double t : draws) {
+    check(t >= (dedupe ? 0.5 : 0.0) && t <= 1, "beta density: ", t, " is not in ", dedupe ? "0.5" : "0", "..1");
+    const double bin = std::clamp((t - low) / width, 0.0, bins - 1.0);
+    height[static_cast<std::size_t>(bin)] += 1 / (width * static_cast<double>(draws.size()));
+  }
+  const double mode = alpha >= 1 ? (dedupe ? 2 : 1) * beta_density(0.5, alpha) : 0;  // below 1 there are poles instead
+  const double top = 1.15 * std::max(*std::max_element(height.begin(), height.end()), mode);
+
+  GnuplotScript script;
+  script.precision(9);
+  const char* const name = dedupe ? "lambda" : "t";
+  script << "set border 3\nset tics nomirror\nset key samplen 2 spacing 1.2 width -2 top "
+         << (alpha < 1 ? (dedupe ? "left Left reverse" : "center Left reverse") : "right") << '\n'
+         << "set title '" << (dedupe ? "lambda = max(t, 1 - t), t from " : "t from ") << "Beta(" << alpha << ", "
+         << alpha << ")'\nset xlabel '" << name << "'\nset ylabel 'density'\n"
+         << "set xrange [" << low << ':' << high << "]\nset yrange [0:" << top << "]\n"
+         << "set style fill solid border rgb 'white'\nset boxwidth " << width << '\n'
+         << "plot '-' with boxes linecolor rgb '#9ECAE9' title '" << draws.size() << " draws', "
+         << "'-' with lines linewidth 4 linecolor rgb '" << colours[1] << "' title '"
+         << (dedupe ? "density 2 f(lambda)" : "density f(t)") << "'\n";
+  for (unsigned i = 0; i < bins; ++i) script << low + (i + 0.5) * width << ' ' << height[i] << '\n';
+  script << "e\n";
+  constexpr int points = 400;  // closer to each other at the ends, and never on a pole
+  for (int i = 0; i < points; ++i) {
+    const double t = 0.5 - reach * std::cos(std::numbers::pi * (i + 0.5) / points);
+    if (t >= low) script << t << ' ' << (dedupe ? 2 : 1) * beta_density(t, alpha) << '\n';
+  }
+  script << "e\n";
+  return draw(png, {1000, 600, 16}, script);
+}
+
+bool write_top_losses(const std::string& png, const Tensor& images, const std::vector<std::string>& captions) {
+  return write_image_grid(png, images, captions, 4);
+}
+
+namespace {
+
+// Where a cell's share of its row stands from white (0) to dark (1): 0.1 % is at 0, 100 % at 1. Any count shows.
+double shade(std::int32_t count, double row_total) {
+  return count == 0 ? 0 : std::max(0.1, 1 + std::log10(count / row_total) / 3);
+}
+
+}  // namespace
+
+bool write_confusion_matrix(const std::string& png, const Tensor& matrix, const std::vector<std::string>& class_names) {
+  const auto classes = static_cast<int>(class_names.size());
+  check(classes >= 1 && classes <= 100, "confusion matrix: ", classes, " classes, expected 1 to 100");
+  check(matrix.dtype() == DType::i32 && matrix.shape() == Shape{classes, classes}, "confusion matrix: the counts are ",
+        matrix.shape(), ", expected i32 ", Shape{classes, classes});
+  const Tensor host = matrix.to(cpu);
+  GnuplotScript labels, cells;
+  for (int i = 0; i < classes; ++i) {
+    const std::int32_t* row = host.data<std::int32_t>() + i * classes;
+    double total = 0;
+    for (int j = 0; j < classes; ++j) {
+      check(row[j] >= 0, "confusion matrix: the count ", row[j], " is negative");
+      total += row[j];
+    }
+    for (int j = 0; j < classes; ++j) {
+      const double dark = shade(row[j], total);
+      const char* const ink = row[j] == 0 ? "#999999" : dark > 0.6 ? "white" : "black";
+      labels << "set label '" << row[j] << "' at " << j << ',' << i << " center front textcolor rgb '" << ink << "'\n";
+      cells << j << ' ' << i << ' ' << dark << '\n';
+    }
+  }
+  std::size_t longest = 0;
+  for (const auto& name : class_names) longest = std::max(longest, name.size());
+  const auto name_tics = [&](const char* axis) {
+    labels << "set " << axis << " (";
+    for (int i = 0; i < classes; ++i)
+      labels << (i > 0 ? ", " : "") << quoted_tic(class_names[static_cast<std::size_t>(i)]) << ' ' << i;
+    labels << ")\n";
+  };
+  name_tics(longest > 5 ? "xtics rotate by 45 right" : "xtics");
+  name_tics("ytics");
+  labels << "set tics scale 0\nset size square\nset xlabel 'predicted'\nset ylabel 'true'\n"
+         << "set xrange [-0.5:" << classes - 1 << ".5]\nset yrange [" << classes - 1 << ".5:-0.5]\n"
+         << "set palette defined (0 '#FFFFFF', 0.4 '#9ECAE9', 0.7 '#3182BD', 1 '#08306B')\nset cbrange [0:1]\n"
+         << "set cblabel 'share of the true class'\n"
+         << "set cbtics ('0.1 %%' 0, '1 %%' 1./3, '10 %%' 2./3, '100 %%' 1)\nunset key\n"
+         << "plot '-' using 1:2:3 with image\n"
+         << cells.str() << "e\n";
+  const int side = std::max(400, 64 * classes), names = static_cast<int>(std::min<std::size_t>(longest, 30)) * 11;
+  return draw(png, {side + names + 260, side + names + 60, 14}, labels);
+}
+
+}  // namespace mixgrad::apps

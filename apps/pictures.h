@@ -1,0 +1,39 @@
+// Pictures of a training run, drawn by gnuplot: each function writes one PNG file and returns true, or returns false,
+// having written nothing, where there is no gnuplot. Each throws when it can't write the file.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "mixgrad.h"
+
+namespace mixgrad::apps {
+
+struct RunCurves {
+  std::string name;                        // such as "mixup"
+  std::vector<train::EpochRecord> epochs;  // metrics[0] is the accuracy
+};
+
+// Training loss, validation loss and accuracy of up to four runs over their epochs. Throws when there is no run, or one
+// without epochs or accuracy. A loss that is not finite is left out.
+bool write_curves(const std::string& png, const std::vector<RunCurves>& runs);
+
+// The density of Beta(alpha, alpha), which t is drawn from, at x in (0, 1): x^(alpha-1) (1-x)^(alpha-1) / B(alpha,
+// alpha). For alpha < 1 it has poles at 0 and 1.
+double beta_density(double x, double alpha);
+
+// The density of t ~ Beta(alpha, alpha) over a histogram of area 1 of draws lambda, f32 [N]; or, where options.dedupe
+// is set, that of max(t, 1-t): 2 f on [0.5, 1]. Throws unless alpha is in (0, 1e6], N > 0 and all lambda in [0, 1]
+// (with dedupe [0.5, 1]).
+bool write_beta_density(const std::string& png, const augment::MixOptions& options, const Tensor& lambda);
+
+// A sheet of the images that a model is most wrong on, the worst first. images [N, H, W, C] in [0, 1], N in 1..100;
+// captions such as "seven, read as three (0.98)".
+bool write_top_losses(const std::string& png, const Tensor& images, const std::vector<std::string>& captions);
+
+// A heat map of counts, i32 [C, C] with C in 1..100: matrix[i, j] images of class i were predicted to be of class j.
+// The colour is the share of row i on a logarithmic scale, so that single mistakes show beside thousands of hits.
+// Throws on negative counts, or when class_names are not C.
+bool write_confusion_matrix(const std::string& png, const Tensor& matrix, const std::vector<std::string>& class_names);
+
+}  // namespace mixgrad::apps

@@ -25,7 +25,7 @@ class Profile {
     std::string kernel;
     std::uint64_t calls = 0;
     double seconds = 0;  // without that of kernels called inside it
-    double flops = 0;  // floating-point operations of the products; 0 for kernels that are bound by memory
+    double flops = 0;    // floating-point operations of the products; 0 for kernels that are bound by memory
   };
   std::vector<Entry> entries() const;  // by time, the longest first
   double seconds() const;              // since it began

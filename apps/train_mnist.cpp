@@ -5,11 +5,13 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <iomanip>
 #include <iostream>
 #include <optional>
 #include <sstream>
 
 #include "apps/mix_picture.h"
+#include "apps/pictures.h"
 #include "mixgrad.h"
 
 using namespace mixgrad;
@@ -114,8 +116,42 @@ std::unique_ptr<train::Learner> make_learner(const Options& options, const data:
   return learn;
 }
 
+std::vector<std::string> class_names(const Options& options) {
+  static const char* const words[] = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"};
+  std::vector<std::string> names;
+  for (const int digit : parse_digits(options.digits)) names.emplace_back(words[digit]);
+  return names;
+}
+
 std::string in_output(const Options& options, const std::string& name) {
   return (std::filesystem::path(options.out) / name).string();
+}
+
+// What a trained model gets wrong: a sheet of the worst digits, and the confusion matrix.
+void write_mistakes(const Options& options, train::Learner& learn, const std::string& run) {
+  const std::vector<std::string> names = class_names(options);
+  const auto name = [&](std::int32_t label) { return names.at(static_cast<std::size_t>(label)); };
+  std::vector<std::int32_t> worst;
+  std::vector<std::string> captions;
+  for (const train::TopLoss& loss : train::top_losses(learn, 12)) {
+    worst.push_back(static_cast<std::int32_t>(loss.index));
+    std::ostringstream caption;
+    caption << name(loss.target) << ", read as " << name(loss.predicted) << " (" << std::fixed << std::setprecision(2)
+            << loss.probability << ")";
+    captions.push_back(caption.str());
+  }
+  apps::write_top_losses(in_output(options, run + "_top_losses.png"), learn.data.valid.dataset().get(worst).x,
+                         captions);
+  apps::write_confusion_matrix(in_output(options, run + "_confusion.png"), train::confusion_matrix(learn), names);
+}
+
+// The curves of the first seed's runs, and the density that lambda came from beside draws of it.
+void write_curves(const Options& options, const std::vector<apps::RunCurves>& runs) {
+  if (!runs.empty()) apps::write_curves(in_output(options, "curves.png"), runs);
+  if (!options.mixup_run() || options.alpha == 0) return;
+  const augment::MixOptions mix{.alpha = options.alpha, .dedupe = !options.no_dedupe};
+  Random random(options.seed, Purpose::mixup);
+  apps::write_beta_density(in_output(options, "lambda.png"), mix, augment::draw_mix_plan(10000, mix, random).lambda);
 }
 
 // Trains one model from one seed. The epochs that were completed, and whether Ctrl-C cut the run short.
@@ -142,6 +178,8 @@ Run train_once(const Options& options, const data::DataLoaders& data, bool mixup
   else learn->fit(options.epochs, options.lr);
   if (profile) std::cout << '\n' << *profile << std::flush;
   if (!options.save.empty()) nn::save_weights(*learn->model, options.save);
+  if (!options.out.empty() && seed == options.seed && !learn->recorder->epochs().empty())
+    write_mistakes(options, *learn, run_name(mixup));
   return {learn->recorder->epochs(), interrupt->interrupted()};
 }
 
@@ -171,9 +209,6 @@ void predict(const Options& options) {
 
 // The first batch as mixup will train on it.
 void write_picture(const Options& options, const data::DataLoaders& data) {
-  static const char* const names[] = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"};
-  std::vector<std::string> class_names;
-  for (const int digit : parse_digits(options.digits)) class_names.emplace_back(names[digit]);
   const data::DataLoader train = data.with_seed(options.seed).train;
   data::LoaderOptions second = train.options();
   if (options.second_loader) second.purpose = Purpose::partner_shuffle;
@@ -184,7 +219,7 @@ void write_picture(const Options& options, const data::DataLoaders& data) {
       batch.size(), {.alpha = mixup.alpha, .lambda_per = mixup.lambda_per, .dedupe = mixup.dedupe}, random);
   const std::string path = in_output(options, "mixed_batch.png");
   if (apps::write_mix_picture(path, augment::stack_input(batch.x, partners.x, plan),
-                              augment::mixed_target(batch.y, partners.y, plan), class_names))
+                              augment::mixed_target(batch.y, partners.y, plan), class_names(options)))
     std::printf("wrote %s\n", path.c_str());
   else std::printf("skipped: the picture of a mixed batch (install the package gnuplot-nox)\n");
 }
@@ -227,6 +262,7 @@ int run(const Options& options) {
   const data::DataLoaders data = load(options);
   if (options.lr_find) return find_lr(options, data), 0;
   const std::string metrics = options.out.empty() ? "" : start_output(options, data);
+  std::vector<apps::RunCurves> curves;
   for (const bool mixup : {false, true}) {
     if (mixup ? !options.mixup_run() : !options.plain_run()) continue;
     std::vector<train::EpochRecord> finals;
@@ -236,11 +272,13 @@ int run(const Options& options) {
                   options.synthetic ? ", drawn digits" : "", static_cast<unsigned long long>(seed));
       const Run run = train_once(options, data, mixup, seed, metrics);
       if (run.interrupted) return 130;
+      if (i == 0 && !run.epochs.empty()) curves.push_back({run_name(mixup), run.epochs});
       if (!run.epochs.empty()) finals.push_back(run.epochs.back());
       std::printf("\n");
     }
     if (finals.size() > 1) print_statistics(run_name(mixup), finals);
   }
+  if (!options.out.empty()) write_curves(options, curves);
   if (!metrics.empty()) std::printf("wrote %s\n", metrics.c_str());
   return 0;
 }
@@ -295,7 +333,7 @@ int main(int argc, char** argv) {
   app.add_flag("--resume", o.resume, "go on from the checkpoints in --out, bit for bit");
   app.add_flag("--profile", o.profile, "print which operations took how long");
   app.add_option("--threads", o.threads, "default: all cores")->check(CLI::Range(1, 4096));
-  app.add_option("--out", o.out, "folder for metrics.csv and a picture of a mixed batch");
+  app.add_option("--out", o.out, "folder for metrics.csv and pictures");
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
     return std::string("train_mnist: ") + error.what() + " (--help lists the options)\n";
   });

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <optional>
 #include <sstream>
 
 #include "apps/mix_picture.h"
@@ -16,7 +17,7 @@ using namespace mixgrad;
 namespace {
 
 struct Options {
-  std::string data, digits = "3,7", out;
+  std::string data, digits = "3,7", out, model = "simple", save, load, predict;
   bool synthetic = false, mixup = false, no_mixup = false, compare = false;
   int epochs = 8, threads = 0, seeds = 1;
   std::int64_t batch_size = 64;
@@ -24,6 +25,8 @@ struct Options {
   std::uint64_t seed = 42;
   bool stack_x = false, stack_y = true, per_batch_lambda = false, no_dedupe = false, second_loader = false;
   bool batch_mean_lambda = false;
+  bool one_cycle = false, lr_find = false, profile = false, resume = false;
+  std::int64_t checkpoint_every = 0;
 
   bool plain_run() const { return !mixup; }
   bool mixup_run() const { return !no_mixup; }
@@ -90,6 +93,31 @@ train::MixUpOptions mixup_options(const Options& options) {
 
 const char* run_name(bool mixup) { return mixup ? "mixup" : "plain"; }
 
+nn::Sequential make_model(const Options& options, std::size_t classes) {
+  const auto outputs = static_cast<std::int64_t>(classes);
+  if (options.model == "lenet") return nn::lenet(3, outputs);
+  if (options.model == "resnet") return nn::resnet(3, outputs);
+  return nn::simple_cnn({3, 16, 16, outputs});
+}
+
+// A learner as its run and seed want it.
+std::unique_ptr<train::Learner> make_learner(const Options& options, const data::DataLoaders& data, bool mixup,
+                                             std::uint64_t seed) {
+  manual_seed(seed);
+  nn::Sequential cnn = make_model(options, data.classes().size());
+  if (!options.load.empty()) nn::load_weights(cnn, options.load);
+  const data::DataLoaders seeded = data.with_seed(seed);
+  const train::LearnerOptions settings{.metrics = {train::accuracy}, .seed = seed};
+  auto learn = mixup && options.stack_x ? std::make_unique<train::Learner>(seeded, StackedCnn(cnn), settings)
+                                        : std::make_unique<train::Learner>(seeded, cnn, settings);
+  if (mixup) learn->mixup(mixup_options(options));
+  return learn;
+}
+
+std::string in_output(const Options& options, const std::string& name) {
+  return (std::filesystem::path(options.out) / name).string();
+}
+
 // Trains one model from one seed. The epochs that were completed, and whether Ctrl-C cut the run short.
 struct Run {
   std::vector<train::EpochRecord> epochs;
@@ -98,19 +126,47 @@ struct Run {
 
 Run train_once(const Options& options, const data::DataLoaders& data, bool mixup, std::uint64_t seed,
                const std::string& metrics) {
-  manual_seed(seed);
-  const auto cnn = nn::simple_cnn({3, 16, 16, static_cast<std::int64_t>(data.classes().size())});
-  const data::DataLoaders seeded = data.with_seed(seed);
-  const train::LearnerOptions settings{.metrics = {train::accuracy}, .seed = seed};
-  const auto learn = mixup && options.stack_x ? std::make_unique<train::Learner>(seeded, StackedCnn(cnn), settings)
-                                              : std::make_unique<train::Learner>(seeded, cnn, settings);
-  if (mixup) learn->mixup(mixup_options(options));
+  const auto learn = make_learner(options, data, mixup, seed);
   const auto interrupt = std::make_shared<train::StopOnInterrupt>();
   learn->add(interrupt);
   const train::CsvOptions columns{.labels = {{"run", run_name(mixup)}, {"seed", std::to_string(seed)}}, .append = true};
   if (!metrics.empty()) learn->add(std::make_shared<train::CsvLogger>(metrics, columns));
-  learn->fit(options.epochs, options.lr);
+  const std::string checkpoint =
+      in_output(options, std::string(run_name(mixup)) + "_" + std::to_string(seed) + ".checkpoint");
+  if (options.checkpoint_every) learn->add(std::make_shared<train::Checkpoint>(checkpoint, options.checkpoint_every));
+  if (options.resume && std::filesystem::exists(checkpoint)) train::resume(*learn, checkpoint);
+
+  std::optional<Profile> profile;
+  if (options.profile) profile.emplace();
+  if (options.one_cycle) learn->fit_one_cycle(options.epochs, options.lr);
+  else learn->fit(options.epochs, options.lr);
+  if (profile) std::cout << '\n' << *profile << std::flush;
+  if (!options.save.empty()) nn::save_weights(*learn->model, options.save);
   return {learn->recorder->epochs(), interrupt->interrupted()};
+}
+
+// Prints the loss at growing learning rates, and a suggestion.
+void find_lr(const Options& options, const data::DataLoaders& data) {
+  const auto learn = make_learner(options, data, options.mixup, options.seed);
+  const train::LrCurve curve = train::lr_find(*learn);
+  std::printf("%-10s  loss\n", "lr");
+  for (std::size_t i = 0; i < curve.lr.size(); i += 4) std::printf("%-10.2e  %.4f\n", curve.lr[i], curve.loss[i]);
+  std::printf("suggestion: --lr %.1e\n", curve.suggestion);
+}
+
+// Reads a picture of a digit, white on black, and prints what the model makes of it.
+void predict(const Options& options) {
+  check(!options.load.empty(), "--predict: needs a trained model; give its weights with --load FILE");
+  const std::vector<int> digits = parse_digits(options.digits);
+  nn::Sequential model = make_model(options, digits.size());
+  nn::load_weights(model, options.load);
+  const Tensor image = data::read_image(options.predict, {.channels = 3});
+  check(image.shape() == Shape{28, 28, 3}, options.predict, ": is ", image.size(1), " x ", image.size(0),
+        " pixels, the model reads 28 x 28");
+  model.eval();
+  const Tensor x = reshape(image, {1, 28, 28, 3}).to(DType::f32) / 255.0;
+  const auto probability = no_grad([&] { return softmax(model(x)); }).to_vector<float>();
+  for (std::size_t i = 0; i < digits.size(); ++i) std::printf("%d  %.4f\n", digits[i], double{probability[i]});
 }
 
 // The first batch as mixup will train on it.
@@ -126,7 +182,7 @@ void write_picture(const Options& options, const data::DataLoaders& data) {
   const train::MixUpOptions mixup = mixup_options(options);
   const augment::MixPlan plan = augment::draw_mix_plan(
       batch.size(), {.alpha = mixup.alpha, .lambda_per = mixup.lambda_per, .dedupe = mixup.dedupe}, random);
-  const std::string path = (std::filesystem::path(options.out) / "mixed_batch.png").string();
+  const std::string path = in_output(options, "mixed_batch.png");
   if (apps::write_mix_picture(path, augment::stack_input(batch.x, partners.x, plan),
                               augment::mixed_target(batch.y, partners.y, plan), class_names))
     std::printf("wrote %s\n", path.c_str());
@@ -138,7 +194,7 @@ void write_picture(const Options& options, const data::DataLoaders& data) {
 std::string start_output(const Options& options, const data::DataLoaders& data) {
   std::error_code ignored;
   std::filesystem::create_directories(options.out, ignored);
-  std::string metrics = (std::filesystem::path(options.out) / "metrics.csv").string();
+  std::string metrics = in_output(options, "metrics.csv");
   check(std::ofstream(metrics, std::ios::app).good(), "--out: cannot write ", metrics);
   if (options.mixup_run()) write_picture(options, data);
   check(std::ofstream(metrics).good(), "--out: cannot write ", metrics);
@@ -165,7 +221,11 @@ int run(const Options& options) {
   check(std::isfinite(options.lr) && options.lr >= 0, "--lr: ", options.lr, " is no learning rate");
   if (options.threads > 0) set_num_threads(options.threads);
   const train::MixUpCallback check_options(mixup_options(options));  // refuses bad options before anything is loaded
+  check((!options.resume && !options.checkpoint_every) || !options.out.empty(),
+        "--checkpoint-every and --resume: need --out DIR, where checkpoints are");
+  if (!options.predict.empty()) return predict(options), 0;
   const data::DataLoaders data = load(options);
+  if (options.lr_find) return find_lr(options, data), 0;
   const std::string metrics = options.out.empty() ? "" : start_output(options, data);
   for (const bool mixup : {false, true}) {
     if (mixup ? !options.mixup_run() : !options.plain_run()) continue;
@@ -221,6 +281,19 @@ int main(int argc, char** argv) {
   app.add_option("--seeds", o.seeds, "train from so many seeds, print mean and deviation")
       ->capture_default_str()
       ->check(CLI::Range(1, 10000));
+  app.add_option("--model", o.model, "simple (simple_cnn), lenet or resnet")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"simple", "lenet", "resnet"}));
+  app.add_flag("--one-cycle", o.one_cycle, "let the learning rate rise to --lr and fall again");
+  app.add_flag("--lr-find", o.lr_find, "do not train; try learning rates and suggest one");
+  app.add_option("--save", o.save, "write the weights of the (last) model trained to a safetensors file");
+  app.add_option("--load", o.load, "begin with these weights");
+  app.add_option("--predict", o.predict,
+                 "do not train; read this 28x28 PNG or JPEG, white on black, with the weights of --load");
+  app.add_option("--checkpoint-every", o.checkpoint_every, "write a checkpoint to --out every so many batches")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000000}));
+  app.add_flag("--resume", o.resume, "go on from the checkpoints in --out, bit for bit");
+  app.add_flag("--profile", o.profile, "print which operations took how long");
   app.add_option("--threads", o.threads, "default: all cores")->check(CLI::Range(1, 4096));
   app.add_option("--out", o.out, "folder for metrics.csv and a picture of a mixed batch");
   app.failure_message([](const CLI::App*, const CLI::Error& error) {

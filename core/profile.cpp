@@ -32,7 +32,10 @@ void count_flops(double flops) {
 }
 
 KernelTimer::KernelTimer(const char* kernel) : profile_(active), kernel_(kernel) {
-  if (profile_) start_ = Clock::now();
+  if (!profile_) return;
+  flops_ = std::exchange(profile_->pending_flops_, 0);
+  outer_inner_seconds_ = std::exchange(profile_->inner_seconds_, 0);
+  start_ = Clock::now();
 }
 
 KernelTimer::~KernelTimer() {
@@ -42,8 +45,9 @@ KernelTimer::~KernelTimer() {
   auto entry = std::find_if(entries.begin(), entries.end(), [&](const auto& e) { return e.kernel == kernel_; });
   if (entry == entries.end()) entry = entries.insert(entries.end(), {.kernel = kernel_});
   ++entry->calls;
-  entry->seconds += seconds;
-  entry->flops += std::exchange(profile_->pending_flops_, 0);
+  entry->seconds += seconds - profile_->inner_seconds_;
+  profile_->inner_seconds_ = outer_inner_seconds_ + seconds;
+  entry->flops += flops_;
 }
 
 std::ostream& operator<<(std::ostream& out, const Profile& profile) {

@@ -24,7 +24,7 @@ class Profile {
   struct Entry {
     std::string kernel;
     std::uint64_t calls = 0;
-    double seconds = 0;
+    double seconds = 0;  // without that of kernels called inside it
     double flops = 0;  // floating-point operations of the products; 0 for kernels that are bound by memory
   };
   std::vector<Entry> entries() const;  // by time, the longest first
@@ -37,6 +37,7 @@ class Profile {
   Profile* outer_;
   std::vector<Entry> entries_;
   double pending_flops_ = 0;
+  double inner_seconds_ = 0;  // of kernels that ran inside the one that runs now
   std::chrono::steady_clock::time_point start_;
 };
 
@@ -57,6 +58,7 @@ class KernelTimer {
  private:
   Profile* profile_;
   const char* kernel_;
+  double flops_ = 0, outer_inner_seconds_ = 0;
   std::chrono::steady_clock::time_point start_;
 };
 

@@ -22,7 +22,8 @@ std::int64_t DataLoader::num_batches() const {
   return n / size + (!options_.drop_last && n % size != 0);
 }
 
-DataLoader::Epoch::Epoch(const DataLoader& loader, std::uint32_t epoch) : loader_(&loader) {
+DataLoader::Epoch::Epoch(const DataLoader& loader, std::uint32_t epoch, std::int64_t first_batch)
+    : loader_(&loader), first_batch_(first_batch) {
   const std::int64_t n = loader.dataset().size();
   if (loader.options_.shuffle) {
     order_ = Random(loader.options_.seed, loader.options_.purpose, epoch).permutation(n);
@@ -51,11 +52,13 @@ DataLoaders DataLoaders::with_seed(std::uint64_t seed) const {
 
 DataLoader::Epoch::Iterator DataLoader::Epoch::begin() const {
   const int workers = loader_->options_.workers;
-  if (workers == 0) return {this, 0, nullptr};
-  const auto read = [this](std::int64_t batch) { return (*this)[batch]; };
-  return {this, 0, std::make_shared<Prefetch>(read, size(), workers)};
+  if (workers == 0) return {this, first_batch_, nullptr};
+  const auto read = [this](std::int64_t batch) { return (*this)[first_batch_ + batch]; };
+  return {this, first_batch_, std::make_shared<Prefetch>(read, size() - first_batch_, workers)};
 }
 
-Batch DataLoader::Epoch::Iterator::operator*() const { return ahead ? ahead->get(batch) : (*epoch)[batch]; }
+Batch DataLoader::Epoch::Iterator::operator*() const {
+  return ahead ? ahead->get(batch - epoch->first_batch_) : (*epoch)[batch];
+}
 
 }  // namespace mixgrad::data

@@ -40,7 +40,7 @@ class DataLoader {
   // iterator goes, however the loop ends. epoch[i] reads batch i at once, without workers.
   class Epoch {
    public:
-    Epoch(const DataLoader& loader, std::uint32_t epoch);
+    Epoch(const DataLoader& loader, std::uint32_t epoch, std::int64_t first_batch);
     std::int64_t size() const { return loader_->num_batches(); }
     Batch operator[](std::int64_t batch) const;
 
@@ -58,9 +58,11 @@ class DataLoader {
 
    private:
     const DataLoader* loader_;
+    std::int64_t first_batch_;
     std::vector<std::int32_t> order_;
   };
-  Epoch epoch(std::uint32_t epoch) const { return {*this, epoch}; }
+  // A loop over it begins at first_batch.
+  Epoch epoch(std::uint32_t epoch, std::int64_t first_batch = 0) const { return {*this, epoch, first_batch}; }
 
  private:
   std::shared_ptr<const Dataset> dataset_;

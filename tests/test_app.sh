@@ -337,7 +337,71 @@ test_sample() {
   check "data: a tree with a file that is no image" all 'train_on "$tree"' 'is_refusal "$tree/train/3/note.json"'
 }
 
+# --- Weights, checkpoints, other models.
+
+# kill_at_random_moments <times> <option...>: starts training so often and kills it in the midst; each time, the
+# checkpoint that is left loads. Most of the moments come before the training is over.
+kill_at_random_moments() {
+  local i
+  for ((i = 0; i < $1; ++i)); do
+    "$app" --data "$work/mnist" --out "$work/killed" --checkpoint-every 1 --resume "${@:2}" >"$work/out" 2>"$work/err" &
+    running=$!
+    sleep "0.0$((RANDOM % 9))$((RANDOM % 10))"
+    kill -KILL "$running" 2>/dev/null || true
+    wait "$running" 2>/dev/null || true
+    running=''
+    [ ! -s "$work/err" ] || return
+  done
+}
+
+test_checkpoints() {
+  local options=(--no-mixup --epochs 40 --one-cycle)
+  train "${options[@]}" --save "$work/whole.safetensors"
+  if said nlohmann; then
+    skip "weights and checkpoints" "needs nlohmann-json"
+    return
+  fi
+  check "weights: --save writes them" all succeeded '[ -s "$work/whole.safetensors" ]'
+  options=(--mixup --epochs 60 --one-cycle)
+  train "${options[@]}" --out "$work/uncut" --save "$work/whole.safetensors"
+  check "checkpoint: 30 kills at random moments leave one that loads" kill_at_random_moments 30 "${options[@]}"
+  train "${options[@]}" --out "$work/killed" --checkpoint-every 7 --resume --save "$work/resumed.safetensors"
+  check "checkpoint: killed and resumed so often, training ends with the same bytes" \
+    all succeeded 'cmp -s "$work/whole.safetensors" "$work/resumed.safetensors"'
+  check "checkpoint: the table is whole" same_columns 1-6 "$work/uncut" "$work/killed"
+  train "${options[@]}" --out "$work/killed" --resume
+  check "checkpoint: resuming what is over trains no more" \
+    all succeeded '[ "$(rows)" = 0 ]' 'same_columns 1-6 "$work/uncut" "$work/killed"'
+  train "${options[@]}" --seed 42 --batch-size 32 --out "$work/killed" --resume
+  check "checkpoint: another batch size is refused" is_refusal "batch_size 64, this training has 32"
+  check "checkpoint: --resume without --out" refused --out --resume
+  check "weights: of another model are refused" refused 0.weight --model lenet --load "$work/whole.safetensors"
+  check "weights: that are none are refused" refused file --load "$work/file"
+  check "options: --predict without --load" refused --load --predict "$work/file"
+  if [ -d "$work/tree/valid" ]; then
+    run "$app" --load "$work/whole.safetensors" --predict "$(find "$work/tree/valid/7" -name '*.png' | head -n 1)"
+    check "predict: names a probability for each digit" all succeeded 'printed "^3  0\.[0-9]+$"' 'printed "^7  "'
+    run "$app" --load "$work/whole.safetensors" --predict "$work/file"
+    check "predict: what is no image is named" is_refusal "$work/file"
+  fi
+}
+
+test_other_runs() {
+  local model
+  for model in lenet resnet; do
+    train --epochs 1 --no-mixup --model "$model"
+    check "model: $model trains" all succeeded '[ "$(rows)" = 1 ]'
+  done
+  check "options: a model that there is not" refused --model --model huge
+  train --epochs 1 --no-mixup --profile
+  check "profile: lists the convolutions with their GFLOP/s" \
+    all succeeded 'printed "^conv2d_backward +[0-9]+ +[0-9.]+ +[0-9.]+% +[0-9.]+$"'
+  train --lr-find
+  check "lr-find: suggests a rate and trains nothing" all succeeded 'printed "^suggestion: --lr [0-9.e-]+$"'
+}
+
 make_mnist "$work/mnist" 128 32
+touch "$work/file"
 test_bad_data
 test_bad_options
 test_bad_out
@@ -346,6 +410,8 @@ test_seeds
 test_combinations
 test_picture
 test_sample
+test_checkpoints
+test_other_runs
 test_interrupt
 run "$app" --synthetic --epochs 1 --no-mixup
 check "drawn digits: one epoch tells 3 from 7" all succeeded '[ "$(rows)" = 1 ]' 'printed " 0\.9[0-9]+ +[0-9:]+$"'

@@ -9,7 +9,9 @@
 
 #include "core/allocator.h"
 #include "core/autograd.h"
+#include "core/matmul.h"
 #include "core/pointwise.h"
+#include "core/profile.h"
 #include "core/reduce.h"
 #include "core/view.h"
 #include "op_cases.h"
@@ -289,4 +291,27 @@ TEST_CASE("autograd: threads build and run tapes of their own at once") {
   work();
   other.join();
   CHECK(right == 400);
+}
+
+TEST_CASE("profile: counts the kernels of its time, their calls and their arithmetic") {
+  const Tensor a = Tensor::ones({20, 30}), b = Tensor::ones({30, 40});
+  a + 1.0;
+  Profile profile;
+  for (int i = 0; i < 3; ++i) matmul(a, b);
+  {
+    const Profile inner;  // takes what happens in its life
+    a + 1.0;
+    CHECK(inner.entries().size() == 2);  // the number, and the sum
+  }
+  const auto entries = profile.entries();
+  REQUIRE(entries.size() == 1);
+  CHECK(entries[0].kernel == "matmul");
+  CHECK(entries[0].calls == 3);
+  CHECK(entries[0].flops == 3 * 2.0 * 20 * 30 * 40);
+  CHECK(entries[0].seconds > 0);
+  CHECK(entries[0].seconds < profile.seconds());
+  std::ostringstream table;
+  table << profile;
+  CHECK(table.str().find("matmul") != std::string::npos);
+  CHECK(table.str().find("outside kernels") != std::string::npos);
 }

@@ -28,18 +28,25 @@ void CsvLogger::on_train_begin(Learner& learner) {
   flush();
 }
 
-void CsvLogger::on_epoch_end(Learner& learner) {
+void CsvLogger::write(Learner& learner) {
   const std::vector<EpochRecord>& epochs = learner.recorder->epochs();
-  if (epochs.size() == rows_) return;  // training was stopped in the middle of this one
-  rows_ = epochs.size();
-  const EpochRecord& last = epochs.back();
-  for (const auto& [name, value] : options_.labels) file_ << value << ',';
-  file_ << std::fixed << std::setprecision(6) << last.epoch << ',' << last.train_loss;
-  for (const double metric : last.train_metrics) file_ << ',' << metric;
-  file_ << ',' << last.valid_loss;
-  for (const double metric : last.metrics) file_ << ',' << metric;
-  file_ << ',' << last.seconds << ',' << std::setprecision(0) << last.images_per_s << '\n';
+  for (; rows_ < epochs.size(); ++rows_) {
+    const EpochRecord& record = epochs[rows_];
+    for (const auto& [name, value] : options_.labels) file_ << value << ',';
+    file_ << std::fixed << std::setprecision(6) << record.epoch << ',' << record.train_loss;
+    for (const double metric : record.train_metrics) file_ << ',' << metric;
+    file_ << ',' << record.valid_loss;
+    for (const double metric : record.metrics) file_ << ',' << metric;
+    file_ << ',' << record.seconds << ',' << std::setprecision(0) << record.images_per_s << '\n';
+  }
   flush();
+}
+
+void CsvLogger::on_train_end(Learner& learner) noexcept {
+  try {
+    write(learner);         // something is left only when a finished training was resumed
+  } catch (const Error&) {  // reported when it was first written
+  }
 }
 
 void CsvLogger::flush() { check(file_.flush().good(), "cannot write ", path_); }

@@ -24,9 +24,11 @@ class CsvLogger : public Callback {
   explicit CsvLogger(std::string path, CsvOptions options = {});
 
   void on_train_begin(Learner& learner) override;
-  void on_epoch_end(Learner& learner) override;
+  void on_epoch_end(Learner& learner) override { write(learner); }
+  void on_train_end(Learner& learner) noexcept override;
 
  private:
+  void write(Learner& learner);  // the epochs not written yet: after a resume, those of before too
   void flush();
 
   std::string path_;

@@ -70,13 +70,23 @@ void Learner::fit(int epochs, std::optional<double> lr) {
   } ending{*this};
   fitting_ = true;
   this->epochs = epochs;
-  optimizer->lr = rate;
-  optimizer->zero_grad();  // an exception may have left gradients behind
+  if (start_) {
+    check(start_->epochs == epochs, "fit: ", epochs, " epochs, the training that is resumed has ", start_->epochs);
+  } else {
+    optimizer->lr = rate;
+    optimizer->zero_grad();  // an exception may have left gradients behind
+  }
   stopping = false;
   each(&Callback::on_train_begin);
-  for (epoch = 0; epoch < epochs && !stopping; ++epoch, ++pass) {
+  Start start = std::exchange(start_, {}).value_or(Start{.epochs = epochs, .pass = pass});
+  const auto restore = [&] {
+    if (start.restore) std::exchange(start.restore, nullptr)(*this);
+  };
+  pass = start.pass;
+  for (epoch = start.epoch; epoch < epochs && !stopping; ++epoch, ++pass) {
     each(&Callback::on_epoch_begin);
-    train_epoch();
+    restore();
+    train_epoch(std::exchange(start.batch, 0));
     validation.reset();
     if (!stopping) {
       each(&Callback::on_validate_begin);
@@ -84,6 +94,7 @@ void Learner::fit(int epochs, std::optional<double> lr) {
     }
     each(&Callback::on_epoch_end);
   }
+  restore();
 }
 
 void Learner::fit_one_cycle(int epochs, double lr_max) {
@@ -102,10 +113,21 @@ void Learner::fit_one_cycle(int epochs, double lr_max) {
   fit(epochs);
 }
 
-void Learner::train_epoch() {
+void Learner::fit_with(std::vector<std::shared_ptr<Callback>> callbacks, int epochs) {
+  check(!fitting_, "fit: called while training");
+  if (mixup_) callbacks.insert(callbacks.begin(), mixup_);
+  struct Ending {
+    Learner& learner;
+    std::vector<std::shared_ptr<Callback>> own;
+    ~Ending() { learner.callbacks_ = std::move(own); }
+  } const ending{*this, std::exchange(callbacks_, std::move(callbacks))};
+  fit(epochs);
+}
+
+void Learner::train_epoch(std::int64_t first_batch) {
   model->train();
-  batch = 0;
-  for (const data::Batch& samples : data.train.epoch(pass)) {
+  batch = first_batch;
+  for (const data::Batch& samples : data.train.epoch(pass, first_batch)) {
     input = samples.x;
     target = samples.y;
     train_batch();

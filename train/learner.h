@@ -62,6 +62,8 @@ class Learner {
   // The same with a learning rate that rises to lr_max and falls (train/schedule.h: one_cycle_lr), and momentum against
   // it.
   void fit_one_cycle(int epochs, double lr_max = 3e-3);
+  // fit with these callbacks, and mixup if there is mixup, instead of the learner's own.
+  void fit_with(std::vector<std::shared_ptr<Callback>> callbacks, int epochs);
   // Loss and metrics on the validation data: plain loss, unmixed data, evaluation mode, no gradients.
   Validation validate();
   // The model's output for inputs [N, ...], in evaluation mode, without gradients.
@@ -71,6 +73,15 @@ class Learner {
   // while training.
   Learner& mixup(const MixUpOptions& options = {});
   Learner& add(std::shared_ptr<Callback> callback);
+  const std::vector<std::shared_ptr<Callback>>& callbacks() const { return callbacks_; }
+  // The next fit begins there (train/checkpoint.h: resume). It must be asked for as many epochs.
+  struct Start {
+    int epochs = 0, epoch = 0;
+    std::uint32_t pass = 0;
+    std::int64_t batch = 0;
+    std::function<void(Learner&)> restore = {};  // called after on_train_begin and on_epoch_begin
+  };
+  void start_from(Start start) { start_ = std::move(start); }
   // Ends training after the current batch.
   void stop() { stopping = true; }
 
@@ -95,12 +106,13 @@ class Learner {
   std::optional<Validation> validation;  // of this epoch, once it is done
 
  private:
-  void train_epoch();
+  void train_epoch(std::int64_t first_batch);
   void train_batch();
   void each(void (Callback::*hook)(Learner&));
 
   std::vector<std::shared_ptr<Callback>> callbacks_;
   std::shared_ptr<Callback> mixup_;
+  std::optional<Start> start_;
   bool fitting_ = false;
 };
 

@@ -1,0 +1,337 @@
+// Weights as files; training that is stopped and resumed.
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cmath>
+#include <fstream>
+#include <iterator>
+
+#include "mixgrad.h"
+#include "tests/temporary_folder.h"
+
+using namespace mixgrad;
+using namespace mixgrad::train;
+using test::TemporaryFolder;
+
+namespace {
+
+bool has_json() {
+  static const bool yes = [] {
+    const TemporaryFolder folder;
+    try {
+      write_safetensors(folder / "probe", {});
+      return true;
+    } catch (const Error& error) {
+      MESSAGE("skipped: ", error.what());
+      return false;
+    }
+  }();
+  return yes;
+}
+
+data::DataLoaders digits(std::int64_t count, std::uint64_t seed = 5, std::int64_t batch_size = 16) {
+  const std::array<std::int32_t, 2> classes{3, 7};
+  auto images = data::select(data::synthetic_digits(5 * count, 1, data::Split::train), classes);
+  images = {slice(images.images, 0, count), slice(images.labels, 0, count)};
+  const auto dataset =
+      std::make_shared<data::ImageDataset>(images, std::vector<std::string>{"3", "7"}, data::ImageDatasetOptions{});
+  return {data::DataLoader(dataset, {.batch_size = batch_size, .shuffle = true, .drop_last = true, .seed = seed}),
+          data::DataLoader(dataset, {.batch_size = 16})};
+}
+
+// Batch norm has buffers, dropout a random stream of its own.
+nn::Sequential small_model() {
+  return nn::Sequential(nn::Conv2d(3, 4, {.stride = 4}), nn::BatchNorm(4), nn::ReLU(), nn::Dropout(0.3),
+                        nn::Conv2d(4, 2), nn::GlobalAvgPool(), nn::Flatten());
+}
+
+std::vector<double> weights(nn::Module& model) {
+  std::vector<double> all;
+  for (const auto& [name, tensor] : nn::named_weights(model))
+    for (const float value : tensor.to_vector<float>()) all.push_back(value);
+  return all;
+}
+
+// A learner made anew, as a program that is started again would.
+struct Training {
+  explicit Training(std::uint64_t seed = 5, std::int64_t batch_size = 16, nn::Sequential (*make)() = small_model)
+      : model((manual_seed(seed), make())),
+        learn(digits(100, seed, batch_size), model, {.metrics = {accuracy}, .seed = seed, .verbose = false}) {
+    learn.mixup({.source = MixSource::second_loader});
+  }
+  nn::Sequential model;
+  Learner learn;
+};
+
+struct StopAt : Callback {
+  StopAt(int epoch, std::int64_t batch) : epoch(epoch), batch(batch) {}
+  void on_batch_begin(Learner& learner) override {
+    if (learner.epoch == epoch && learner.batch == batch) fail("stopped");
+  }
+  int epoch;
+  std::int64_t batch;
+};
+
+std::string read(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace
+
+TEST_CASE(
+    "checkpoint: training resumed anywhere, mixup and one-cycle on, ends bit for bit as if it had never stopped") {
+  if (!has_json()) return;
+  const TemporaryFolder folder;
+  const std::string path = folder / "run.safetensors";
+  constexpr int epochs = 3;
+  Training whole;
+  whole.learn.fit_one_cycle(epochs, 1e-2);
+  for (const auto& [epoch, batch] :
+       {std::pair{0, 0}, std::pair{0, 1}, std::pair{1, 3}, std::pair{2, 0}, std::pair{2, 5}}) {
+    CAPTURE(epoch);
+    CAPTURE(batch);
+    Training first;
+    first.learn.add(std::make_shared<Checkpoint>(path, 1)).add(std::make_shared<StopAt>(epoch, batch));
+    CHECK_THROWS_WITH_AS(first.learn.fit_one_cycle(epochs, 1e-2), "stopped", Error);
+    Training second;
+    second.learn.add(std::make_shared<Checkpoint>(path, 1000));
+    resume(second.learn, path);
+    second.learn.fit_one_cycle(epochs, 1e-2);
+    CHECK(weights(second.model) == weights(whole.model));
+    const auto& ours = second.learn.recorder->epochs();
+    const auto& theirs = whole.learn.recorder->epochs();
+    REQUIRE(ours.size() == theirs.size());
+    for (std::size_t i = 0; i < ours.size(); ++i) {
+      CHECK(ours[i].epoch == theirs[i].epoch);
+      CHECK(ours[i].train_loss == theirs[i].train_loss);
+      CHECK(ours[i].valid_loss == theirs[i].valid_loss);
+      CHECK(ours[i].metrics == theirs[i].metrics);
+    }
+  }
+}
+
+TEST_CASE("checkpoint: of a training that is over, resuming gives its table and trains no more") {
+  if (!has_json()) return;
+  const TemporaryFolder folder;
+  const std::string path = folder / "run.safetensors";
+  Training first;
+  first.learn.add(std::make_shared<Checkpoint>(path, 100));
+  first.learn.fit(2, 1e-3);
+  Training second;
+  resume(second.learn, path);
+  second.learn.fit(2);
+  CHECK(weights(second.model) == weights(first.model));
+  CHECK(second.learn.recorder->epochs().size() == 2);
+  CHECK(second.learn.recorder->epochs()[1].train_loss == first.learn.recorder->epochs()[1].train_loss);
+  Training third;
+  resume(third.learn, path);
+  CHECK_THROWS_WITH_AS(third.learn.fit(5), "fit: 5 epochs, the training that is resumed has 2", Error);
+  const RandomState random = random_state();
+  second.learn.fit(1);  // another fit goes on as usual
+  set_random_state(random);
+  first.learn.fit(1);
+  CHECK(weights(second.model) == weights(first.model));
+}
+
+TEST_CASE("checkpoint: what does not fit is refused, by its first difference, and nothing is loaded") {
+  if (!has_json()) return;
+  const TemporaryFolder folder;
+  const std::string path = folder / "run.safetensors";
+  {
+    Training training;
+    training.learn.add(std::make_shared<Checkpoint>(path, 1));
+    training.learn.fit(1, 1e-3);
+  }
+  const std::string good = read(path);
+  const auto refused = [&](Training& training, const char* words) {
+    const auto before = weights(training.model);
+    const RandomState random = random_state();
+    try {
+      resume(training.learn, path);
+      FAIL("it was loaded");
+    } catch (const Error& error) {
+      const std::string text = error.what();
+      CHECK_MESSAGE(text.find(words) != std::string::npos, text);
+      CHECK_MESSAGE(text.find('\n') == std::string::npos, text);
+    }
+    CHECK(weights(training.model) == before);
+    CHECK(random_state().dropouts == random.dropouts);
+    training.learn.fit(0);  // and nothing is left to be resumed
+  };
+  Training same, other_seed(6), other_batch(5, 32);
+  Training other_model(5, 16, [] { return nn::simple_cnn({3, 4, 2}); });
+  refused(other_model, "model.");
+  refused(other_seed, "was written with seed_low 5, this training has 6");
+  refused(other_batch, "batch_size 16, this training has 32");
+  folder.write("run.safetensors", "nonsense");
+  refused(same, "run.safetensors");
+  for (std::size_t size = 0; size < good.size(); size += 97) {
+    folder.write("run.safetensors", good.substr(0, size));
+    refused(same, "run.safetensors");
+  }
+
+  SafeTensors file = read_safetensors(folder.write("good", good));
+  const auto with = [&](const std::string& name, std::optional<Tensor> value, const char* words) {
+    SafeTensors changed = file;
+    std::erase_if(changed.tensors, [&](const NamedTensor& named) { return named.name == name; });
+    if (value) changed.tensors.push_back({name, *value});
+    write_safetensors(path, changed.tensors, changed.metadata);
+    refused(same, words);
+  };
+  const auto number = [](double value) { return Tensor::full({}, value, {.dtype = DType::f64}); };
+  with("optimizer.mean", {}, "lacks optimizer.mean");
+  with("callback.7.surprise", number(1), "holds callback.7.surprise");
+  with("model.0.weight", Tensor::zeros({1, 2}), "model.0.weight is f32[1, 2], this training's is f32[4, 3, 3, 3]");
+  with("position.batch", number(1e9), "position.batch is 1e+09");
+  with("position.epoch", number(std::nan("")), "position.epoch is nan");
+  with("random.dropouts", number(-1), "random.dropouts is -1");
+  with("optimizer.steps", number(0.5), "optimizer.steps is 0.5");
+  folder.write("run.safetensors", good);
+  CHECK_NOTHROW(resume(same.learn, path));
+}
+
+TEST_CASE("checkpoint: a disk that is full leaves the last one, and says so") {
+  if (!has_json()) return;
+  Training training;
+  CHECK_THROWS_AS(save_checkpoint(training.learn, "/none/run.safetensors"), Error);
+  if (std::filesystem::exists("/dev/full"))
+    CHECK_THROWS_WITH_AS(save_checkpoint(training.learn, "/dev/full"), doctest::Contains("/dev/full"), Error);
+  CHECK_THROWS_AS(Checkpoint("x", 0), Error);
+}
+
+TEST_CASE("weights: come back bit for bit in either layout, and are refused by the first difference") {
+  if (!has_json()) return;
+  const TemporaryFolder folder;
+  Training a(5), b(6);
+  a.learn.fit(1);
+  for (const auto layout : {nn::WeightLayout::ohwi, nn::WeightLayout::oihw}) {
+    nn::save_weights(a.model, folder / "w", layout);
+    nn::load_weights(b.model, folder / "w");
+    CHECK(weights(b.model) == weights(a.model));
+  }
+  // In PyTorch's layout the axes are [out, in, kh, kw].
+  const auto stored = read_safetensors(folder / "w").tensors;
+  CHECK(stored[0].name == "0.weight");
+  CHECK(stored[0].tensor.shape() == Shape{4, 3, 3, 3});
+  const Tensor own = nn::named_weights(a.model)[0].tensor;
+  const auto oihw = stored[0].tensor.to_vector<float>(), ohwi = own.to_vector<float>();
+  for (std::size_t o = 0; o < 4; ++o)
+    for (std::size_t c = 0; c < 3; ++c)
+      for (std::size_t k = 0; k < 9; ++k) CHECK(oihw[(o * 3 + c) * 9 + k] == ohwi[(o * 9 + k) * 3 + c]);
+
+  nn::Sequential other = nn::simple_cnn({3, 4, 2});
+  const auto before = weights(other);
+  CHECK_THROWS_WITH_AS(nn::load_weights(other, folder / "w"), doctest::Contains("lacks the tensor 2.weight"), Error);
+  CHECK(weights(other) == before);
+  nn::Sequential narrow = nn::simple_cnn({3, 5, 2});
+  nn::save_weights(other, folder / "o");
+  CHECK_THROWS_WITH_AS(nn::load_weights(narrow, folder / "o"),
+                       doctest::Contains("0.weight is f32[4, 3, 3, 3], the model's is f32[5, 3, 3, 3]"), Error);
+}
+
+TEST_CASE("schedules: their formulas at the ends and between") {
+  CHECK(constant(0.1)(0.7) == 0.1);
+  CHECK(cosine(1, 0)(0) == 1);
+  CHECK(cosine(1, 0)(0.5) == doctest::Approx(0.5));
+  CHECK(cosine(1, 0)(1) == doctest::Approx(0));
+  const Schedule steps = step(1, 0.1, {0.5, 0.75});
+  CHECK(steps(0.49) == 1);
+  CHECK(steps(0.5) == doctest::Approx(0.1));
+  CHECK(steps(0.9) == doctest::Approx(0.01));
+  const Schedule lr = one_cycle_lr(1), momentum = one_cycle_momentum();
+  CHECK(lr(0) == doctest::Approx(0.04));
+  CHECK(lr(0.3) == doctest::Approx(1));
+  CHECK(lr(0.65) == doctest::Approx(0.5).epsilon(1e-4));
+  CHECK(lr(1) == doctest::Approx(4e-6));
+  CHECK(momentum(0) == doctest::Approx(0.95));
+  CHECK(momentum(0.3) == doctest::Approx(0.85));
+  CHECK(momentum(1) == doctest::Approx(0.95));
+  CHECK_THROWS_AS(sequence({}), Error);
+  CHECK_THROWS_AS(sequence({{1.0, constant(1)}, {0.5, constant(2)}}), Error);
+}
+
+TEST_CASE("one cycle: sets rate and momentum before every batch, and leaves both as they were") {
+  Training training;
+  struct Watch : Callback {
+    std::vector<double> lr, momentum;
+    void on_backward_end(Learner& learner) override {
+      lr.push_back(learner.optimizer->lr);
+      momentum.push_back(learner.optimizer->momentum);
+    }
+  };
+  const auto watch = std::make_shared<Watch>();
+  training.learn.add(watch).fit_one_cycle(2, 0.5);
+  REQUIRE(watch->lr.size() == 12);
+  for (std::size_t i = 0; i < 12; ++i) {
+    CHECK(watch->lr[i] == doctest::Approx(one_cycle_lr(0.5)(static_cast<double>(i) / 12)));
+    CHECK(watch->momentum[i] == doctest::Approx(one_cycle_momentum()(static_cast<double>(i) / 12)));
+  }
+  CHECK(training.learn.optimizer->lr == AdamOptions{}.lr);
+  CHECK(training.learn.optimizer->momentum == 0.9);
+  CHECK(training.learn.callbacks().back() == watch);
+}
+
+TEST_CASE("parameter groups: each has its own rate and decay") {
+  const auto stepped = [](const ParameterGroup& other) {
+    const Tensor a = nn::parameter(Tensor::ones({3})), b = nn::parameter(Tensor::ones({20}));
+    ParameterGroup group = other;
+    group.parameters = {b};
+    Sgd optimizer(std::vector<ParameterGroup>{{.parameters = {a}}, group}, {.lr = 0.1, .weight_decay = 0.5});
+    optimizer.gradients().fill_(1);
+    optimizer.step();
+    CHECK(a.detach().to_vector<float>()[2] == doctest::Approx(1 - 0.1 * 1.5));
+    return b.detach().to_vector<float>()[19];
+  };
+  CHECK(stepped({}) == doctest::Approx(1 - 0.1 * 1.5));
+  CHECK(stepped({.parameters = {}, .lr_scale = 0.5}) == doctest::Approx(1 - 0.05 * 1.5));
+  CHECK(stepped({.parameters = {}, .weight_decay = 0.0}) == doctest::Approx(1 - 0.1));
+  nn::Sequential model = small_model();
+  const ParameterGroups groups = no_decay_of_vectors(model);
+  REQUIRE(groups.size() == 2);
+  CHECK(groups[0].parameters.size() == 2);  // the convolutions' weights
+  CHECK(groups[1].parameters.size() == 4);
+  CHECK(groups[1].weight_decay == 0.0);
+}
+
+TEST_CASE("lr_find: finds a rate that trains, and leaves model, optimizer and random streams as they were") {
+  Training training;
+  training.learn.fit(1, 1e-3);
+  const auto before = weights(training.model);
+  const auto mean = training.learn.optimizer->state()[0].tensor.to_vector<float>();
+  const RandomState random = random_state();
+  const std::uint32_t pass = training.learn.pass;
+  const LrCurve curve = lr_find(training.learn, {.steps = 60});
+  CHECK(weights(training.model) == before);
+  CHECK(training.learn.optimizer->state()[0].tensor.to_vector<float>() == mean);
+  CHECK(random_state().dropouts == random.dropouts);
+  CHECK(training.learn.pass == pass);
+  CHECK(training.learn.optimizer->lr == 1e-3);
+  CHECK(training.learn.recorder->epochs().size() == 1);
+  REQUIRE(curve.lr.size() == curve.loss.size());
+  REQUIRE(curve.lr.size() >= 20);
+  CHECK(curve.lr[0] == doctest::Approx(1e-6));
+  CHECK(curve.lr[1] / curve.lr[0] == doctest::Approx(std::pow(1e7, 1.0 / 59)));
+  CHECK(curve.suggestion > 1e-6);
+  CHECK(curve.suggestion < 10);
+  CHECK_THROWS_AS(lr_find(training.learn, {.from = 1, .to = 0.1}), Error);
+  CHECK_THROWS_AS(lr_find(training.learn, {.steps = 3}), Error);
+}
+
+TEST_CASE("weights: PyTorch's simple_cnn loads the export, strictly, and gives equal logits") {
+  if (!has_json()) return;
+  const char* chosen = std::getenv("MIXGRAD_PYTHON");
+  const std::string python = chosen == nullptr ? "python3" : chosen;
+  if (std::system((python + " -c 'import safetensors, torch' >/dev/null 2>&1").c_str()) != 0) {
+    MESSAGE("skipped: ", python, " (or $MIXGRAD_PYTHON) has no safetensors and torch");
+    return;
+  }
+  const TemporaryFolder folder;
+  nn::Sequential model = nn::simple_cnn({3, 16, 16, 2});
+  const Tensor x = digits(16).valid.epoch(0)[0].x;
+  nn::save_weights(model, folder / "weights", nn::WeightLayout::oihw);
+  write_safetensors(folder / "logits", {{"x", x}, {"logits", no_grad([&] { return model(x); })}});
+  const std::string script = MIXGRAD_GOLDEN_DIR "/check_export.py";
+  CHECK(std::system(
+            (python + " '" + script + "' '" + (folder / "weights") + "' '" + (folder / "logits") + "'").c_str()) == 0);
+}

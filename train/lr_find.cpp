@@ -1,0 +1,100 @@
+#include "train/lr_find.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/check.h"
+#include "core/random.h"
+#include "nn/weights.h"
+#include "train/learner.h"
+
+namespace mixgrad::train {
+namespace {
+
+class RangeTest : public Callback {
+ public:
+  explicit RangeTest(const LrFindOptions& options) : options_(options) {}
+
+  void on_batch_begin(Learner& learner) override {
+    const double share = static_cast<double>(curve.lr.size()) / (options_.steps - 1);
+    learner.optimizer->lr = options_.from * std::pow(options_.to / options_.from, share);
+  }
+  void on_batch_end(Learner& learner) override {
+    constexpr double decay = 0.9;
+    average_ = decay * average_ + (1 - decay) * learner.loss.item();
+    weight_ = decay * weight_ + (1 - decay);
+    const double loss = average_ / weight_;
+    if (std::isfinite(loss)) {
+      curve.lr.push_back(learner.optimizer->lr);
+      curve.loss.push_back(loss);
+      best_ = std::min(best_, loss);
+    }
+    if (!(loss <= 4 * best_) || std::ssize(curve.lr) == options_.steps) learner.stop();
+  }
+
+  LrCurve curve;
+
+ private:
+  LrFindOptions options_;
+  double average_ = 0, weight_ = 0, best_ = INFINITY;
+};
+
+// Keeps copies, and puts them back when it goes.
+class Restore {
+ public:
+  explicit Restore(Learner& learner)
+      : learner_(learner),
+        pass_(learner.pass),
+        steps_(learner.optimizer->steps),
+        lr_(learner.optimizer->lr),
+        random_(random_state()) {
+    for (const auto& [name, tensor] : nn::named_weights(*learner.model)) copies_.emplace_back(tensor, tensor.clone());
+    for (const auto& [name, tensor] : learner.optimizer->state()) copies_.emplace_back(tensor, tensor.clone());
+  }
+  ~Restore() {
+    for (const auto& [tensor, copy] : copies_) tensor.copy_(copy);
+    learner_.optimizer->steps = steps_;
+    learner_.optimizer->lr = lr_;
+    learner_.optimizer->zero_grad();
+    learner_.pass = pass_;
+    set_random_state(random_);
+  }
+  Restore(const Restore&) = delete;
+  Restore& operator=(const Restore&) = delete;
+
+ private:
+  Learner& learner_;
+  std::uint32_t pass_;
+  std::int64_t steps_;
+  double lr_;
+  RandomState random_;
+  std::vector<std::pair<Tensor, Tensor>> copies_;
+};
+
+// The rate at which the loss falls most steeply from one point to the next but one.
+double steepest(const LrCurve& curve) {
+  std::size_t best = 0;
+  double slope = INFINITY;
+  for (std::size_t i = 1; i + 1 < curve.loss.size(); ++i)
+    if (const double here = curve.loss[i + 1] - curve.loss[i - 1]; here < slope) {
+      slope = here;
+      best = i;
+    }
+  return curve.lr.empty() ? 0 : curve.lr[best];
+}
+
+}  // namespace
+
+LrCurve lr_find(Learner& learner, const LrFindOptions& options) {
+  check(options.from > 0 && options.from < options.to && std::isfinite(options.to), "lr_find: from ", options.from,
+        " to ", options.to);
+  check(options.steps >= 20, "lr_find: ", options.steps, " steps are too few for a curve");
+  const auto test = std::make_shared<RangeTest>(options);
+  const Restore restore(learner);
+  const auto epochs = 1 + options.steps / static_cast<int>(learner.data.train.num_batches());
+  learner.fit_with({test}, epochs);
+  test->curve.suggestion = steepest(test->curve);
+  return test->curve;
+}
+
+}  // namespace mixgrad::train

@@ -203,7 +203,10 @@ TEST_CASE("accumulate: its state goes on in the middle of a step") {
     const auto at = std::make_shared<At>();
     at->batch_begin = [&](Learner& learner) {
       memory.loading = resumed;
-      if (learner.batch == (resumed ? 0 : 2)) accumulate->state(memory);
+      if (learner.batch == (resumed ? 0 : 2)) {
+        accumulate->state(memory);
+        memory.tensor("gradients", learner.optimizer->gradients());  // as a checkpoint does
+      }
       if (!resumed) return;
       const data::Batch rest = learner.data.train.epoch(0)[learner.batch + 2];
       learner.input = rest.x;

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 
-#include "core/tensor.h"
 #include "train/callback.h"
 
 namespace mixgrad::train {
@@ -19,15 +18,13 @@ class AccumulateGradients : public Callback {
   // Throws unless batches >= 1.
   explicit AccumulateGradients(std::int64_t batches);
 
-  void on_train_begin(Learner& learner) override;
   void on_epoch_begin(Learner& learner) override;
   void on_backward_end(Learner& learner) override;
-  void state(StateVisitor& visitor) override;  // the count, and the gradients so far
+  void state(StateVisitor& visitor) override;
 
  private:
   std::int64_t batches_;
   double accumulated_ = 0;  // batches since the last step
-  Tensor gradients_;        // the optimizer's
 };
 
 }  // namespace mixgrad::train

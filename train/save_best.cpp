@@ -1,19 +1,10 @@
 #include "train/save_best.h"
 
-#include "core/safetensors.h"
+#include "nn/weights.h"
 #include "train/learner.h"
 #include "train/state.h"
 
 namespace mixgrad::train {
-namespace {
-
-void save_weights(nn::Module& model, const std::string& path) {
-  std::vector<NamedTensor> tensors = nn::named_parameters(model);
-  for (const NamedTensor& buffer : nn::named_buffers(model)) tensors.push_back(buffer);
-  write_safetensors(path, tensors);
-}
-
-}  // namespace
 
 SaveBest::SaveBest(std::string path, Monitor monitor)
     : path_(std::move(path)), monitor_(std::move(monitor)), best_(monitor_.worst()) {}
@@ -24,7 +15,7 @@ void SaveBest::on_epoch_end(Learner& learner) {
   if (!learner.validation) return;
   const double value = monitor_.value(learner);
   if (!monitor_.improves(value, best_)) return;
-  save_weights(*learner.model, path_);
+  nn::save_weights(*learner.model, path_);
   best_ = value;
 }
 

@@ -9,7 +9,7 @@
 namespace mixgrad::train {
 
 // After every epoch that is better than all before it, those of earlier fits too, replaces the file by the model's
-// parameters and buffers under their names (core/safetensors.h). An error while writing leaves the last file intact.
+// weights (nn/weights.h: save_weights). An error while writing leaves the last file intact.
 class SaveBest : public Callback {
  public:
   explicit SaveBest(std::string path, Monitor monitor = {});

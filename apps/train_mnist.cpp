@@ -147,7 +147,8 @@ void write_mistakes(const Options& options, train::Learner& learn, const std::st
 
 // The curves of the first seed's runs, and the density that lambda came from beside draws of it.
 void write_curves(const Options& options, const std::vector<apps::RunCurves>& runs) {
-  if (!runs.empty()) apps::write_curves(in_output(options, "curves.png"), runs);
+  if (runs.empty()) return;
+  apps::write_curves(in_output(options, "curves.png"), runs);
   if (!options.mixup_run() || options.alpha == 0) return;
   const augment::MixOptions mix{.alpha = options.alpha, .dedupe = !options.no_dedupe};
   Random random(options.seed, Purpose::mixup);

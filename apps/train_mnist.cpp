@@ -7,7 +7,6 @@
 #include <fstream>
 #include <iomanip>
 #include <iostream>
-#include <optional>
 #include <sstream>
 
 #include "apps/mix_picture.h"
@@ -173,11 +172,9 @@ Run train_once(const Options& options, const data::DataLoaders& data, bool mixup
   if (options.checkpoint_every) learn->add(std::make_shared<train::Checkpoint>(checkpoint, options.checkpoint_every));
   if (options.resume && std::filesystem::exists(checkpoint)) train::resume(*learn, checkpoint);
 
-  std::optional<Profile> profile;
-  if (options.profile) profile.emplace();
+  if (options.profile) learn->add(std::make_shared<train::ProfileCallback>());
   if (options.one_cycle) learn->fit_one_cycle(options.epochs, options.lr);
   else learn->fit(options.epochs, options.lr);
-  if (profile) std::cout << '\n' << *profile << std::flush;
   if (!options.save.empty()) nn::save_weights(*learn->model, options.save);
   if (!options.out.empty() && seed == options.seed && !learn->recorder->epochs().empty())
     write_mistakes(options, *learn, run_name(mixup));

@@ -2,7 +2,7 @@
 //
 // One source serves two compilers: nvcc, and the host's compiler with the executor of tests/cuda_executor, which runs
 // kernels on a CPU. Hence SHARED(T, name) for a __shared__ variable, DYNAMIC_SHARED(T, name) for the shared memory
-// whose size the launch gives, and launch() instead of <<<>>>.
+// whose size the launch gives, UNROLL before a loop to unroll, and launch() instead of <<<>>>.
 //
 //   __global__ void scale_kernel(float factor, const float* x, float* out, std::int64_t n) { ... }
 //   void scale(Cuda device, float factor, const Tensor& x, const Tensor& out) {
@@ -22,10 +22,13 @@
 #include "core/tensor.h"
 
 #ifdef __CUDACC__
+#define UNROLL _Pragma("unroll")
 #define SHARED(T, name) __shared__ T name
 #define DYNAMIC_SHARED(T, name)                                          \
   extern __shared__ __align__(16) unsigned char dynamic_shared_memory[]; \
   T* const name = reinterpret_cast<T*>(dynamic_shared_memory)
+#else
+#define UNROLL
 #endif
 
 namespace mixgrad {

@@ -1,0 +1,212 @@
+// The matrix product of every CUDA kernel that is one (private: for .cu files).
+//
+//   out(m, n) = sum over k of a(m, k) b(n, k)
+//
+// The operands are functions of their indices, so that a convolution is a product whose `a` finds the patches in the
+// image as it goes (an implicit GEMM). An operand is a trivially copyable struct with
+//
+//   static constexpr bool along_k;                     whether four neighbours in k lie side by side, or four in m (n)
+//   __device__ float4 load(int row, int k) const;      four elements from (row, k) on, in that direction; those outside
+//                                                      of the operand are 0
+//
+// and an epilogue with __device__ void store(int m, int n, float4 values, int valid) const, for outputs (m, n) to
+// (m, n + 3), of which the first `valid` exist.
+//
+// A block computes a tile of the output. It goes through k in steps of `depth`: while it multiplies one step's slices
+// of a and b out of shared memory, the next one's are on their way to registers. Each thread owns threadM x threadN
+// outputs, in groups of four. k may be split among blocks (split_k), whose sums the caller then adds in order.
+#pragma once
+
+#include "core/gpu.cuh"
+
+namespace mixgrad {
+
+// Dividing a number below 2^31 by a constant known at the launch: a multiplication and a shift (Granlund and
+// Montgomery, "Division by invariant integers using multiplication", 1994).
+class Divisor {
+ public:
+  explicit Divisor(std::int64_t divisor) : divisor_(static_cast<std::uint32_t>(divisor)) {
+    while (std::uint64_t{1} << shift_ < divisor_) ++shift_;
+    multiplier_ = static_cast<std::uint32_t>(
+        ((std::uint64_t{1} << 32) * ((std::uint64_t{1} << shift_) - divisor_)) / divisor_ + 1);
+  }
+  __device__ int divide(int n) const {
+    const auto value = static_cast<std::uint32_t>(n);
+    return static_cast<int>((static_cast<std::uint32_t>(std::uint64_t{value} * multiplier_ >> 32) + value) >> shift_);
+  }
+  // n becomes n mod divisor; the quotient is returned.
+  __device__ int split(int& n) const {
+    const int quotient = divide(n);
+    n -= quotient * static_cast<int>(divisor_);
+    return quotient;
+  }
+
+ private:
+  std::uint32_t divisor_, multiplier_ = 0, shift_ = 0;
+};
+
+// Four elements that lie side by side, of which the first `valid` exist. `wide`: they are aligned to 16 bytes and exist
+// all or not at all.
+__device__ inline float4 load4(bool wide, const float* from, int valid) {
+  if (valid <= 0) return make_float4(0, 0, 0, 0);
+  if (wide) return *reinterpret_cast<const float4*>(from);
+  return make_float4(from[0], valid > 1 ? from[1] : 0, valid > 2 ? from[2] : 0, valid > 3 ? from[3] : 0);
+}
+
+// The same for writing.
+__device__ inline void store4(bool wide, float* to, float4 values, int valid) {
+  if (wide) {
+    *reinterpret_cast<float4*>(to) = values;
+    return;
+  }
+  to[0] = values.x;
+  if (valid > 1) to[1] = values.y;
+  if (valid > 2) to[2] = values.z;
+  if (valid > 3) to[3] = values.w;
+}
+
+template <int tile_m, int tile_n, int thread_m, int thread_n>
+struct Tile {
+  static constexpr int m = tile_m, n = tile_n, per_thread_m = thread_m, per_thread_n = thread_n, depth = 16;
+  static constexpr int threads_m = m / thread_m, threads_n = n / thread_n, threads = threads_m * threads_n;
+  static_assert(thread_m % 4 == 0 && thread_n % 4 == 0 && threads % warp_threads == 0);
+};
+
+// One operand's slices: from the device's memory by way of registers to shared memory, there as [depth][rows].
+template <class Tile, int rows, class Operand>
+struct SliceLoader {
+  static constexpr int loads = rows * Tile::depth / 4;  // of four elements each
+  static constexpr int per_thread = (loads + Tile::threads - 1) / Tile::threads;
+  static constexpr int pitch = rows + 4;  // of shared memory, so that columns do not meet in one bank
+  using Slice = float[Tile::depth * pitch];
+
+  float4 registers[per_thread];
+
+  // Row and depth within the slice of this thread's i-th load.
+  __device__ static int row_of(int load) { return Operand::along_k ? load / (Tile::depth / 4) : load % (rows / 4) * 4; }
+  __device__ static int depth_of(int load) {
+    return Operand::along_k ? load % (Tile::depth / 4) * 4 : load / (rows / 4);
+  }
+
+  __device__ void fetch(const Operand& operand, int first_row, int first_k, int end_k) {
+    UNROLL
+    for (int i = 0; i < per_thread; ++i) {
+      const int load = static_cast<int>(threadIdx.x) + i * Tile::threads, k = first_k + depth_of(load);
+      const bool needed = load < loads && k < end_k;
+      registers[i] = needed ? operand.load(first_row + row_of(load), k) : make_float4(0, 0, 0, 0);
+    }
+  }
+
+  __device__ void store(float* slice) const {
+    UNROLL
+    for (int i = 0; i < per_thread; ++i) {
+      const int load = static_cast<int>(threadIdx.x) + i * Tile::threads;
+      if (load >= loads) break;
+      float* to = slice + depth_of(load) * pitch + row_of(load);
+      const float4& v = registers[i];
+      if constexpr (Operand::along_k) {
+        to[0] = v.x, to[pitch] = v.y, to[2 * pitch] = v.z, to[3 * pitch] = v.w;
+      } else {
+        *reinterpret_cast<float4*>(to) = v;
+      }
+    }
+  }
+};
+
+// Which groups of four rows (columns) of the tile a thread owns: group g begins at (thread + g * threads) * 4.
+template <int groups, int threads>
+__device__ void read_fragment(const float* line, int thread, float (&fragment)[groups * 4]) {
+  UNROLL
+  for (int g = 0; g < groups; ++g) {
+    const float4 v = *reinterpret_cast<const float4*>(line + (thread + g * threads) * 4);
+    fragment[g * 4] = v.x, fragment[g * 4 + 1] = v.y, fragment[g * 4 + 2] = v.z, fragment[g * 4 + 3] = v.w;
+  }
+}
+
+// Called by a whole block for the tile whose first output is (first_m, first_n), over k in [begin_k, end_k), of which
+// begin_k is a multiple of 4. Outputs from (end_m, end_n) on do not exist.
+template <class Tile, class A, class B, class Epilogue>
+__device__ void gemm_tile(const A& a, const B& b, const Epilogue& epilogue, int first_m, int end_m, int first_n,
+                          int end_n, int begin_k, int end_k) {
+  using LoaderA = SliceLoader<Tile, Tile::m, A>;
+  using LoaderB = SliceLoader<Tile, Tile::n, B>;
+  struct alignas(16) Slices {
+    typename LoaderA::Slice a[2];
+    typename LoaderB::Slice b[2];
+  };
+  SHARED(Slices, slices);
+  LoaderA load_a;
+  LoaderB load_b;
+  const int thread_m = static_cast<int>(threadIdx.x) / Tile::threads_n;
+  const int thread_n = static_cast<int>(threadIdx.x) % Tile::threads_n;
+  float sums[Tile::per_thread_m][Tile::per_thread_n] = {};
+
+  load_a.fetch(a, first_m, begin_k, end_k);
+  load_b.fetch(b, first_n, begin_k, end_k);
+  for (int k = begin_k, step = 0; k < end_k; k += Tile::depth, step = 1 - step) {
+    // The slices of this parity were last read two steps ago, before the barrier of the step between.
+    load_a.store(slices.a[step]);
+    load_b.store(slices.b[step]);
+    __syncthreads();
+    if (k + Tile::depth < end_k) {
+      load_a.fetch(a, first_m, k + Tile::depth, end_k);
+      load_b.fetch(b, first_n, k + Tile::depth, end_k);
+    }
+    UNROLL
+    for (int d = 0; d < Tile::depth; ++d) {
+      float fragment_a[Tile::per_thread_m], fragment_b[Tile::per_thread_n];
+      read_fragment<Tile::per_thread_m / 4, Tile::threads_m>(slices.a[step] + d * LoaderA::pitch, thread_m, fragment_a);
+      read_fragment<Tile::per_thread_n / 4, Tile::threads_n>(slices.b[step] + d * LoaderB::pitch, thread_n, fragment_b);
+      UNROLL
+      for (int i = 0; i < Tile::per_thread_m; ++i) UNROLL
+      for (int j = 0; j < Tile::per_thread_n; ++j) sums[i][j] += fragment_a[i] * fragment_b[j];
+    }
+  }
+  UNROLL
+  for (int i = 0; i < Tile::per_thread_m; ++i) {
+    const int m = first_m + (thread_m + i / 4 * Tile::threads_m) * 4 + i % 4;
+    UNROLL
+    for (int j = 0; j < Tile::per_thread_n; j += 4) {
+      const int n = first_n + (thread_n + j / 4 * Tile::threads_n) * 4;
+      if (m < end_m && n < end_n)
+        epilogue.store(m, n, make_float4(sums[i][j], sums[i][j + 1], sums[i][j + 2], sums[i][j + 3]), end_n - n);
+    }
+  }
+}
+
+struct GemmShape {
+  int m, n, k;
+  int split_k = 1;  // blocks that share an output, each with a part of k
+  int batch = 1;    // independent products, such as a convolution's groups
+  int k_per_split = 0;
+};
+
+// Operands and epilogue know which product of the batch they belong to by at(batch), an epilogue by at(batch, split).
+template <class Tile, class A, class B, class Epilogue>
+__global__ void __launch_bounds__(Tile::threads) gemm_kernel(GemmShape s, A a, B b, Epilogue epilogue) {
+  const int batch = static_cast<int>(blockIdx.z) / s.split_k, split = static_cast<int>(blockIdx.z) % s.split_k;
+  const int begin_k = split * s.k_per_split;
+  const int end_k = begin_k + s.k_per_split < s.k ? begin_k + s.k_per_split : s.k;
+  gemm_tile<Tile>(a.at(batch), b.at(batch), epilogue.at(batch, split), static_cast<int>(blockIdx.x) * Tile::m, s.m,
+                  static_cast<int>(blockIdx.y) * Tile::n, s.n, begin_k, end_k);
+}
+
+template <class Tile, class A, class B, class Epilogue>
+void launch_gemm(Cuda device, GemmShape s, const A& a, const B& b, const Epilogue& epilogue) {
+  const int depths = (s.k + Tile::depth - 1) / Tile::depth;
+  s.k_per_split = (depths + s.split_k - 1) / s.split_k * Tile::depth;
+  launch(device, gemm_kernel<Tile, A, B, Epilogue>,
+         dim3(blocks_for(s.m, Tile::m), blocks_for(s.n, Tile::n), static_cast<unsigned>(s.batch * s.split_k)),
+         Tile::threads, 0, s, a, b, epilogue);
+}
+
+// Computes the product with a tile that suits its shape.
+template <class A, class B, class Epilogue>
+void gemm(Cuda device, const GemmShape& s, const A& a, const B& b, const Epilogue& epilogue) {
+  if (s.n <= 16) return launch_gemm<Tile<128, 16, 4, 4>>(device, s, a, b, epilogue);
+  if (s.n <= 32) return launch_gemm<Tile<128, 32, 8, 4>>(device, s, a, b, epilogue);
+  if (s.n <= 64) return launch_gemm<Tile<128, 64, 8, 4>>(device, s, a, b, epilogue);
+  launch_gemm<Tile<128, 128, 8, 8>>(device, s, a, b, epilogue);
+}
+
+}  // namespace mixgrad

@@ -1,0 +1,44 @@
+#include "core/gpu.cuh"
+#include "core/log_softmax.h"
+
+namespace mixgrad::kernels {
+namespace {
+
+// A warp for each row of n.
+__global__ void log_softmax_kernel(const float* x, std::int64_t rows, std::int64_t n, float* out) {
+  const std::int64_t row = global_index() / warp_threads, lane = threadIdx.x % warp_threads;
+  if (row >= rows) return;
+  const float* from = x + row * n;
+  float largest = -INFINITY;
+  for (std::int64_t i = lane; i < n; i += warp_threads) largest = fmaxf(largest, from[i]);
+  for (int step = warp_threads / 2; step > 0; step /= 2) largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, step));
+  float total = 0;
+  for (std::int64_t i = lane; i < n; i += warp_threads) total += expf(from[i] - largest);
+  const float log_total = logf(warp_sum(total));
+  for (std::int64_t i = lane; i < n; i += warp_threads) out[row * n + i] = from[i] - largest - log_total;
+}
+
+__global__ void log_softmax_backward_kernel(const float* y, const float* dy, std::int64_t rows, std::int64_t n,
+                                            float* dx) {
+  const std::int64_t row = global_index() / warp_threads, lane = threadIdx.x % warp_threads;
+  if (row >= rows) return;
+  float total = 0;
+  for (std::int64_t i = lane; i < n; i += warp_threads) total += dy[row * n + i];
+  total = warp_sum(total);
+  for (std::int64_t i = row * n + lane; i < (row + 1) * n; i += warp_threads) dx[i] = dy[i] - expf(y[i]) * total;
+}
+
+}  // namespace
+
+void log_softmax(Cuda device, const Tensor& x, const Tensor& out) {
+  const std::int64_t n = x.size(-1), rows = x.numel() / n;
+  launch(device, log_softmax_kernel, blocks_for(rows * warp_threads), block_threads, 0, read(x), rows, n, write(out));
+}
+
+void log_softmax_backward(Cuda device, const Tensor& y, const Tensor& dy, const Tensor& dx) {
+  const std::int64_t n = dx.size(-1), rows = dx.numel() / n;
+  launch(device, log_softmax_backward_kernel, blocks_for(rows * warp_threads), block_threads, 0, read(y), read(dy),
+         rows, n, write(dx));
+}
+
+}  // namespace mixgrad::kernels

@@ -1,0 +1,79 @@
+#include "core/column_sums.cuh"
+#include "core/reduce.h"
+
+namespace mixgrad::kernels {
+namespace {
+
+template <class T>
+__device__ bool is_nan(T value) {
+  return value != value;
+}
+
+// Whether element i of a column comes before element j as its extreme.
+template <class T>
+__device__ bool comes_first(Extreme which, T a, std::int32_t i, T b, std::int32_t j) {
+  if (is_nan(a) != is_nan(b)) return is_nan(a);
+  if (is_nan(a) || a == b) return i < j;
+  return which == Extreme::max ? a > b : a < b;
+}
+
+// A warp for each output.
+template <class T>
+__global__ void arg_extreme_kernel(Extreme which, const T* x, std::int64_t outputs, std::int32_t n, std::int64_t inner,
+                                   std::int32_t* out) {
+  const std::int64_t output = global_index() / warp_threads;
+  const auto lane = static_cast<std::int32_t>(threadIdx.x % warp_threads);
+  if (output >= outputs) return;
+  const T* column = x + output / inner * n * inner + output % inner;
+  std::int32_t best = lane < n ? lane : 0;
+  for (std::int32_t i = lane; i < n; i += warp_threads)
+    if (comes_first(which, column[i * inner], i, column[best * inner], best)) best = i;
+  for (int step = warp_threads / 2; step > 0; step /= 2) {
+    const std::int32_t other = __shfl_xor_sync(~0u, best, step);
+    if (comes_first(which, column[other * inner], other, column[best * inner], best)) best = other;
+  }
+  if (lane == 0) out[output] = best;
+}
+
+template <class T>
+__global__ void take_kernel(const T* x, const std::int32_t* index, std::int64_t outputs, std::int64_t n,
+                            std::int64_t inner, T* out) {
+  const std::int64_t i = global_index();
+  if (i < outputs) out[i] = x[(i / inner * n + index[i]) * inner + i % inner];
+}
+
+__global__ void take_backward_kernel(const std::int32_t* index, const float* dy, std::int64_t elements, std::int64_t n,
+                                     std::int64_t inner, float* dx) {
+  const std::int64_t i = global_index();
+  if (i >= elements) return;
+  const std::int64_t output = i / (n * inner) * inner + i % inner;
+  dx[i] = index[output] == i / inner % n ? dy[output] : 0;
+}
+
+}  // namespace
+
+void sum(Cuda device, const Tensor& x, const Tensor& out, double divisor) {
+  column_sums<1>(device, x.size(0), x.size(1), x.size(2), Element{read(x)}, write(out), divisor);
+}
+
+void arg_extreme(Cuda device, Extreme which, const Tensor& x, const Tensor& out) {
+  check(x.size(1) <= std::numeric_limits<std::int32_t>::max(), device.op, ": more than 2^31 elements in a row");
+  with_cuda_dtype(x.dtype(), [&]<class T>(T) {
+    launch(device, arg_extreme_kernel<T>, blocks_for(out.numel() * warp_threads), block_threads, 0, which, read<T>(x),
+           out.numel(), static_cast<std::int32_t>(x.size(1)), x.size(2), write<std::int32_t>(out));
+  });
+}
+
+void take(Cuda device, const Tensor& x, const Tensor& index, const Tensor& out) {
+  with_cuda_dtype(x.dtype(), [&]<class T>(T) {
+    launch(device, take_kernel<T>, blocks_for(out.numel()), block_threads, 0, read<T>(x), read<std::int32_t>(index),
+           out.numel(), x.size(1), x.size(2), write<T>(out));
+  });
+}
+
+void take_backward(Cuda device, const Tensor& index, const Tensor& dy, const Tensor& dx) {
+  launch(device, take_backward_kernel, blocks_for(dx.numel()), block_threads, 0, read<std::int32_t>(index), read(dy),
+         dx.numel(), dx.size(1), dx.size(2), write(dx));
+}
+
+}  // namespace mixgrad::kernels

@@ -1,0 +1,261 @@
+// Convolution as three implicit products (core/gemm.cuh), with u, v the place in the kernel and p a position of the
+// output:
+//
+//   forward          y(p, o)       = sum over (u, v, c) of patches(p, (u, v, c)) w(o, (u, v, c))
+//   input gradient   dx(q, c)      = sum over (u, v, o) of dy(p with p * stride + (u, v) - padding = q, o) w(o, (u, v,
+//   c)) weight gradient  dw(o, (u, v, c)) = sum over p of dy(p, o) patches(p, (u, v, c)), split among blocks
+//
+// Groups are a batch of such products.
+#include <algorithm>
+
+#include "core/column_sums.cuh"
+#include "core/gemm.cuh"
+#include "nn/conv2d.h"
+
+namespace mixgrad::kernels {
+namespace {
+
+// Four neighbouring channels can be read at once when a group has a multiple of four of them.
+bool is_wide(std::int64_t group_channels, const float* x) { return group_channels % 4 == 0 && is_aligned(x, 4); }
+
+// Numbers of a convolution as the kernels need them.
+struct Geometry {
+  explicit Geometry(const Conv2dShape& s)
+      : height(static_cast<int>(s.height)),
+        width(static_cast<int>(s.width)),
+        out_height(static_cast<int>(s.out_height)),
+        out_width(static_cast<int>(s.out_width)),
+        in_channels(static_cast<int>(s.in_channels)),
+        out_channels(static_cast<int>(s.out_channels)),
+        group_in(static_cast<int>(s.in_channels / s.groups)),
+        group_out(static_cast<int>(s.group_out())),
+        taps(static_cast<int>(s.kernel_height * s.kernel_width)),
+        stride(static_cast<int>(s.stride)),
+        padding(static_cast<int>(s.padding)),
+        positions(static_cast<int>(s.batch * s.positions())),
+        pixels(static_cast<int>(s.batch * s.height * s.width)),
+        by_width(std::max<std::int64_t>(s.width, 1)),
+        by_height(std::max<std::int64_t>(s.height, 1)),
+        by_out_width(s.out_width),
+        by_out_height(s.out_height),
+        by_kernel_width(s.kernel_width),
+        by_stride(s.stride),
+        by_group_in(s.in_channels / s.groups),
+        by_group_out(s.group_out()) {}
+
+  int height, width, out_height, out_width, in_channels, out_channels, group_in, group_out, taps, stride, padding;
+  int positions, pixels;  // of the output and the input, in all images
+  Divisor by_width, by_height, by_out_width, by_out_height, by_kernel_width, by_stride, by_group_in, by_group_out;
+
+  int patch() const { return taps * group_in; }
+};
+
+// patches(p, (u, v, c)) of one group: the input under tap (u, v) at output position p, or 0 in the padding.
+template <bool wide, bool positions_are_k>
+struct Patches {
+  static constexpr bool along_k = !positions_are_k;
+  Geometry g;
+  const float* x;
+
+  __device__ Patches at(int group) const { return {g, x + group * g.group_in}; }
+  __device__ const float* find(int position, int column) const {  // null in the padding
+    int c = column, v = g.by_group_in.split(c);
+    const int u = g.by_kernel_width.split(v);
+    int j = position, i = g.by_out_width.split(j);
+    const int n = g.by_out_height.split(i);
+    const int row = i * g.stride + u - g.padding, column_in = j * g.stride + v - g.padding;
+    if (row < 0 || row >= g.height || column_in < 0 || column_in >= g.width) return nullptr;
+    return x + ((std::int64_t{n} * g.height + row) * g.width + column_in) * g.in_channels + c;
+  }
+  __device__ float4 load(int row, int k) const {
+    const int position = positions_are_k ? k : row, column = positions_are_k ? row : k;
+    const int valid = position < g.positions ? g.taps * g.group_in - column : 0;
+    if constexpr (wide) {
+      const float* from = valid > 0 ? find(position, column) : nullptr;
+      return from ? load4(true, from, 4) : make_float4(0, 0, 0, 0);
+    } else {
+      const auto element = [&](int i) {
+        const float* from = i < valid ? find(position, column + i) : nullptr;
+        return from ? *from : 0.0f;
+      };
+      return make_float4(element(0), element(1), element(2), element(3));
+    }
+  }
+};
+
+// dy under the same taps seen from an input pixel: (q, (u, v, o)) -> dy(p, o) for the p whose patch has q at (u, v).
+template <bool wide>
+struct OutputPatches {
+  static constexpr bool along_k = true;
+  Geometry g;
+  const float* dy;
+
+  __device__ OutputPatches at(int group) const { return {g, dy + group * g.group_out}; }
+  __device__ const float* find(int pixel, int column) const {  // null where there is no such p
+    int o = column, v = g.by_group_out.split(o);
+    const int u = g.by_kernel_width.split(v);
+    int j = pixel, i = g.by_width.split(j);
+    const int n = g.by_height.split(i);
+    i += g.padding - u, j += g.padding - v;
+    if (i < 0 || j < 0) return nullptr;
+    const int out_row = g.by_stride.split(i), out_column = g.by_stride.split(j);
+    if (i != 0 || j != 0 || out_row >= g.out_height || out_column >= g.out_width) return nullptr;
+    return dy + ((std::int64_t{n} * g.out_height + out_row) * g.out_width + out_column) * g.out_channels + o;
+  }
+  __device__ float4 load(int row, int k) const {
+    const int valid = row < g.pixels ? g.taps * g.group_out - k : 0;
+    if constexpr (wide) {
+      const float* from = valid > 0 ? find(row, k) : nullptr;
+      return from ? load4(true, from, 4) : make_float4(0, 0, 0, 0);
+    } else {
+      const auto element = [&](int i) {
+        const float* from = i < valid ? find(row, k + i) : nullptr;
+        return from ? *from : 0.0f;
+      };
+      return make_float4(element(0), element(1), element(2), element(3));
+    }
+  }
+};
+
+// w(o, (u, v, c)) of one group, in memory as [o, (u, v, c)].
+struct Weights {
+  static constexpr bool along_k = true;
+  const float* w;
+  int rows, patch;
+  bool wide;
+
+  __device__ Weights at(int group) const { return {w + std::int64_t{group} * rows * patch, rows, patch, wide}; }
+  __device__ float4 load(int row, int k) const {
+    return load4(wide, w + std::int64_t{row} * patch + k, row < rows ? patch - k : 0);
+  }
+};
+
+// The same with the rows c and the depth (u, v, o).
+struct WeightsOfInputs {
+  static constexpr bool along_k = false;
+  Geometry g;
+  const float* w;
+  bool wide;
+
+  __device__ WeightsOfInputs at(int group) const {
+    return {g, w + std::int64_t{group} * g.group_out * g.taps * g.group_in, wide};
+  }
+  __device__ float4 load(int row, int k) const {
+    int o = k;
+    const int tap = g.by_group_out.split(o);
+    return load4(wide, w + (std::int64_t{o} * g.taps + tap) * g.group_in + row,
+                 k < g.taps * g.group_out ? g.group_in - row : 0);
+  }
+};
+
+// dy(p, o) with the rows o and the depth p.
+struct OutputGradients {
+  static constexpr bool along_k = false;
+  Geometry g;
+  const float* dy;
+  bool wide;
+
+  __device__ OutputGradients at(int group) const { return {g, dy + group * g.group_out, wide}; }
+  __device__ float4 load(int row, int k) const {
+    return load4(wide, dy + std::int64_t{k} * g.out_channels + row, k < g.positions ? g.group_out - row : 0);
+  }
+};
+
+// Rows of `channels` numbers, a group's part of each, plus a bias where there is one.
+struct ChannelsOut {
+  float* out;
+  const float* bias;  // or null
+  int channels, group_channels;
+  bool wide;
+
+  __device__ ChannelsOut at(int group, int) const {
+    const int first = group * group_channels;
+    return {out + first, bias ? bias + first : nullptr, channels, group_channels, wide};
+  }
+  __device__ void store(int m, int n, float4 v, int valid) const {
+    if (bias) {
+      const float4 b = load4(wide, bias + n, valid);
+      v = make_float4(v.x + b.x, v.y + b.y, v.z + b.z, v.w + b.w);
+    }
+    store4(wide, out + std::int64_t{m} * channels + n, v, valid);
+  }
+};
+
+// One split's share of the weight gradient, [splits, groups, group_out, patch], for products (patch, o).
+struct WeightGradientOut {
+  float* out;
+  int groups, group_out, patch;
+
+  __device__ WeightGradientOut at(int group, int split) const {
+    return {out + (std::int64_t{split} * groups + group) * group_out * patch, groups, group_out, patch};
+  }
+  __device__ void store(int m, int n, float4 v, int valid) const {
+    const float values[4] = {v.x, v.y, v.z, v.w};
+    for (int i = 0; i < 4; ++i)
+      if (i < valid) out[std::int64_t{n + i} * patch + m] = values[i];
+  }
+};
+
+// Calls f with std::true_type or std::false_type.
+template <class F>
+void with_bool(bool value, F&& f) {
+  if (value) f(std::true_type{});
+  else f(std::false_type{});
+}
+
+// Enough blocks to fill a large GPU; the number depends on the shape alone, and so do the bits of the sum.
+int splits_of(const Geometry& g, std::int64_t groups) {
+  constexpr std::int64_t blocks = 512, least = 256;  // least: positions that are worth a block
+  const std::int64_t tiles = std::int64_t{blocks_for(g.patch(), 128)} * blocks_for(g.group_out, 128) * groups;
+  return static_cast<int>(std::clamp<std::int64_t>(blocks / tiles, 1, std::max<std::int64_t>(g.positions / least, 1)));
+}
+
+void check_size(Cuda device, const Conv2dShape& s) {
+  constexpr std::int64_t most = (std::int64_t{1} << 31) - 1 - 1024;
+  check(s.batch * std::max(s.height * s.width, s.positions()) <= most && s.patch() <= most && s.groups <= 65535,
+        device.op, ": ", s.batch, " images of ", s.height, " x ", s.width, " are more than the GPU's kernel takes");
+}
+
+}  // namespace
+
+void conv2d_forward(Cuda device, const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                    const Tensor& y) {
+  check_size(device, s);
+  const Geometry g(s);
+  const float* pb = bias.defined() ? read(bias) : nullptr;
+  const bool wide_in = is_wide(g.group_in, read(x)) && is_aligned(read(weight), 4);
+  const bool wide_out = is_wide(g.group_out, write(y)) && is_aligned(pb, 4);
+  with_bool(wide_in, [&](auto wide) {
+    gemm(device, {.m = g.positions, .n = g.group_out, .k = g.patch(), .batch = static_cast<int>(s.groups)},
+         Patches<wide.value, false>{g, read(x)}, Weights{read(weight), g.group_out, g.patch(), wide_in},
+         ChannelsOut{write(y), pb, g.out_channels, g.group_out, wide_out});
+  });
+}
+
+void conv2d_backward(Cuda device, const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& dy,
+                     const Tensor& dx, const Tensor& dweight, const Tensor& dbias) {
+  check_size(device, s);
+  const Geometry g(s);
+  const auto groups = static_cast<int>(s.groups);
+  const bool wide_in = is_wide(g.group_in, read(x)) && is_aligned(read(weight), 4);
+  const bool wide_out = is_wide(g.group_out, read(dy));
+  if (dx.defined())
+    with_bool(wide_out, [&](auto wide) {
+      gemm(device, {.m = g.pixels, .n = g.group_in, .k = g.taps * g.group_out, .batch = groups},
+           OutputPatches<wide.value>{g, read(dy)}, WeightsOfInputs{g, read(weight), wide_in},
+           ChannelsOut{write(dx), nullptr, g.in_channels, g.group_in, wide_in && is_aligned(write(dx), 4)});
+    });
+  if (dweight.defined()) {
+    const int splits = splits_of(g, groups);
+    const Tensor partial = splits == 1 ? dweight : Tensor::empty({splits, dweight.numel()}, {.device = cuda});
+    with_bool(wide_in, [&](auto wide) {
+      gemm(device, {.m = g.patch(), .n = g.group_out, .k = g.positions, .split_k = splits, .batch = groups},
+           Patches<wide.value, true>{g, read(x)}, OutputGradients{g, read(dy), wide_out},
+           WeightGradientOut{write(partial), groups, g.group_out, g.patch()});
+    });
+    if (splits > 1) column_sums<1>(device, 1, splits, dweight.numel(), Element{read(partial)}, write(dweight));
+  }
+  if (dbias.defined()) column_sums<1>(device, 1, g.positions, g.out_channels, Element{read(dy)}, write(dbias));
+}
+
+}  // namespace mixgrad::kernels

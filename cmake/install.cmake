@@ -9,14 +9,15 @@ install(TARGETS mixgrad EXPORT mixgrad INCLUDES DESTINATION ${header_dir})
 install(FILES mixgrad.h DESTINATION ${header_dir})
 install(DIRECTORY ${folders} DESTINATION ${header_dir} FILES_MATCHING PATTERN *.h
   # Private: only .cpp files include them.
-  REGEX "/(core/(broadcast|eigen|gemm|unary_functions)|data/(gzip|image_codecs))\\.h$" EXCLUDE)
+  REGEX "/(core/(broadcast|cuda|eigen|gemm|unary_functions)|data/(gzip|image_codecs))\\.h$" EXCLUDE)
 install(EXPORT mixgrad NAMESPACE mixgrad:: FILE mixgrad-targets.cmake DESTINATION ${package_dir})
 
 # A static library is linked together with what it uses.
 get_target_property(libraries mixgrad LINK_LIBRARIES)
 set(config "include(CMakeFindDependencyMacro)\nfind_dependency(OpenMP COMPONENTS CXX)\n")
-foreach(package ZLIB PNG JPEG CURL LibArchive)
-  if(libraries MATCHES "${package}::")
+foreach(package ZLIB PNG JPEG CURL LibArchive CUDAToolkit)
+  string(REPLACE Toolkit "" prefix ${package})  # CUDAToolkit has the targets CUDA::...
+  if(libraries MATCHES "${prefix}::")
     string(APPEND config "find_dependency(${package})\n")
   endif()
 endforeach()

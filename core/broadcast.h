@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/host_device.h"
 #include "core/parallel.h"
 #include "core/tensor.h"
 
@@ -41,10 +42,18 @@ class BroadcastLoops {
     }
   }
 
-  const Loop& inner() const { return loops_[0]; }
+  MIXGRAD_HOST_DEVICE const Loop& inner() const { return loops_[0]; }
 
-  // The offsets of the operands at the start of the given run of the innermost loop.
-  std::array<std::int64_t, N> offsets(std::int64_t run) const {
+  // The offsets of the operands of one element of the output.
+  MIXGRAD_HOST_DEVICE std::array<std::int64_t, N> element(std::int64_t i) const {
+    std::array<std::int64_t, N> result = offsets(i / inner().extent);
+    for (std::size_t k = 0; k < N; ++k) result[k] += inner().strides[k] * (i % inner().extent);
+    return result;
+  }
+
+ private:
+  // The offsets at the start of the given run of the innermost loop.
+  MIXGRAD_HOST_DEVICE std::array<std::int64_t, N> offsets(std::int64_t run) const {
     std::array<std::int64_t, N> result{};
     for (std::size_t l = 1; l < count_; ++l) {
       for (std::size_t i = 0; i < N; ++i) result[i] += run % loops_[l].extent * loops_[l].strides[i];
@@ -53,7 +62,6 @@ class BroadcastLoops {
     return result;
   }
 
- private:
   static bool move_alike(const Loop& a, const Loop& b) {
     for (std::size_t i = 0; i < N; ++i)
       if ((a.strides[i] == 0) != (b.strides[i] == 0)) return false;
@@ -73,9 +81,7 @@ void for_each_stretch(const std::array<Shape, N>& operands, const Shape& out, F&
   parallel_for(out.numel(), pointwise_grain, [&](std::int64_t begin, std::int64_t end) {
     while (begin < end) {
       const std::int64_t at = begin % inner.extent, n = std::min(end - begin, inner.extent - at);
-      std::array<std::int64_t, N> offsets = loops.offsets(begin / inner.extent);
-      for (std::size_t i = 0; i < N; ++i) offsets[i] += inner.strides[i] * at;
-      f(offsets, inner.strides, begin, n);
+      f(loops.element(begin), inner.strides, begin, n);
       begin += n;
     }
   });

@@ -18,7 +18,8 @@ namespace mixgrad {
 
 struct Cpu {};
 struct Cuda {
-  void* stream = nullptr;
+  void* stream;    // a cudaStream_t
+  const char* op;  // for error messages
 };
 
 struct Device {
@@ -31,17 +32,24 @@ inline constexpr Device cuda{Device::Kind::cuda};
 
 std::ostream& operator<<(std::ostream& out, Device device);  // "cpu" or "cuda"
 
+// Throws when there is no such device: "no CUDA device", or one that is too old, or a build without CUDA.
+void check_available(Device device);
+
 // Throws unless both operands of an operation are on one device: "matmul: operands on cpu and cuda".
 void check_same_device(const char* op, Device a, Device b);
+
+#ifdef MIXGRAD_WITH_CUDA
+void* current_stream();  // the cudaStream_t on which kernels run
+#endif
 
 // Calls f with the device's tag. `kernel`, a string literal, is what a Profile (core/profile.h) lists it under.
 template <class F>
 decltype(auto) dispatch(const char* kernel, Device device, F&& f) {
   const KernelTimer timer(kernel);
 #ifdef MIXGRAD_WITH_CUDA
-  if (device == cuda) return std::forward<F>(f)(Cuda{});
+  if (device == cuda) return std::forward<F>(f)(Cuda{current_stream(), kernel});
 #else
-  check(device == cpu, "this build of mixgrad has no CUDA");
+  if (device != cpu) check_available(device);
 #endif
   return std::forward<F>(f)(Cpu{});
 }

@@ -3,9 +3,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 #include "core/check.h"
+#include "core/host_device.h"
 
 namespace mixgrad {
 
@@ -38,6 +40,17 @@ constexpr const char* name_of(DType dtype) {
 }
 
 constexpr bool is_floating(DType dtype) { return dtype == DType::f32 || dtype == DType::f64; }
+
+// A number as another type: to an integer it is cut off at the point and kept within the range; nan becomes the least.
+template <class To, class From>
+MIXGRAD_HOST_DEVICE To number_as(From value) {
+  if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
+    using Limits = std::numeric_limits<To>;
+    if (!(value >= Limits::min())) return Limits::min();  // nan too
+    if (value >= static_cast<double>(Limits::max())) return Limits::max();
+  }
+  return static_cast<To>(value);
+}
 
 // with_dtype(x.dtype(), [&]<class T>(T) { ... }): calls f with a value of the matching C++ type.
 template <class F>

@@ -11,10 +11,7 @@ namespace mixgrad {
 void check_indices(const char* op, const Tensor& indices, std::int64_t size) {
   check(indices.rank() == 1 && indices.dtype() == DType::i32, op, ": indices must be i32 [N], got ",
         name_of(indices.dtype()), indices.shape());
-  const std::int64_t bad = dispatch("find_bad_index", indices.device(),
-                                    [&](auto device) { return kernels::find_bad_index(device, indices, size); });
-  if (bad >= 0)
-    fail(op, ": index ", indices.raw_view({}, bad).item(), " at position ", bad, " is outside 0..", size - 1);
+  dispatch("check_indices", indices.device(), [&](auto device) { kernels::check_indices(device, op, indices, size); });
 }
 
 Tensor gather(const Tensor& x, const Tensor& indices) {
@@ -79,11 +76,11 @@ void one_hot(Cpu, const Tensor& indices, const Tensor& out) {
   });
 }
 
-std::int64_t find_bad_index(Cpu, const Tensor& indices, std::int64_t size) {
+void check_indices(Cpu, const char* op, const Tensor& indices, std::int64_t size) {
   const std::int32_t* begin = indices.data<std::int32_t>();
   const std::int32_t* end = begin + indices.numel();
   const auto bad = std::find_if(begin, end, [=](std::int32_t index) { return index < 0 || index >= size; });
-  return bad == end ? -1 : bad - begin;
+  if (bad != end) fail(op, ": index ", *bad, " at position ", bad - begin, " is outside 0..", size - 1);
 }
 
 }  // namespace kernels

@@ -19,9 +19,8 @@ namespace kernels {
 MIXGRAD_KERNEL(gather, const Tensor& x, const Tensor& indices, const Tensor& out);
 MIXGRAD_KERNEL(gather_backward, const Tensor& indices, const Tensor& dy, const Tensor& dx);  // dx is overwritten
 MIXGRAD_KERNEL(one_hot, const Tensor& indices, const Tensor& out);
-// The position of the first index outside 0..size-1, or -1.
-std::int64_t find_bad_index(Cpu, const Tensor& indices, std::int64_t size);
-std::int64_t find_bad_index(Cuda, const Tensor& indices, std::int64_t size);
+// As mixgrad::check_indices; on the GPU the error is thrown when the host next waits for the device (core/cuda.h).
+MIXGRAD_KERNEL(check_indices, const char* op, const Tensor& indices, std::int64_t size);
 }  // namespace kernels
 
 }  // namespace mixgrad

@@ -9,6 +9,9 @@
 #include "core/allocator.h"
 #include "core/autograd.h"
 #include "core/parallel.h"
+#ifdef MIXGRAD_WITH_CUDA
+#include "core/cuda.h"
+#endif
 
 namespace mixgrad {
 
@@ -21,6 +24,8 @@ Tensor Tensor::empty(const Shape& shape, TensorOptions options) {
   std::size_t bytes = 0;
   check(!__builtin_mul_overflow(static_cast<std::size_t>(shape.numel()), size_of(options.dtype), &bytes),
         "tensor: shape ", shape, " of ", name_of(options.dtype), " is too large");
+  check(options.device == cpu || options.dtype != DType::f64, "tensor: f64 exists on the CPU only; use f32 on ",
+        options.device);
   Tensor result;
   result.impl_ = std::make_shared<Impl>();
   result.impl_->storage = std::make_shared<Storage>(options.device, bytes);
@@ -47,20 +52,32 @@ Tensor Tensor::from(std::span<const T> values, const Shape& shape) {
   return result;
 }
 
-std::byte* Tensor::bytes(DType expected) const {
+std::byte* Tensor::bytes(DType expected, Device where) const {
   check(dtype() == expected, "tensor: is ", name_of(dtype()), ", read as ", name_of(expected));
-  return impl().storage->bytes() + impl().offset;
+  check(device() == where, "tensor: is on ", device(), ", read on ", where, "; make a copy there with to(", where, ")");
+  return memory();
 }
 
 template <class T>
 const T* Tensor::data() const {
-  return reinterpret_cast<const T*>(bytes(dtype_of<T>()));
+  return reinterpret_cast<const T*>(bytes(dtype_of<T>(), cpu));
 }
 
 template <class T>
 T* Tensor::mutable_data() const {
   impl().storage->bump_version();
-  return reinterpret_cast<T*>(bytes(dtype_of<T>()));
+  return reinterpret_cast<T*>(bytes(dtype_of<T>(), cpu));
+}
+
+template <class T>
+const T* Tensor::cuda_data() const {
+  return reinterpret_cast<const T*>(bytes(dtype_of<T>(), cuda));
+}
+
+template <class T>
+T* Tensor::mutable_cuda_data() const {
+  impl().storage->bump_version();
+  return reinterpret_cast<T*>(bytes(dtype_of<T>(), cuda));
 }
 
 template <class T>
@@ -90,7 +107,14 @@ Tensor Tensor::detach() const {
 
 Tensor Tensor::to(Device target) const {
   if (target == device()) return *this;
-  fail("to: this build of mixgrad moves tensors only within the CPU, not from ", device(), " to ", target);
+  Tensor result = empty(shape(), {.dtype = dtype(), .device = target});
+#ifdef MIXGRAD_WITH_CUDA
+  (target == cuda ? upload : download)(result.memory(), memory(), static_cast<std::size_t>(numel()) * size_of(dtype()));
+#endif
+  if (is_floating(dtype()))
+    record(result, "to", {*this},
+           [source = device()](const Tensor& grad, Gradients& to) { to.add(0, grad.to(source)); });
+  return result;
 }
 
 Tensor Tensor::to(DType target) const {
@@ -225,14 +249,7 @@ void convert(Cpu, const Tensor& source, const Tensor& out) {
     with_dtype(out.dtype(), [&]<class To>(To) {
       const From* from = source.data<From>();
       To* to = out.mutable_data<To>();
-      std::transform(from, from + out.numel(), to, [](From value) {
-        if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
-          using Limits = std::numeric_limits<To>;
-          if (!(value >= Limits::min())) return Limits::min();  // nan too
-          if (value >= static_cast<double>(Limits::max())) return Limits::max();
-        }
-        return static_cast<To>(value);
-      });
+      std::transform(from, from + out.numel(), to, number_as<To, From>);
     });
   });
 }
@@ -243,6 +260,8 @@ void convert(Cpu, const Tensor& source, const Tensor& out) {
   template Tensor Tensor::from(std::span<const T>, const Shape&); \
   template const T* Tensor::data<T>() const;                      \
   template T* Tensor::mutable_data<T>() const;                    \
+  template const T* Tensor::cuda_data<T>() const;                 \
+  template T* Tensor::mutable_cuda_data<T>() const;               \
   template std::vector<T> Tensor::to_vector<T>() const;
 MIXGRAD_INSTANTIATE(float)
 MIXGRAD_INSTANTIATE(double)

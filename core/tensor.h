@@ -55,7 +55,7 @@ class Tensor {
   static Tensor full(const Shape& shape, double value, TensorOptions options = {});
   // The values in row-major order; throws unless there are shape.numel() of them.
   template <class T>
-  static Tensor from(std::span<const T> values, const Shape& shape);
+  static Tensor from(std::span<const T> values, const Shape& shape);  // on the CPU
   template <class T>
   static Tensor from(const std::vector<T>& values, const Shape& shape) {
     return from(std::span<const T>(values), shape);
@@ -76,19 +76,24 @@ class Tensor {
   Device device() const { return impl().options.device; }
   TensorOptions options() const { return impl().options; }
 
-  // The elements. Throws when T is not the tensor's dtype. mutable_data counts as a write: backward of any operation
-  // that saved this tensor will refuse to run.
+  // The elements. Throws when T is not the tensor's dtype, or the tensor is not on the CPU. mutable_data counts as a
+  // write: backward of any operation that saved this tensor will refuse to run.
   template <class T>
   const T* data() const;
   template <class T>
   T* mutable_data() const;
+  // The same of a tensor on the GPU, for its kernels: pointers to device memory.
+  template <class T>
+  const T* cuda_data() const;
+  template <class T>
+  T* mutable_cuda_data() const;
   template <class T>
   std::vector<T> to_vector() const;  // a copy on the host
   double item() const;               // the only element; throws unless numel() is 1
 
   Tensor clone() const;            // a copy of the data, outside any gradient
   Tensor detach() const;           // the same data, outside any gradient
-  Tensor to(Device device) const;  // itself when already there
+  Tensor to(Device device) const;  // itself when already there; differentiable
   // Itself when already so; differentiable between f32 and f64. To an integer: cut off at the point, and kept within
   // its range (nan becomes the least).
   Tensor to(DType dtype) const;
@@ -124,7 +129,8 @@ class Tensor {
     check(impl_ != nullptr, "tensor: used while undefined");
     return *impl_;
   }
-  std::byte* bytes(DType expected) const;
+  std::byte* memory() const { return impl().storage->bytes() + impl().offset; }
+  std::byte* bytes(DType expected, Device where) const;
   void check_writable(const char* op) const;
 
   std::shared_ptr<Impl> impl_;

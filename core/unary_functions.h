@@ -6,6 +6,7 @@
 
 #include <cmath>
 
+#include "core/host_device.h"
 #include "core/unary.h"
 
 namespace mixgrad::functions {
@@ -15,44 +16,44 @@ enum class Saves { input, output };
 template <class T>
 struct Neg {
   static constexpr Saves saves = Saves::output;
-  T operator()(T x) const { return -x; }
-  T backward(T, T dy) const { return -dy; }
+  MIXGRAD_HOST_DEVICE T operator()(T x) const { return -x; }
+  MIXGRAD_HOST_DEVICE T backward(T, T dy) const { return -dy; }
 };
 
 template <class T>
 struct Abs {
   static constexpr Saves saves = Saves::input;
-  T operator()(T x) const { return std::abs(x); }
-  T backward(T x, T dy) const { return x > 0 ? dy : x < 0 ? -dy : x * 0; }
+  MIXGRAD_HOST_DEVICE T operator()(T x) const { return std::abs(x); }
+  MIXGRAD_HOST_DEVICE T backward(T x, T dy) const { return x > 0 ? dy : x < 0 ? -dy : x * 0; }
 };
 
 template <class T>
 struct Sqrt {
   static constexpr Saves saves = Saves::output;
-  T operator()(T x) const { return std::sqrt(x); }
-  T backward(T y, T dy) const { return dy / (2 * y); }
+  MIXGRAD_HOST_DEVICE T operator()(T x) const { return std::sqrt(x); }
+  MIXGRAD_HOST_DEVICE T backward(T y, T dy) const { return dy / (2 * y); }
 };
 
 template <class T>
 struct Exp {
   static constexpr Saves saves = Saves::output;
-  T operator()(T x) const { return std::exp(x); }
-  T backward(T y, T dy) const { return dy * y; }
+  MIXGRAD_HOST_DEVICE T operator()(T x) const { return std::exp(x); }
+  MIXGRAD_HOST_DEVICE T backward(T y, T dy) const { return dy * y; }
 };
 
 template <class T>
 struct Log {
   static constexpr Saves saves = Saves::input;
-  T operator()(T x) const { return std::log(x); }
-  T backward(T x, T dy) const { return dy / x; }
+  MIXGRAD_HOST_DEVICE T operator()(T x) const { return std::log(x); }
+  MIXGRAD_HOST_DEVICE T backward(T x, T dy) const { return dy / x; }
 };
 
 template <class T>
 struct Pow {
   static constexpr Saves saves = Saves::input;
   T exponent;
-  T operator()(T x) const { return exponent == 2 ? x * x : std::pow(x, exponent); }
-  T backward(T x, T dy) const {
+  MIXGRAD_HOST_DEVICE T operator()(T x) const { return exponent == 2 ? x * x : std::pow(x, exponent); }
+  MIXGRAD_HOST_DEVICE T backward(T x, T dy) const {
     if (exponent == 0) return 0;
     return dy * exponent * (exponent == 2 ? x : std::pow(x, exponent - 1));
   }
@@ -62,52 +63,52 @@ template <class T>
 struct Clamp {
   static constexpr Saves saves = Saves::input;
   T low, high;
-  T operator()(T x) const { return x < low ? low : x > high ? high : x; }
-  T backward(T x, T dy) const { return x < low || x > high ? T{0} : dy; }
+  MIXGRAD_HOST_DEVICE T operator()(T x) const { return x < low ? low : x > high ? high : x; }
+  MIXGRAD_HOST_DEVICE T backward(T x, T dy) const { return x < low || x > high ? T{0} : dy; }
 };
 
 // x <= 0 rather than !(x > 0), so that nan stays nan.
 template <class T>
 struct Relu {
   static constexpr Saves saves = Saves::output;
-  T operator()(T x) const { return x <= 0 ? T{0} : x; }
-  T backward(T y, T dy) const { return y <= 0 ? T{0} : dy; }
+  MIXGRAD_HOST_DEVICE T operator()(T x) const { return x <= 0 ? T{0} : x; }
+  MIXGRAD_HOST_DEVICE T backward(T y, T dy) const { return y <= 0 ? T{0} : dy; }
 };
 
 template <class T>
 struct LeakyRelu {
   static constexpr Saves saves = Saves::input;
   T slope;
-  T operator()(T x) const { return x <= 0 ? slope * x : x; }
-  T backward(T x, T dy) const { return x <= 0 ? slope * dy : dy; }
+  MIXGRAD_HOST_DEVICE T operator()(T x) const { return x <= 0 ? slope * x : x; }
+  MIXGRAD_HOST_DEVICE T backward(T x, T dy) const { return x <= 0 ? slope * dy : dy; }
 };
 
 template <class T>
 struct Tanh {
   static constexpr Saves saves = Saves::output;
-  T operator()(T x) const { return std::tanh(x); }
-  T backward(T y, T dy) const { return dy * (1 - y * y); }
+  MIXGRAD_HOST_DEVICE T operator()(T x) const { return std::tanh(x); }
+  MIXGRAD_HOST_DEVICE T backward(T y, T dy) const { return dy * (1 - y * y); }
 };
 
 template <class T>
 struct Sigmoid {
   static constexpr Saves saves = Saves::output;
-  T operator()(T x) const { return 1 / (1 + std::exp(-x)); }
-  T backward(T y, T dy) const { return dy * y * (1 - y); }
+  MIXGRAD_HOST_DEVICE T operator()(T x) const { return 1 / (1 + std::exp(-x)); }
+  MIXGRAD_HOST_DEVICE T backward(T y, T dy) const { return dy * y * (1 - y); }
 };
 
 template <class T>
 struct Softplus {
   static constexpr Saves saves = Saves::input;
-  T operator()(T x) const { return (x > 0 ? x : T{0}) + std::log1p(std::exp(-std::abs(x))); }
-  T backward(T x, T dy) const { return dy * Sigmoid<T>{}(x); }
+  MIXGRAD_HOST_DEVICE T operator()(T x) const { return (x > 0 ? x : T{0}) + std::log1p(std::exp(-std::abs(x))); }
+  MIXGRAD_HOST_DEVICE T backward(T x, T dy) const { return dy * Sigmoid<T>{}(x); }
 };
 
 template <class T>
 struct Silu {
   static constexpr Saves saves = Saves::input;
-  T operator()(T x) const { return x * Sigmoid<T>{}(x); }
-  T backward(T x, T dy) const {
+  MIXGRAD_HOST_DEVICE T operator()(T x) const { return x * Sigmoid<T>{}(x); }
+  MIXGRAD_HOST_DEVICE T backward(T x, T dy) const {
     const T s = Sigmoid<T>{}(x);
     return dy * s * (1 + x * (1 - s));
   }
@@ -117,9 +118,9 @@ template <class T>
 struct Gelu {
   static constexpr Saves saves = Saves::input;
   // erfc rather than 1 + erf, of which nothing is left where erf is nearly -1.
-  static T normal_cdf(T x) { return std::erfc(-x * static_cast<T>(0.7071067811865476)) / 2; }
-  T operator()(T x) const { return x * normal_cdf(x); }
-  T backward(T x, T dy) const {
+  MIXGRAD_HOST_DEVICE static T normal_cdf(T x) { return std::erfc(-x * static_cast<T>(0.7071067811865476)) / 2; }
+  MIXGRAD_HOST_DEVICE T operator()(T x) const { return x * normal_cdf(x); }
+  MIXGRAD_HOST_DEVICE T backward(T x, T dy) const {
     const T density = static_cast<T>(0.3989422804014327) * std::exp(-x * x / 2);
     return dy * (normal_cdf(x) + x * density);
   }

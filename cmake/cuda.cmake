@@ -1,0 +1,43 @@
+# The CUDA kernels: every .cu of the library's folders, compiled by nvcc, or by the C++ compiler for the executor in
+# tests/cuda_executor, which runs them on a CPU.
+set(MIXGRAD_CUDA AUTO CACHE STRING "Build the CUDA kernels: ON, OFF, or AUTO (where nvcc and an NVIDIA GPU are)")
+set_property(CACHE MIXGRAD_CUDA PROPERTY STRINGS AUTO ON OFF)
+option(MIXGRAD_CUDA_EXECUTOR "Compile the CUDA kernels for the CPU executor instead of a GPU (for tests)" OFF)
+
+set(with_cuda FALSE)
+if(MIXGRAD_CUDA_EXECUTOR)
+  set(with_cuda TRUE)
+  add_subdirectory(tests/cuda_executor)
+elseif(MIXGRAD_CUDA STREQUAL "ON" OR (MIXGRAD_CUDA STREQUAL "AUTO" AND (EXISTS /dev/nvidiactl OR EXISTS /dev/dxg)))
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    set(with_cuda TRUE)
+    if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES 80-real 90)  # and the PTX of 9.0 for what comes after
+    endif()
+    enable_language(CUDA)
+    if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know that nvcc 13 has one
+      set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+    endif()
+    find_package(CUDAToolkit 12 REQUIRED)
+  elseif(MIXGRAD_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "nvcc not found: install the CUDA Toolkit (12 or 13), or pass -DMIXGRAD_CUDA=OFF")
+  else()
+    message(STATUS "skipped: CUDA kernels (nvcc; the CUDA Toolkit)")
+  endif()
+endif()
+
+# use_cuda(<target> <.cu file...>): what a target with kernels is built with.
+function(use_cuda target)
+  target_compile_definitions(${target} PUBLIC MIXGRAD_WITH_CUDA)
+  if(MIXGRAD_CUDA_EXECUTOR)
+    set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-xc++")
+    target_compile_definitions(${target} PUBLIC MIXGRAD_CUDA_EXECUTOR)
+    target_link_libraries(${target} PUBLIC cuda_executor)
+  else()
+    target_link_libraries(${target} PUBLIC CUDA::cudart_static)
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr
+      $<$<BOOL:${MIXGRAD_WERROR}>:-Werror=all-warnings>>)
+  endif()
+endfunction()

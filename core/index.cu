@@ -1,0 +1,75 @@
+#include "core/gpu.cuh"
+#include "core/index.h"
+
+namespace mixgrad::kernels {
+namespace {
+
+__global__ void check_indices_kernel(std::uint64_t op, const std::int32_t* indices, std::int64_t n, std::int64_t size,
+                                     DeviceError* error) {
+  const std::int64_t i = global_index();
+  if (i >= n || (indices[i] >= 0 && indices[i] < size)) return;
+  if (atomicCAS(reinterpret_cast<unsigned long long*>(&error->op), 0ull, static_cast<unsigned long long>(op)) != 0)
+    return;  // not the first
+  error->index = indices[i];
+  error->position = i;
+  error->size = size;
+}
+
+// What an index outside the table reads: the error has been posted, but the kernel runs on.
+__device__ std::int64_t inside(std::int64_t index, std::int64_t size) {
+  return index < 0 ? 0 : index >= size ? size - 1 : index;
+}
+
+template <class T>
+__global__ void gather_kernel(const T* x, const std::int32_t* indices, std::int64_t n, std::int64_t size,
+                              std::int64_t row, T* out) {
+  const std::int64_t i = global_index();
+  if (i < n * row) out[i] = x[inside(indices[i / row], size) * row + i % row];
+}
+
+// One thread for each element of a row of dx: it adds the rows of dy that were gathered from there, in order.
+__global__ void gather_backward_kernel(const std::int32_t* indices, const float* dy, std::int64_t n, std::int64_t size,
+                                       std::int64_t row, float* dx) {
+  const std::int64_t i = global_index();
+  if (i >= size * row) return;
+  float sum = 0;
+  for (std::int64_t m = 0; m < n; ++m)
+    if (indices[m] == i / row) sum += dy[m * row + i % row];
+  dx[i] = sum;
+}
+
+template <class T>
+__global__ void one_hot_kernel(const std::int32_t* indices, std::int64_t n, std::int64_t classes, T* out) {
+  const std::int64_t i = global_index();
+  if (i < n * classes) out[i] = static_cast<T>(indices[i / classes] == i % classes);
+}
+
+std::int64_t row_of(const Tensor& x) { return x.shape().product(1, x.rank()); }
+
+}  // namespace
+
+void check_indices(Cuda device, const char* op, const Tensor& indices, std::int64_t size) {
+  launch(device, check_indices_kernel, blocks_for(indices.numel()), block_threads, 0,
+         reinterpret_cast<std::uintptr_t>(op), read<std::int32_t>(indices), indices.numel(), size, device_error());
+}
+
+void gather(Cuda device, const Tensor& x, const Tensor& indices, const Tensor& out) {
+  with_cuda_dtype(x.dtype(), [&]<class T>(T) {
+    launch(device, gather_kernel<T>, blocks_for(out.numel()), block_threads, 0, read<T>(x), read<std::int32_t>(indices),
+           indices.numel(), x.size(0), row_of(x), write<T>(out));
+  });
+}
+
+void gather_backward(Cuda device, const Tensor& indices, const Tensor& dy, const Tensor& dx) {
+  launch(device, gather_backward_kernel, blocks_for(dx.numel()), block_threads, 0, read<std::int32_t>(indices),
+         read(dy), indices.numel(), dx.size(0), row_of(dx), write(dx));
+}
+
+void one_hot(Cuda device, const Tensor& indices, const Tensor& out) {
+  with_cuda_dtype(out.dtype(), [&]<class T>(T) {
+    launch(device, one_hot_kernel<T>, blocks_for(out.numel()), block_threads, 0, read<std::int32_t>(indices),
+           indices.numel(), out.size(1), write<T>(out));
+  });
+}
+
+}  // namespace mixgrad::kernels

@@ -1,0 +1,40 @@
+#include "core/gpu.cuh"
+
+namespace mixgrad::kernels {
+namespace {
+
+template <class T>
+struct Constant {
+  T value;
+  __device__ T operator()() const { return value; }
+};
+
+template <class To, class From>
+struct NumberAs {
+  __device__ To operator()(From value) const { return number_as<To>(value); }
+};
+
+}  // namespace
+
+void fill(Cuda device, const Tensor& out, double value) {
+  with_cuda_dtype(out.dtype(),
+                  [&]<class T>(T) { map(device, out.numel(), Constant<T>{static_cast<T>(value)}, write<T>(out)); });
+}
+
+void copy(Cuda device, const Tensor& source, const Tensor& out) {
+  with_cuda_dtype(out.dtype(), [&]<class T>(T) {
+    check_cuda(device.op,
+               cudaMemcpyAsync(write<T>(out), read<T>(source), static_cast<std::size_t>(out.numel()) * sizeof(T),
+                               cudaMemcpyDeviceToDevice, static_cast<cudaStream_t>(device.stream)));
+  });
+}
+
+void convert(Cuda device, const Tensor& source, const Tensor& out) {
+  with_cuda_dtype(source.dtype(), [&]<class From>(From) {
+    with_cuda_dtype(out.dtype(), [&]<class To>(To) {
+      map(device, out.numel(), NumberAs<To, From>{}, write<To>(out), read<From>(source));
+    });
+  });
+}
+
+}  // namespace mixgrad::kernels

@@ -111,11 +111,13 @@ struct Memory : StateVisitor {
   bool loading = false;
   std::map<std::string, std::vector<double>> saved;
   std::map<std::string, Tensor> tensors;
-  void number(const std::string& name, double& value) override {
+  void number(const std::string& name, double& value, const Range& range) override {
+    CHECK(range.contains(value));
     if (loading) value = saved.at(name).at(0);
     else saved[name] = {value};
   }
-  void numbers(const std::string& name, std::vector<double>& values) override {
+  void numbers(const std::string& name, std::vector<double>& values, const std::vector<Range>& columns) override {
+    CHECK(values.size() % columns.size() == 0);
     if (loading) values = saved.at(name);
     else saved[name] = values;
   }
@@ -204,7 +206,7 @@ TEST_CASE("accumulate: its state goes on in the middle of a step") {
     at->batch_begin = [&](Learner& learner) {
       memory.loading = resumed;
       if (learner.batch == (resumed ? 0 : 2)) {
-        accumulate->state(memory);
+        accumulate->state(memory, learner);
         memory.tensor("gradients", learner.optimizer->gradients());  // as a checkpoint does
       }
       if (!resumed) return;
@@ -224,9 +226,6 @@ TEST_CASE("accumulate: its state goes on in the middle of a step") {
   const auto whole = gradients(false);
   CHECK(memory.saved["accumulated"] == std::vector<double>{2});
   CHECK(gradients(true) == whole);
-  memory.saved["accumulated"] = {-1};
-  AccumulateGradients hostile(2);
-  CHECK_THROWS_WITH_AS(hostile.state(memory), "accumulate: gradients of -1 batches", Error);
 }
 
 TEST_CASE("monitor: an unknown name is an error that lists the names, before training") {
@@ -278,7 +277,7 @@ TEST_CASE("early stopping: its state is the best value and the epochs waited") {
   const auto stopping = std::make_shared<EarlyStopping>(EarlyStoppingOptions{.monitor = {.quantity = "scripted"}});
   learn.add(stopping).fit(2);
   Memory memory;
-  stopping->state(memory);
+  stopping->state(memory, learn);
   CHECK(memory.saved == std::map<std::string, std::vector<double>>{{"best", {3}}, {"waited", {1}}});
 }
 
@@ -306,7 +305,7 @@ TEST_CASE("save best: the file holds the weights and buffers of the best epoch, 
   CHECK(stored() == each[4]);
   CHECK(read_safetensors(folder / "best.safetensors").tensors[0].name == "0.weight");
   Memory memory;
-  save->state(memory);
+  save->state(memory, learn);
   CHECK(memory.saved["best"] == std::vector<double>{0.95});
 }
 
@@ -440,16 +439,14 @@ TEST_CASE("train metrics: the mean over an epoch's training samples, in the reco
   CHECK(header == "epoch,train_loss,mixed_accuracy,valid_loss,accuracy,seconds,images_per_s");
 
   Memory memory;
-  learn.recorder->state(memory);
+  learn.recorder->state(memory, learn);
   Learner other(points(20), nn::Linear(2, 2), options);
   other.mixup().fit(1);
   memory.loading = true;
-  other.recorder->state(memory);
+  other.recorder->state(memory, other);
   REQUIRE(other.recorder->epochs().size() == 3);
   CHECK(other.recorder->epochs()[2].train_metrics == std::vector{expected[2]});
   CHECK(other.recorder->epochs()[2].metrics == learn.recorder->epochs()[2].metrics);
-  Learner without(points(20), nn::Linear(2, 2), quiet());
-  CHECK_THROWS_WITH_AS(without.recorder->state(memory), "recorder: 1 train metrics instead of 0", Error);
 }
 
 TEST_CASE("top losses: the largest first, by their place in the data even when validation shuffles; nan above all") {

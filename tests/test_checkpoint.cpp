@@ -77,6 +77,45 @@ std::string read(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+// All that a checkpoint keeps, as bytes.
+std::string state(Learner& learner) {
+  const TemporaryFolder folder;
+  save_checkpoint(learner, folder / "state");
+  return read(folder / "state");
+}
+
+// Resuming must fail in one line that has these words, and change nothing.
+void check_refused(Learner& learner, const std::string& path, const std::string& words) {
+  CAPTURE(words);
+  const std::string before = state(learner);
+  try {
+    resume(learner, path);
+    FAIL_CHECK("it was loaded");
+  } catch (const Error& error) {
+    const std::string text = error.what();
+    CHECK_MESSAGE(text.find(words) != std::string::npos, text);
+    CHECK_MESSAGE(text.find("run.safetensors") != std::string::npos, text);
+    CHECK_MESSAGE(text.find('\n') == std::string::npos, text);
+  }
+  const bool unchanged = state(learner) == before;
+  CHECK(unchanged);
+  learner.fit(0);  // and nothing is left to be resumed
+}
+
+// Writes the file with another tensor of this name, or with none.
+void write_with(const SafeTensors& file, const std::string& path, const std::string& name,
+                const std::optional<Tensor>& tensor) {
+  SafeTensors changed = file;
+  std::erase_if(changed.tensors, [&](const NamedTensor& named) { return named.name == name; });
+  if (tensor) changed.tensors.push_back({name, *tensor});
+  write_safetensors(path, changed.tensors, changed.metadata);
+}
+
+Tensor number(double value) { return Tensor::full({}, value, {.dtype = DType::f64}); }
+Tensor numbers(const std::vector<double>& values) {
+  return Tensor::from(values, {static_cast<std::int64_t>(values.size())});
+}
+
 }  // namespace
 
 TEST_CASE(
@@ -144,51 +183,95 @@ TEST_CASE("checkpoint: what does not fit is refused, by its first difference, an
     training.learn.fit(1, 1e-3);
   }
   const std::string good = read(path);
-  const auto refused = [&](Training& training, const char* words) {
-    const auto before = weights(training.model);
-    const RandomState random = random_state();
-    try {
-      resume(training.learn, path);
-      FAIL("it was loaded");
-    } catch (const Error& error) {
-      const std::string text = error.what();
-      CHECK_MESSAGE(text.find(words) != std::string::npos, text);
-      CHECK_MESSAGE(text.find('\n') == std::string::npos, text);
-    }
-    CHECK(weights(training.model) == before);
-    CHECK(random_state().dropouts == random.dropouts);
-    training.learn.fit(0);  // and nothing is left to be resumed
-  };
   Training same, other_seed(6), other_batch(5, 32);
   Training other_model(5, 16, [] { return nn::simple_cnn({3, 4, 2}); });
-  refused(other_model, "model.");
-  refused(other_seed, "was written with seed_low 5, this training has 6");
-  refused(other_batch, "batch_size 16, this training has 32");
+  check_refused(other_model.learn, path, "model.");
+  check_refused(other_seed.learn, path, "was written with seed_low 5, this training has 6");
+  check_refused(other_batch.learn, path, "batch_size 16, this training has 32");
   folder.write("run.safetensors", "nonsense");
-  refused(same, "run.safetensors");
+  check_refused(same.learn, path, "");
   for (std::size_t size = 0; size < good.size(); size += 97) {
     folder.write("run.safetensors", good.substr(0, size));
-    refused(same, "run.safetensors");
+    check_refused(same.learn, path, "");
   }
 
-  SafeTensors file = read_safetensors(folder.write("good", good));
-  const auto with = [&](const std::string& name, std::optional<Tensor> value, const char* words) {
-    SafeTensors changed = file;
-    std::erase_if(changed.tensors, [&](const NamedTensor& named) { return named.name == name; });
-    if (value) changed.tensors.push_back({name, *value});
-    write_safetensors(path, changed.tensors, changed.metadata);
-    refused(same, words);
+  const SafeTensors file = read_safetensors(folder.write("good", good));
+  const auto with = [&](const std::string& name, const std::optional<Tensor>& tensor, const std::string& words) {
+    write_with(file, path, name, tensor);
+    check_refused(same.learn, path, words);
   };
-  const auto number = [](double value) { return Tensor::full({}, value, {.dtype = DType::f64}); };
   with("optimizer.mean", {}, "lacks optimizer.mean");
   with("callback.7.surprise", number(1), "holds callback.7.surprise");
   with("model.0.weight", Tensor::zeros({1, 2}), "model.0.weight is f32[1, 2], this training's is f32[4, 3, 3, 3]");
   with("position.batch", number(1e9), "position.batch is 1e+09");
   with("position.epoch", number(std::nan("")), "position.epoch is nan");
+  with("position.epoch", number(2), "position.epoch is 2, not a whole number in 0..1");
+  with("position.pass", number(16777217), "position.pass is 1.67772e+07");
   with("random.dropouts", number(-1), "random.dropouts is -1");
   with("optimizer.steps", number(0.5), "optimizer.steps is 0.5");
+  for (const double lr : {std::nan(""), -1.0, HUGE_VAL}) with("optimizer.lr", number(lr), "optimizer.lr is ");
+  with("optimizer.momentum", number(std::nan("")), "optimizer.momentum is nan");
   folder.write("run.safetensors", good);
   CHECK_NOTHROW(resume(same.learn, path));
+}
+
+TEST_CASE("checkpoint: numbers that a callback can't have kept are refused at once, not when training begins") {
+  if (!has_json()) return;
+  const TemporaryFolder folder;
+  const std::string path = folder / "run.safetensors";
+  const Metric half{"half", [](const Tensor&, const Tensor&) { return 0.5; }};
+  const TrainMetric third{"third", [](const Tensor&, const augment::Target&) { return 1.0 / 3; }};
+  const auto make = [&] {
+    manual_seed(5);
+    auto learn = std::make_unique<Learner>(
+        digits(100), small_model(),
+        LearnerOptions{.metrics = {accuracy, half}, .train_metrics = {third}, .seed = 5, .verbose = false});
+    learn->add(std::make_shared<AccumulateGradients>(4));
+    learn->add(std::make_shared<EarlyStopping>(EarlyStoppingOptions{.patience = 9}));
+    learn->add(std::make_shared<SaveBest>(folder / "best"));
+    return learn;
+  };
+  const auto first = make(), second = make();
+  first->add(std::make_shared<Checkpoint>(path, 9)).add(std::make_shared<StopAt>(1, 5));
+  CHECK_THROWS_WITH_AS(first->fit(2, 1e-3), "stopped", Error);  // the checkpoint is of batch 3 in the second epoch
+  const SafeTensors file = read_safetensors(path);
+  const auto refused = [&](const std::string& name, const std::optional<Tensor>& tensor, const std::string& words) {
+    write_with(file, path, name, tensor);
+    check_refused(*second, path, words);
+  };
+  const double nan = std::nan("");
+  refused("callback.0.average", {}, "lacks callback.0.average");
+  refused("callback.0.average", numbers({1, 2}), "callback.0.average is f64[2], this training's is f64[]");
+  refused("callback.0.average", Tensor::ones({}), "callback.0.average is f32[], this training's is f64[]");
+  refused("callback.0.weight", number(nan), "callback.0.weight is nan, not a number in 0..1");
+  refused("callback.0.weight", number(1.5), "callback.0.weight is 1.5, not a number in 0..1");
+  for (const double samples : {-1.0, 0.5, nan, 1e300})
+    refused("callback.0.samples", number(samples), "callback.0.samples is ");
+  refused("callback.0.train_metrics", numbers({1, 2}), "callback.0.train_metrics is f64[2], this training's is f64[1]");
+  refused("callback.0.metrics", number(1), "callback.0.metrics is 1, not a number in 2..2");
+  refused("callback.0.epochs", number(1), "callback.0.epochs is f64[], not a list");
+  // A row: epoch, train_loss, valid_loss, seconds, images_per_s, train metrics, metrics.
+  const std::vector<double> row{1, 0.5, 0.5, 1, 100, 0.3, 0.9, 0.5};
+  const auto with_epoch = [&](double epoch) {
+    std::vector<double> rows = row;
+    rows.insert(rows.end(), row.begin(), row.end());
+    rows[8] = epoch;
+    return numbers(rows);
+  };
+  refused("callback.0.epochs", numbers({1, 2, 3}), "callback.0.epochs has 3 numbers, not rows of 8");
+  for (const double epoch : {0.0, -1.0, 1.5, nan, 1e18})
+    refused("callback.0.epochs", with_epoch(epoch), "callback.0.epochs[8] is ");
+  for (const double count : {-1.0, nan, 0.5})
+    refused("callback.1.accumulated", number(count), "callback.1.accumulated is ");
+  refused("callback.2.best", number(nan), "callback.2.best is nan, not a number in -inf..inf");
+  for (const double count : {-1.0, nan, 0.5}) refused("callback.2.waited", number(count), "callback.2.waited is ");
+  refused("callback.3.best", number(nan), "callback.3.best is nan");
+
+  // A loss that is nan is no mistake of the checkpoint's.
+  write_with(file, path, "callback.0.average", number(nan));
+  resume(*second, path);
+  second->fit(2);
+  CHECK(std::isnan(second->recorder->epochs().at(1).train_loss));
 }
 
 TEST_CASE("checkpoint: a disk that is full leaves the last one, and says so") {

@@ -24,9 +24,8 @@ void AccumulateGradients::on_backward_end(Learner& learner) {
   accumulated_ = 0;
 }
 
-void AccumulateGradients::state(StateVisitor& visitor) {
-  visitor.number("accumulated", accumulated_);
-  check(accumulated_ >= 0, "accumulate: gradients of ", accumulated_, " batches");
+void AccumulateGradients::state(StateVisitor& visitor, const Learner&) {
+  visitor.number("accumulated", accumulated_, whole_to());
 }
 
 }  // namespace mixgrad::train

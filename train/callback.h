@@ -17,7 +17,6 @@
 namespace mixgrad::train {
 
 class Learner;
-
 class StateVisitor;
 
 class Callback {
@@ -37,8 +36,8 @@ class Callback {
   // took hold of, it lets go of here. noexcept, because it also runs while an exception passes.
   virtual void on_train_end(Learner&) noexcept {}
   // Names what a checkpoint must keep (train/state.h): all that on_train_begin and on_epoch_begin reset and later hooks
-  // go on from. When training is resumed, it is loaded after those two.
-  virtual void state(StateVisitor&) {}
+  // go on from. When training is resumed, it is checked at once, and loaded after those two.
+  virtual void state(StateVisitor&, const Learner&) {}
 };
 
 }  // namespace mixgrad::train

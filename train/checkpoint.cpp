@@ -1,6 +1,6 @@
 #include "train/checkpoint.h"
 
-#include <cmath>
+#include <limits>
 #include <map>
 #include <optional>
 #include <utility>
@@ -20,13 +20,17 @@ Tensor scalar(double value) { return Tensor::full({}, value, {.dtype = DType::f6
 class Named : public StateVisitor {
  public:
   void prefix(std::string text) { prefix_ = std::move(text); }
-  void number(const std::string& name, double& value) override { visit(prefix_ + name, value); }
-  void numbers(const std::string& name, std::vector<double>& values) override { visit(prefix_ + name, values); }
+  void number(const std::string& name, double& value, const Range& range) override {
+    visit(prefix_ + name, value, range);
+  }
+  void numbers(const std::string& name, std::vector<double>& values, const std::vector<Range>& columns) override {
+    visit(prefix_ + name, values, columns);
+  }
   void tensor(const std::string& name, const Tensor& tensor) override { visit(prefix_ + name, tensor); }
 
  protected:
-  virtual void visit(const std::string& name, double& value) = 0;
-  virtual void visit(const std::string& name, std::vector<double>& values) = 0;
+  virtual void visit(const std::string& name, double& value, const Range& range) = 0;
+  virtual void visit(const std::string& name, std::vector<double>& values, const std::vector<Range>& columns) = 0;
   virtual void visit(const std::string& name, const Tensor& tensor) = 0;
 
  private:
@@ -38,8 +42,10 @@ class Save : public Named {
   std::vector<NamedTensor> tensors;
 
  protected:
-  void visit(const std::string& name, double& value) override { tensors.push_back({name, scalar(value)}); }
-  void visit(const std::string& name, std::vector<double>& values) override {
+  void visit(const std::string& name, double& value, const Range&) override {
+    tensors.push_back({name, scalar(value)});
+  }
+  void visit(const std::string& name, std::vector<double>& values, const std::vector<Range>&) override {
     tensors.push_back({name, Tensor::from(values, {static_cast<std::int64_t>(values.size())})});
   }
   void visit(const std::string& name, const Tensor& tensor) override { tensors.push_back({name, tensor.detach()}); }
@@ -51,14 +57,8 @@ class Load : public Named {
   Load(std::vector<NamedTensor> tensors, std::string path) : path_(std::move(path)) {
     for (NamedTensor& named : tensors) tensors_.emplace(std::move(named.name), std::move(named.tensor));
   }
-  // While checking, nothing is changed and every difference is an error.
+  // Every difference is an error; while only checking, nothing is changed.
   bool checking = true;
-  // Throws unless a number is a whole one between 0 and `most`.
-  void require_integer(const std::string& name, double most) const {
-    const double value = tensors_.at(name).item();
-    check(value >= 0 && value <= most && std::floor(value) == value, path_, ": ", name, " is ", value, ", not in 0..",
-          most);
-  }
   // Throws unless all that the file holds was asked for.
   void require_all_used() const {
     for (const auto& [name, tensor] : tensors_)
@@ -66,14 +66,20 @@ class Load : public Named {
   }
 
  protected:
-  void visit(const std::string& name, double& value) override {
-    const Tensor& tensor = find(name, DType::f64, Shape{});
-    if (!checking) value = tensor.item();
+  void visit(const std::string& name, double& value, const Range& range) override {
+    const double saved = find(name, DType::f64, Shape{}).item();
+    require(name, saved, range);
+    if (!checking) value = saved;
   }
-  void visit(const std::string& name, std::vector<double>& values) override {
+  void visit(const std::string& name, std::vector<double>& values, const std::vector<Range>& columns) override {
     const Tensor& tensor = find(name, DType::f64);
-    check(tensor.rank() == 1, path_, ": ", name, " is ", tensor.shape(), ", not a list");
-    if (!checking) values = tensor.to_vector<double>();
+    check(tensor.rank() == 1, path_, ": ", name, " is f64", tensor.shape(), ", not a list");
+    std::vector<double> saved = tensor.to_vector<double>();
+    check(saved.size() % columns.size() == 0, path_, ": ", name, " has ", saved.size(), " numbers, not rows of ",
+          columns.size());
+    for (std::size_t i = 0; i < saved.size(); ++i)
+      require(name + "[" + std::to_string(i) + "]", saved[i], columns[i % columns.size()]);
+    if (!checking) values = std::move(saved);
   }
   void visit(const std::string& name, const Tensor& tensor) override {
     const Tensor& saved = find(name, tensor.dtype(), tensor.shape());
@@ -81,6 +87,10 @@ class Load : public Named {
   }
 
  private:
+  void require(const std::string& name, double value, const Range& range) const {
+    check(range.contains(value), path_, ": ", name, " is ", value, ", not a ", range.whole ? "whole " : "",
+          "number in ", range.least, "..", range.most);
+  }
   const Tensor& find(const std::string& name, DType dtype, std::optional<Shape> shape = {}) {
     const auto found = tensors_.find(name);
     check(found != tensors_.end(), path_, ": lacks ", name, ": it is no checkpoint of this training");
@@ -123,23 +133,24 @@ struct Position {
   double epochs, epoch, pass, batch;
 };
 
-void visit_position(Named& visitor, Position& position) {
+void visit_position(Named& visitor, Position& position, const Learner& learner) {
   visitor.prefix("position.");
-  visitor.number("epochs", position.epochs);
-  visitor.number("epoch", position.epoch);
-  visitor.number("pass", position.pass);
-  visitor.number("batch", position.batch);
+  visitor.number("epochs", position.epochs, whole_to(1e6));
+  visitor.number("epoch", position.epoch, whole_to(position.epochs));
+  visitor.number("pass", position.pass, whole_to(16777216 - (position.epochs - position.epoch)));  // core/random.h
+  visitor.number("batch", position.batch, whole_to(static_cast<double>(learner.data.train.num_batches() - 1)));
 }
 
 void visit_random(Named& visitor) {
   RandomState state = random_state();
   Halves seed(state.seed);
   double initializers = state.initializers, dropouts = state.dropouts;
+  constexpr Range word = whole_to(4294967295);
   visitor.prefix("random.");
-  visitor.number("seed_low", seed.low);
-  visitor.number("seed_high", seed.high);
-  visitor.number("initializers", initializers);
-  visitor.number("dropouts", dropouts);
+  visitor.number("seed_low", seed.low, word);
+  visitor.number("seed_high", seed.high, word);
+  visitor.number("initializers", initializers, word);
+  visitor.number("dropouts", dropouts, word);
   set_random_state({seed.seed(), static_cast<std::uint32_t>(initializers), static_cast<std::uint32_t>(dropouts)});
 }
 
@@ -151,16 +162,17 @@ void visit_model_and_optimizer(Named& visitor, Learner& learner) {
   for (const auto& [name, tensor] : optimizer.state()) visitor.tensor(name, tensor);
   visitor.tensor("gradients", optimizer.gradients());  // of batches that were accumulated
   double steps = static_cast<double>(optimizer.steps);
-  visitor.number("steps", steps);
-  visitor.number("lr", optimizer.lr);
-  visitor.number("momentum", optimizer.momentum);
+  constexpr Range rate{.least = 0, .most = std::numeric_limits<double>::max()};
+  visitor.number("steps", steps, whole_to());
+  visitor.number("lr", optimizer.lr, rate);
+  visitor.number("momentum", optimizer.momentum, rate);
   optimizer.steps = static_cast<std::int64_t>(steps);
 }
 
 void visit_callbacks(Named& visitor, Learner& learner) {
   for (std::size_t i = 0; i < learner.callbacks().size(); ++i) {
     visitor.prefix("callback." + std::to_string(i) + ".");
-    learner.callbacks()[i]->state(visitor);
+    learner.callbacks()[i]->state(visitor, learner);
   }
 }
 
@@ -170,9 +182,9 @@ void save_checkpoint(Learner& learner, const std::string& path) {
   Save save;
   Position position{static_cast<double>(learner.epochs), static_cast<double>(learner.epoch),
                     static_cast<double>(learner.pass), static_cast<double>(learner.batch)};
-  visit_position(save, position);
+  visit_position(save, position, learner);
   save.prefix("settings.");
-  for (auto [name, value] : settings(learner)) save.number(name, value);
+  for (auto [name, value] : settings(learner)) save.number(name, value, any_number);
   visit_random(save);
   visit_model_and_optimizer(save, learner);
   visit_callbacks(save, learner);
@@ -182,31 +194,20 @@ void save_checkpoint(Learner& learner, const std::string& path) {
 void resume(Learner& learner, const std::string& path) {
   SafeTensors file = read_safetensors(path);
   const auto load = std::make_shared<Load>(std::move(file.tensors), path);
-  Position position{};
   visit_random(*load);
   visit_model_and_optimizer(*load, learner);
   visit_callbacks(*load, learner);
-  visit_position(*load, position);
-  const std::map<std::string, double> mine = settings(learner);
-  load->prefix("settings.");
-  for (auto [name, value] : mine) load->number(name, value);
-  load->require_all_used();
 
   load->checking = false;
   load->prefix("settings.");
-  for (const auto& [name, value] : mine) {
+  for (const auto& [name, value] : settings(learner)) {
     double saved = value;
-    load->number(name, saved);
+    load->number(name, saved, any_number);
     check(saved == value, path, ": was written with ", name, " ", saved, ", this training has ", value);
   }
-  visit_position(*load, position);
-  load->require_integer("position.epochs", 1e6);
-  load->require_integer("position.epoch", position.epochs);
-  load->require_integer("position.pass", 16777215);
-  load->require_integer("position.batch", static_cast<double>(learner.data.train.num_batches()) - 1);
-  for (const char* name : {"random.seed_low", "random.seed_high", "random.initializers", "random.dropouts"})
-    load->require_integer(name, 4294967295);
-  load->require_integer("optimizer.steps", 9007199254740992);
+  Position position{};
+  visit_position(*load, position, learner);
+  load->require_all_used();
 
   visit_random(*load);
   visit_model_and_optimizer(*load, learner);

@@ -37,7 +37,8 @@ void save_checkpoint(Learner& learner, const std::string& path);
 
 // Loads a checkpoint into a learner that was made in the same way, with the same callbacks; the next fit, given the
 // same number of epochs, goes on from there. Throws, naming the first difference and having changed nothing, on a file
-// that is no whole checkpoint or is one of another model, optimizer, data, batch size or seed.
+// that is no whole checkpoint, is one of another model, optimizer, data, batch size or seed, or has a number outside
+// its range, a callback's own too.
 void resume(Learner& learner, const std::string& path);
 
 }  // namespace mixgrad::train

@@ -31,9 +31,9 @@ void EarlyStopping::on_epoch_end(Learner& learner) {
   }
 }
 
-void EarlyStopping::state(StateVisitor& visitor) {
-  visitor.number("best", best_);
-  visitor.number("waited", waited_);
+void EarlyStopping::state(StateVisitor& visitor, const Learner&) {
+  visitor.number("best", best_, not_nan);
+  visitor.number("waited", waited_, whole_to());
 }
 
 }  // namespace mixgrad::train

@@ -21,7 +21,7 @@ class EarlyStopping : public Callback {
 
   void on_train_begin(Learner& learner) override;  // throws when the monitor's name is unknown
   void on_epoch_end(Learner& learner) override;
-  void state(StateVisitor& visitor) override;
+  void state(StateVisitor& visitor, const Learner& learner) override;
 
  private:
   EarlyStoppingOptions options_;

@@ -93,36 +93,37 @@ void Recorder::on_epoch_end(Learner& learner) {
   std::fflush(stdout);
 }
 
-void Recorder::state(StateVisitor& visitor) {
-  visitor.number("average", average_);
-  visitor.number("weight", weight_);
-  const std::size_t train_metrics = train_metrics_.size();
-  visitor.number("samples", samples_);
-  visitor.numbers("train_metrics", train_metrics_);
-  check(train_metrics_.size() == train_metrics, "recorder: ", train_metrics_.size(), " train metrics instead of ",
-        train_metrics);
+void Recorder::state(StateVisitor& visitor, const Learner& learner) {
+  visitor.number("average", average_, any_number);
+  visitor.number("weight", weight_, {.least = 0, .most = 1});
+  visitor.number("samples", samples_, whole_to());
+  const std::size_t train_metrics = learner.options.train_metrics.size(), metrics = learner.options.metrics.size();
+  train_metrics_.resize(train_metrics);  // it is empty before the first epoch
+  const Tensor sums = Tensor::from(train_metrics_, {static_cast<std::int64_t>(train_metrics)});
+  visitor.tensor("train_metrics", sums);
+  train_metrics_ = sums.to_vector<double>();
+  auto count = static_cast<double>(metrics);
+  visitor.number("metrics", count, {.least = count, .most = count});
   // Every record as a row of numbers: epoch, train_loss, valid_loss, seconds, images_per_s, train metrics, metrics.
   constexpr std::size_t fixed = 5;
-  double metrics = epochs_.empty() ? 0 : static_cast<double>(epochs_[0].metrics.size());
+  std::vector<Range> columns(fixed + train_metrics + metrics, any_number);
+  columns[0] = {.least = 1, .most = 1e6, .whole = true};
   std::vector<double> table;
   for (const EpochRecord& e : epochs_) {
     table.insert(table.end(), {static_cast<double>(e.epoch), e.train_loss, e.valid_loss, e.seconds, e.images_per_s});
     table.insert(table.end(), e.train_metrics.begin(), e.train_metrics.end());
     table.insert(table.end(), e.metrics.begin(), e.metrics.end());
   }
-  visitor.number("metrics", metrics);
-  visitor.numbers("epochs", table);
-  check(metrics >= 0 && metrics < 1e6, "recorder: a table of ", metrics, " metrics");
-  const std::size_t row = fixed + train_metrics + static_cast<std::size_t>(metrics);
-  check(table.size() % row == 0, "recorder: a table of ", table.size(), " numbers with ", metrics, " metrics");
+  visitor.numbers("epochs", table, columns);
   epochs_.clear();
-  for (const double* at = table.data(); at != table.data() + table.size(); at += row) {
-    check(at[0] >= 0 && at[0] <= 1e6, "recorder: a table with epoch ", at[0]);
+  for (auto at = table.cbegin(), row = at; at != table.cend(); at = row) {
+    row += std::ssize(columns);
+    const auto train = at + fixed, valid = train + std::ssize(train_metrics_);
     epochs_.push_back({.epoch = static_cast<int>(at[0]),
                        .train_loss = at[1],
-                       .train_metrics = {at + fixed, at + fixed + train_metrics},
+                       .train_metrics = {train, valid},
                        .valid_loss = at[2],
-                       .metrics = {at + fixed + train_metrics, at + row},
+                       .metrics = {valid, row},
                        .seconds = at[3],
                        .images_per_s = at[4]});
   }

@@ -36,7 +36,7 @@ class Recorder : public Callback {
   void on_batch_end(Learner& learner) override;
   void on_validate_begin(Learner& learner) override;
   void on_epoch_end(Learner& learner) override;
-  void state(StateVisitor& visitor) override;
+  void state(StateVisitor& visitor, const Learner& learner) override;
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -19,6 +19,6 @@ void SaveBest::on_epoch_end(Learner& learner) {
   best_ = value;
 }
 
-void SaveBest::state(StateVisitor& visitor) { visitor.number("best", best_); }
+void SaveBest::state(StateVisitor& visitor, const Learner&) { visitor.number("best", best_, not_nan); }
 
 }  // namespace mixgrad::train

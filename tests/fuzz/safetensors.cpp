@@ -1,4 +1,4 @@
-// safetensors files; training checkpoints will be such files too.
+// safetensors files.
 #include "core/safetensors.h"
 
 #include "core/tensor.h"

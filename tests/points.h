@@ -42,6 +42,7 @@ inline data::DataLoaders points(std::int64_t count, std::int64_t batch_size = 8)
   return loaders(Tensor::from(x, {count, 2}), Tensor::from(y, {count}), batch_size);
 }
 
+// Plain SGD, and nothing printed.
 inline train::LearnerOptions with_sgd(double momentum = 0) {
   return {.metrics = {train::accuracy},
           .optimizer = train::sgd({.lr = 0.1, .momentum = momentum}),

@@ -21,6 +21,7 @@ inline data::DataLoaders digits(std::int64_t count, data::LoaderOptions train = 
   return {data::DataLoader(dataset, train), data::DataLoader(dataset, {.batch_size = 16})};
 }
 
+// The default optimizer, and nothing printed.
 inline train::LearnerOptions quiet() { return {.metrics = {train::accuracy}, .seed = 5, .verbose = false}; }
 
 // Runs functions at hooks.

@@ -11,7 +11,7 @@
 #include "core/pointwise.h"
 #include "core/reduce.h"
 
-namespace mixgrad::testing {
+namespace mixgrad::test {
 namespace {
 
 template <class T>
@@ -92,4 +92,4 @@ void check_case(const GoldenFile& golden, const std::string& name, const std::ve
   });
 }
 
-}  // namespace mixgrad::testing
+}  // namespace mixgrad::test

@@ -11,7 +11,7 @@
 
 #include "core/tensor.h"
 
-namespace mixgrad::testing {
+namespace mixgrad::test {
 
 class GoldenFile {
  public:
@@ -60,4 +60,4 @@ using Inputs = std::vector<Tensor>;
 void check_case(const GoldenFile& golden, const std::string& name, const std::vector<std::string>& inputs,
                 const std::function<Tensor(const Inputs&)>& f, const Tolerance& tolerance = {});
 
-}  // namespace mixgrad::testing
+}  // namespace mixgrad::test

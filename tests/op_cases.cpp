@@ -25,7 +25,7 @@
 #include "nn/linear.h"
 #include "nn/pool.h"
 
-namespace mixgrad::tests {
+namespace mixgrad::test {
 namespace {
 
 using Table = std::vector<OpCase>;
@@ -480,4 +480,4 @@ Evaluation evaluate(const OpCase& op, const Inputs& inputs) {
   return result;
 }
 
-}  // namespace mixgrad::tests
+}  // namespace mixgrad::test

@@ -10,7 +10,7 @@
 #include "core/gradcheck.h"
 #include "core/tensor.h"
 
-namespace mixgrad::tests {
+namespace mixgrad::test {
 
 // What an operation's inputs look like.
 enum class Domain {
@@ -49,4 +49,4 @@ struct Evaluation {
 };
 Evaluation evaluate(const OpCase& op, const Inputs& inputs);
 
-}  // namespace mixgrad::tests
+}  // namespace mixgrad::test

@@ -126,7 +126,8 @@ export UBSAN_OPTIONS=print_stacktrace=1${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}
 export TSAN_OPTIONS=ignore_noninstrumented_modules=1${TSAN_OPTIONS:+:$TSAN_OPTIONS}
 only=()
 if [ "$mode" = thread-sanitizer ]; then # The others count as skipped.
-  only=(--source-file="*data_loader.cpp,*prefetch.cpp,*image_folder.cpp,*train.cpp,*progress.cpp")
+  subjects='data_loader prefetch image_folder learner mixup_callback optimizer recorder metrics progress'
+  only=(--source-file="*test_${subjects// /.cpp,*test_}.cpp")
 fi
 run_suite "$build/tests/mixgrad_tests" --no-colors "${only[@]}"
 case $mode in

@@ -8,16 +8,18 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <string>
 #include <vector>
 
 #include "core/atomic_file.h"
 #include "core/check.h"
+#include "tests/error.h"
+#include "tests/files.h"
 #include "tests/temporary_folder.h"
 
 using namespace mixgrad;
+using test::content;
 using test::TemporaryFolder;
 
 namespace {
@@ -27,27 +29,13 @@ namespace fs = std::filesystem;
 std::span<const std::byte> bytes(const std::string& text) { return std::as_bytes(std::span(text)); }
 void write(const std::string& path, const std::string& text) { write_file_atomically(path, {bytes(text)}); }
 
-std::string content(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 std::size_t files_in(const std::string& folder) {
   return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), {}));
 }
 
 // Writing ends in an error of one line that names the path and holds the words.
 void check_refused(const std::string& path, const std::string& words, const std::string& text = "new") {
-  std::string message;
-  try {
-    write(path, text);
-  } catch (const Error& error) {
-    message = error.what();
-  }
-  INFO(message);
-  CHECK(message.starts_with(path + ": cannot be written: "));
-  CHECK(message.find(words) != std::string::npos);
-  CHECK(message.find('\n') == std::string::npos);
+  CHECK(test::check_refused([&] { write(path, text); }, words).starts_with(path + ": cannot be written: "));
 }
 
 // Files can't grow beyond this size while it lives: writing more stops short, then fails.

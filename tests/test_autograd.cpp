@@ -17,7 +17,7 @@
 #include "op_cases.h"
 
 using namespace mixgrad;
-using namespace mixgrad::tests;
+using namespace mixgrad::test;
 
 namespace {
 

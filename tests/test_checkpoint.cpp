@@ -1,43 +1,22 @@
 // Weights as files; training that is stopped and resumed.
 #include <doctest/doctest.h>
 
-#include <array>
 #include <cmath>
-#include <fstream>
-#include <iterator>
 
 #include "mixgrad.h"
+#include "tests/files.h"
+#include "tests/optional.h"
 #include "tests/temporary_folder.h"
+#include "tests/training.h"
 
 using namespace mixgrad;
 using namespace mixgrad::train;
+using test::content;
+using test::digits;
+using test::has_json;
 using test::TemporaryFolder;
 
 namespace {
-
-bool has_json() {
-  static const bool yes = [] {
-    const TemporaryFolder folder;
-    try {
-      write_safetensors(folder / "probe", {});
-      return true;
-    } catch (const Error& error) {
-      MESSAGE("skipped: ", error.what());
-      return false;
-    }
-  }();
-  return yes;
-}
-
-data::DataLoaders digits(std::int64_t count, std::uint64_t seed = 5, std::int64_t batch_size = 16) {
-  const std::array<std::int32_t, 2> classes{3, 7};
-  auto images = data::select(data::synthetic_digits(5 * count, 1, data::Split::train), classes);
-  images = {slice(images.images, 0, count), slice(images.labels, 0, count)};
-  const auto dataset =
-      std::make_shared<data::ImageDataset>(images, std::vector<std::string>{"3", "7"}, data::ImageDatasetOptions{});
-  return {data::DataLoader(dataset, {.batch_size = batch_size, .shuffle = true, .drop_last = true, .seed = seed}),
-          data::DataLoader(dataset, {.batch_size = 16})};
-}
 
 // Batch norm has buffers, dropout a random stream of its own.
 nn::Sequential small_model() {
@@ -56,7 +35,8 @@ std::vector<double> weights(nn::Module& model) {
 struct Training {
   explicit Training(std::uint64_t seed = 5, std::int64_t batch_size = 16, nn::Sequential (*make)() = small_model)
       : model((manual_seed(seed), make())),
-        learn(digits(100, seed, batch_size), model, {.metrics = {accuracy}, .seed = seed, .verbose = false}) {
+        learn(digits(100, {.batch_size = batch_size, .shuffle = true, .drop_last = true, .seed = seed}), model,
+              {.metrics = {accuracy}, .seed = seed, .verbose = false}) {
     learn.mixup({.source = MixSource::second_loader});
   }
   nn::Sequential model;
@@ -72,16 +52,11 @@ struct StopAt : Callback {
   std::int64_t batch;
 };
 
-std::string read(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 // All that a checkpoint keeps, as bytes.
 std::string state(Learner& learner) {
   const TemporaryFolder folder;
   save_checkpoint(learner, folder / "state");
-  return read(folder / "state");
+  return content(folder / "state");
 }
 
 // Resuming must fail in one line that has these words, and change nothing.
@@ -182,7 +157,7 @@ TEST_CASE("checkpoint: what does not fit is refused, by its first difference, an
     training.learn.add(std::make_shared<Checkpoint>(path, 1));
     training.learn.fit(1, 1e-3);
   }
-  const std::string good = read(path);
+  const std::string good = content(path);
   Training same, other_seed(6), other_batch(5, 32);
   Training other_model(5, 16, [] { return nn::simple_cnn({3, 4, 2}); });
   check_refused(other_model.learn, path, "model.");
@@ -403,12 +378,8 @@ TEST_CASE("lr_find: finds a rate that trains, and leaves model, optimizer and ra
 
 TEST_CASE("weights: PyTorch's simple_cnn loads the export, strictly, and gives equal logits") {
   if (!has_json()) return;
-  const char* chosen = std::getenv("MIXGRAD_PYTHON");
-  const std::string python = chosen == nullptr ? "python3" : chosen;
-  if (std::system((python + " -c 'import safetensors, torch' >/dev/null 2>&1").c_str()) != 0) {
-    MESSAGE("skipped: ", python, " (or $MIXGRAD_PYTHON) has no safetensors and torch");
-    return;
-  }
+  const std::string python = test::python_with_torch();
+  if (python.empty()) return;
   const TemporaryFolder folder;
   nn::Sequential model = nn::simple_cnn({3, 16, 16, 2});
   const Tensor x = digits(16).valid.epoch(0)[0].x;

@@ -13,6 +13,7 @@
 #include "core/random.h"
 #include "data/data_loader.h"
 #include "data/image_dataset.h"
+#include "tests/error.h"
 
 using namespace mixgrad;
 using data::Batch;
@@ -20,6 +21,7 @@ using data::DataLoader;
 using data::ImageDataset;
 using data::LabelledImages;
 using data::LoaderOptions;
+using test::check_refused;
 
 namespace {
 
@@ -72,20 +74,6 @@ Numbers first_numbers(std::size_t count) {
   Numbers result(count);
   std::iota(result.begin(), result.end(), 0);
   return result;
-}
-
-template <class F>
-void check_refused(const F& call, const std::string& words) {
-  std::string text;
-  try {
-    call();
-  } catch (const Error& error) {
-    text = error.what();
-  }
-  CAPTURE(words);
-  INFO(text);
-  CHECK(text.find(words) != std::string::npos);
-  CHECK(text.find('\n') == std::string::npos);
 }
 
 }  // namespace

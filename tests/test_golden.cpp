@@ -30,11 +30,11 @@
 namespace mixgrad {
 namespace {
 
-using testing::elementwise_error;
-using testing::GoldenFile;
-using testing::in_both;
-using testing::leaf;
-using testing::relative_error;
+using test::elementwise_error;
+using test::GoldenFile;
+using test::in_both;
+using test::leaf;
+using test::relative_error;
 
 // ---- Layers
 

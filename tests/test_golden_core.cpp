@@ -13,10 +13,10 @@
 namespace mixgrad {
 namespace {
 
-using testing::check_case;
-using testing::GoldenFile;
-using testing::Inputs;
-using testing::Tolerance;
+using test::check_case;
+using test::GoldenFile;
+using test::Inputs;
+using test::Tolerance;
 
 // ---- Functions of one tensor. Each number must be right relative to its own size, unless it is below 2^-100, which
 // is near the end of f32. A few roundings of 1e-16 and 6e-8, then.

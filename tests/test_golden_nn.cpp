@@ -23,12 +23,12 @@
 namespace mixgrad {
 namespace {
 
-using testing::check_case;
-using testing::GoldenFile;
-using testing::in_both;
-using testing::Inputs;
-using testing::relative_error;
-using testing::Tolerance;
+using test::check_case;
+using test::GoldenFile;
+using test::in_both;
+using test::Inputs;
+using test::relative_error;
+using test::Tolerance;
 
 // ---- Layers. Tolerance 0 where the inputs' grid leaves nothing to round, in f32 either.
 

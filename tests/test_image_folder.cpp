@@ -13,6 +13,9 @@
 #include "data/image_folder.h"
 #include "data/mnist.h"
 #include "data/synthetic_digits.h"
+#include "tests/error.h"
+#include "tests/idx_file.h"
+#include "tests/optional.h"
 #include "tests/temporary_folder.h"
 
 using namespace mixgrad;
@@ -46,17 +49,6 @@ struct SmallTree : Images {
   }
 };
 
-bool writes_png() {
-  try {
-    Images().add("a/probe.png", 0);
-  } catch (const Error& error) {
-    if (std::string(error.what()).find("built without") == std::string::npos) throw;
-    MESSAGE("skipped: ", error.what());
-    return false;
-  }
-  return true;
-}
-
 struct Sample {
   int number;
   std::int32_t label;
@@ -83,8 +75,7 @@ std::vector<Sample> in_order(const data::DataLoader& loader) { return samples(lo
 void write_idx(const TemporaryFolder& folder, const std::string& split, const data::LabelledImages& digits) {
   const auto write = [&](const std::string& kind, const std::vector<std::uint8_t>& bytes, bool images) {
     const auto count = static_cast<std::uint32_t>(digits.labels.numel());
-    std::string file = {0, 0, 8, images ? '\3' : '\1', 0, 0, static_cast<char>(count >> 8), static_cast<char>(count)};
-    if (images) file += std::string("\0\0\0\x1c\0\0\0\x1c", 8);
+    std::string file = test::idx_header(images ? std::vector{count, 28u, 28u} : std::vector{count});
     file.append(bytes.begin(), bytes.end());
     folder.write(split + kind, file);
   };
@@ -94,25 +85,15 @@ void write_idx(const TemporaryFolder& folder, const std::string& split, const da
 
 std::string check_refused(const std::string& path, const std::vector<std::string>& words,
                           const FolderOptions& options = {.batch_size = 1}) {
-  std::string text;
-  try {
-    from_folder(path, options);
-  } catch (const Error& error) {
-    text = error.what();
-  }
-  INFO(text);
-  CHECK(text.find('\n') == std::string::npos);
-  for (const std::string& word : words) {
-    CAPTURE(word);
-    CHECK(text.find(word) != std::string::npos);
-  }
+  const std::string text = test::check_refused([&] { from_folder(path, options); });
+  for (const std::string& word : words) test::check_contains(text, word);
   return text;
 }
 
 }  // namespace
 
 TEST_CASE("from_folder: train/ and valid/ become loaders, classes by name, samples by file name") {
-  if (!writes_png()) return;
+  if (!test::has_png()) return;
   const SmallTree tree;
   for (const bool in_memory : {true, false})
     for (const int workers : {0, 2})
@@ -130,7 +111,7 @@ TEST_CASE("from_folder: train/ and valid/ become loaders, classes by name, sampl
 }
 
 TEST_CASE("from_folder: hidden files and what lies beside train/ and valid/ are passed over") {
-  if (!writes_png()) return;
+  if (!test::has_png()) return;
   const SmallTree tree;
   tree.write("labels.csv", "name,label");
   tree.write(".DS_Store", "x");
@@ -142,7 +123,7 @@ TEST_CASE("from_folder: hidden files and what lies beside train/ and valid/ are 
 }
 
 TEST_CASE("from_folder: one folder of classes is split by fraction and seed, each part in order") {
-  if (!writes_png()) return;
+  if (!test::has_png()) return;
   const Images images;
   for (int n = 0; n < 20; ++n)
     images.add((n % 3 ? "x/" : "y/") + std::to_string(100 + n) + ".png", static_cast<std::uint8_t>(n));
@@ -177,7 +158,7 @@ TEST_CASE("from_folder: one folder of classes is split by fraction and seed, eac
 }
 
 TEST_CASE("from_folder: batches are the same from memory, decoded when asked for, and for any number of threads") {
-  if (!writes_png()) return;
+  if (!test::has_png()) return;
   const Images images;
   for (int n = 0; n < 60; ++n) {
     images.add("train/" + std::to_string(n % 3) + "/" + std::to_string(1000 + n) + ".png",
@@ -201,7 +182,7 @@ TEST_CASE("from_folder: batches are the same from memory, decoded when asked for
 }
 
 TEST_CASE("from_folder: MNIST written as a tree of PNG files gives the very batches of MNIST itself") {
-  if (!writes_png()) return;
+  if (!test::has_png()) return;
   const TemporaryFolder mnist;
   write_idx(mnist, "train", data::synthetic_digits(300, 1, data::Split::train));
   write_idx(mnist, "t10k", data::synthetic_digits(100, 1, data::Split::valid));
@@ -232,15 +213,7 @@ TEST_CASE("write_image_folder: what is there already stays, and nothing half-wri
   const data::LabelledImages digits = data::synthetic_digits(10, 1, data::Split::train);
   const std::vector<std::string> ten{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
   const auto check_fails = [&](const std::string& path, const std::string& words, const auto& classes) {
-    std::string text;
-    try {
-      data::write_image_folder(path, digits, digits, classes);
-    } catch (const Error& error) {
-      text = error.what();
-    }
-    INFO(text);
-    CHECK(text.find(words) != std::string::npos);
-    CHECK(text.find('\n') == std::string::npos);
+    test::check_refused([&] { data::write_image_folder(path, digits, digits, classes); }, words);
   };
   fs::create_directory(folder / "full");
   folder.write("full/file", "x");
@@ -254,7 +227,7 @@ TEST_CASE("write_image_folder: what is there already stays, and nothing half-wri
   CHECK(!fs::exists(folder / "few.part"));
   check_fails(folder / "slash", "cannot be", std::vector<std::string>(10, std::string(300, 'x')));
   CHECK(!fs::exists(folder / "slash.part"));
-  if (!writes_png()) return;
+  if (!test::has_png()) return;
   fs::create_directory(folder / "empty");
   data::write_image_folder(folder / "empty", digits, digits, ten);
   data::write_image_folder(folder / "new/deep/down", digits, digits, ten);
@@ -279,7 +252,7 @@ TEST_CASE("from_folder: folders that are missing, empty or at odds are named") {
   check_refused(images.path(), {images / "train/stray.png", "no folder"});
   images.remove("train");
   check_refused(images.path(), {images.path(), "valid/ but no train/"});
-  if (!writes_png()) return;
+  if (!test::has_png()) return;
   const SmallTree tree;
   tree.add("valid/dog/1.png", 1);
   check_refused(tree.path(), {tree / "valid/dog", "the training data lacks"});
@@ -293,7 +266,7 @@ TEST_CASE("from_folder: options that make no sense are refused") {
   check_refused(images.path(), {"batch size 0"}, {.batch_size = 0});
   for (const double fraction : {0.0, 1.0, -0.5, 2.0})
     check_refused(images.path(), {"valid_fraction"}, {.valid_fraction = fraction});
-  if (!writes_png()) return;
+  if (!test::has_png()) return;
   const SmallTree tree;
   check_refused(tree.path(), {"batch size 5 exceeds the 4 samples"}, {.batch_size = 5});
   check_refused(tree.path(), {"1 or 3 channels, not 2"}, {.batch_size = 1, .channels = 2});
@@ -302,7 +275,7 @@ TEST_CASE("from_folder: options that make no sense are refused") {
 }
 
 TEST_CASE("from_folder: a file that is no image, or of another size, is named with its sample number") {
-  if (!writes_png()) return;
+  if (!test::has_png()) return;
   struct Damage {
     std::string file;
     std::vector<std::string> words;

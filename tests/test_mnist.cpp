@@ -11,6 +11,8 @@
 
 #include "core/check.h"
 #include "data/mnist.h"
+#include "tests/error.h"
+#include "tests/idx_file.h"
 #include "tests/temporary_folder.h"
 
 using namespace mixgrad;
@@ -22,17 +24,11 @@ namespace {
 
 constexpr int train_count = 40, valid_count = 20, pixels = 28 * 28;
 
-std::string header(const std::vector<int>& extents) {
-  std::string bytes = {0, 0, 8, static_cast<char>(extents.size())};
-  for (const int extent : extents) bytes += {0, 0, static_cast<char>(extent >> 8), static_cast<char>(extent & 0xff)};
-  return bytes;
-}
-
 // Pixel p of image i; pixel 0 is the image's number.
 std::uint8_t pixel(int i, int p) { return static_cast<std::uint8_t>((i + 37 * p) % 256); }
 
 std::string images(int count) {
-  std::string bytes = header({count, 28, 28});
+  std::string bytes = test::idx_header({static_cast<std::uint32_t>(count), 28, 28});
   for (int i = 0; i < count; ++i)
     for (int p = 0; p < pixels; ++p) bytes += static_cast<char>(pixel(i, p));
   return bytes;
@@ -40,7 +36,7 @@ std::string images(int count) {
 
 // Image i is labelled with the last digit of i.
 std::string labels(int count) {
-  std::string bytes = header({count});
+  std::string bytes = test::idx_header({static_cast<std::uint32_t>(count)});
   for (int i = 0; i < count; ++i) bytes += static_cast<char>(i % 10);
   return bytes;
 }
@@ -87,19 +83,8 @@ std::vector<int> check_epoch(const data::DataLoader& loader, std::uint32_t epoch
 
 // The error is one line that holds all of the words.
 void check_refused(const std::string& folder, const MnistOptions& options, const std::vector<std::string>& words) {
-  std::string text;
-  try {
-    data::mnist(folder, options);
-  } catch (const Error& error) {
-    text = error.what();
-  }
-  INFO(text);
-  CHECK(!text.empty());
-  CHECK(text.find('\n') == std::string::npos);
-  for (const std::string& word : words) {
-    CAPTURE(word);
-    CHECK(text.find(word) != std::string::npos);
-  }
+  const std::string text = test::check_refused([&] { data::mnist(folder, options); });
+  for (const std::string& word : words) test::check_contains(text, word);
 }
 
 }  // namespace

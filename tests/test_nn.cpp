@@ -11,12 +11,12 @@
 
 using namespace mixgrad;
 using namespace mixgrad::nn;
-using mixgrad::tests::Domain;
+using mixgrad::test::Domain;
 
 namespace {
 
 Tensor normal(const Shape& shape, DType dtype = DType::f32) {
-  return tests::make_inputs({shape}, Domain::normal, dtype, 5)[0];
+  return test::make_inputs({shape}, Domain::normal, dtype, 5)[0];
 }
 
 std::vector<std::string> names(const std::vector<NamedTensor>& tensors) {

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
-#include <iterator>
 #include <limits>
 #include <locale>
 #include <optional>
@@ -15,18 +14,17 @@
 
 #include "apps/gnuplot.h"
 #include "apps/pictures.h"
+#include "tests/error.h"
+#include "tests/files.h"
 #include "tests/temporary_folder.h"
 
 using namespace mixgrad;
 using namespace mixgrad::apps;
+using test::contains;
+using test::content;
 using test::TemporaryFolder;
 
 namespace {
-
-std::string read(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 // While it lives, the programs of a folder come before those of the system, or take their place.
 class Path {
@@ -51,14 +49,12 @@ class StandIn {
     std::filesystem::permissions(folder_ / "gnuplot", std::filesystem::perms::owner_all);
     path_.emplace(folder_.path(), false);
   }
-  std::string script() const { return read(folder_ / "script"); }
+  std::string script() const { return content(folder_ / "script"); }
 
  private:
   const TemporaryFolder folder_;
   std::optional<Path> path_;
 };
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 // The rows of numbers of each '-' of a script.
 using Rows = std::vector<std::vector<double>>;
@@ -126,9 +122,9 @@ TEST_CASE("pictures: each is written under its own name, whatever that is") {
   for (const auto& kind : kinds)
     for (const char* const name : {"picture.png", "it's `date` $x.png", "|touch x", "~x"}) {
       CHECK(write_any(kind, out / name));
-      CHECK(has(read(out / name), "IEND"));
+      CHECK(contains(content(out / name), "IEND"));
       CHECK_FALSE(std::filesystem::exists((out / name) + ".part"));
-      CHECK(has(gnuplot.script(), "noenhanced"));
+      CHECK(contains(gnuplot.script(), "noenhanced"));
     }
   CHECK_THROWS_WITH_AS(write_any("beta", out / "a\nb"), doctest::Contains("line end"), Error);
 }
@@ -141,7 +137,7 @@ TEST_CASE("pictures: a gnuplot that fails leaves the picture before it, and no p
     const StandIn gnuplot(ends);
     for (const auto& kind : kinds) {
       CHECK_THROWS_WITH_AS(write_any(kind, png), ("picture: gnuplot could not write " + png).c_str(), Error);
-      CHECK(read(png) == "the old one");
+      CHECK(content(png) == "the old one");
       CHECK_FALSE(std::filesystem::exists(png + ".part"));
     }
   }
@@ -171,8 +167,8 @@ TEST_CASE("pictures: numbers have a decimal point in every locale") {
   const bool written = write_any("curves", out / "picture.png");
   std::locale::global(before);
   CHECK(written);
-  CHECK(has(gnuplot.script(), "\n1 0.75\n"));
-  CHECK(has(gnuplot.script(), "size 1400,600 "));
+  CHECK(contains(gnuplot.script(), "\n1 0.75\n"));
+  CHECK(contains(gnuplot.script(), "size 1400,600 "));
 }
 
 TEST_CASE("pictures: curves show each run's losses and accuracy, and leave out what is not finite") {
@@ -182,7 +178,7 @@ TEST_CASE("pictures: curves show each run's losses and accuracy, and leave out w
   CHECK(write_curves(out / "a.png", {run("plain", {1, 0.25}), run("mix'up", {inf, std::nan("")})}));
   const std::string script = gnuplot.script();
   for (const char* const title : {"'plain, training'", "'plain, validation'", "'mix''up, training'", "'mix''up'"})
-    CHECK(has(script, std::string("title ") + title));
+    CHECK(contains(script, std::string("title ") + title));
   const std::vector<Rows> data = data_of(script);
   REQUIRE(data.size() == 6);
   CHECK(data[0] == Rows{{1, 1}, {2, 0.25}});
@@ -228,7 +224,7 @@ TEST_CASE("pictures: the histogram of lambda has area 1 under its density, folde
       const augment::MixOptions options{.alpha = alpha, .dedupe = dedupe};
       CHECK(write_beta_density(out / "a.png", options, augment::draw_mix_plan(1000, options, random).lambda));
       const std::string script = gnuplot.script();
-      CHECK(has(script, dedupe ? "lambda = max(t, 1 - t)" : "'t from Beta("));
+      CHECK(contains(script, dedupe ? "lambda = max(t, 1 - t)" : "'t from Beta("));
       const std::vector<Rows> data = data_of(script);
       REQUIRE(data.size() == 2);
       double area = 0;
@@ -270,7 +266,7 @@ TEST_CASE("pictures: a sheet has an image and a caption for each, in colour wher
   CHECK(data_of(gnuplot.script()).at(0).at(1) == std::vector<double>{1, 0, 128, 255, 128});
   CHECK(write_any("top", out / "a.png"));
   CHECK(data_of(gnuplot.script()).size() == 2);
-  CHECK(has(gnuplot.script(), "set title 'it''s a 100 % `ls`'\nplot"));
+  CHECK(contains(gnuplot.script(), "set title 'it''s a 100 % `ls`'\nplot"));
 
   const auto refuses = [&](const Shape& shape, const std::vector<std::string>& captions) {
     CHECK_THROWS_AS(write_top_losses(out / "b.png", Tensor::zeros(shape), captions), Error);
@@ -291,9 +287,9 @@ TEST_CASE("pictures: a confusion matrix has true classes down, predicted ones ac
   const StandIn gnuplot;
   CHECK(write_any("confusion", out / "a.png"));
   const std::string script = gnuplot.script();
-  CHECK(has(script, "set label '2' at 1,0 "));
-  CHECK(has(script, "set label '0' at 0,1 "));
-  CHECK(has(script, "ytics ('100 %%d' 0, 'b_2' 1)"));
+  CHECK(contains(script, "set label '2' at 1,0 "));
+  CHECK(contains(script, "set label '0' at 0,1 "));
+  CHECK(contains(script, "ytics ('100 %%d' 0, 'b_2' 1)"));
   const Rows shades = data_of(script).at(0);
   REQUIRE(shades.size() == 4);
   CHECK(shades[3] == std::vector<double>{1, 1, 1});
@@ -320,7 +316,7 @@ TEST_CASE("pictures: gnuplot draws each as a PNG") {
   const TemporaryFolder out;
   for (const auto& kind : kinds) {
     CHECK(write_any(kind, out / "it's | a ~picture.png"));
-    CHECK(read(out / "it's | a ~picture.png").substr(1, 3) == "PNG");
+    CHECK(content(out / "it's | a ~picture.png").substr(1, 3) == "PNG");
   }
   CHECK(write_curves(out / "nan.png", {run("plain", {std::nan("")})}));
 }

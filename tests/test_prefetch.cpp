@@ -14,6 +14,7 @@
 #include "core/parallel.h"
 #include "data/data_loader.h"
 #include "data/prefetch.h"
+#include "tests/error.h"
 
 using namespace mixgrad;
 using data::Batch;
@@ -191,12 +192,9 @@ TEST_CASE("data loader: a bad sample ends the loop at its batch, with workers as
   for (const int workers : {0, 1, 4}) {
     const DataLoader loader(std::make_shared<NumberSet>(100, 57), {.batch_size = 10, .workers = workers});
     Numbers seen;
-    std::string text;
-    try {
+    const std::string text = test::error_of([&] {
       for (const Batch& batch : loader.epoch(0)) seen.push_back(batch.y.to_vector<std::int32_t>().front());
-    } catch (const Error& error) {
-      text = error.what();
-    }
+    });
     CHECK(seen == Numbers{0, 10, 20, 30, 40});
     CHECK(text == "number 57 is bad (sample 57)");
     CHECK(loader.epoch(0)[9].size() == 10);

@@ -9,15 +9,15 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <string>
 
 #include "mixgrad.h"
+#include "tests/files.h"
 #include "tests/temporary_folder.h"
 
 using namespace mixgrad;
 using namespace mixgrad::train;
+using test::content;
 using test::TemporaryFolder;
 
 namespace {
@@ -41,11 +41,6 @@ class Redirected {
   std::FILE* stream_;
   int saved_;
 };
-
-std::string content(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 int lines(const std::string& text) { return static_cast<int>(std::count(text.begin(), text.end(), '\n')); }
 

@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <limits>
 #include <string>
 #include <vector>
@@ -15,28 +13,19 @@
 #include "core/check.h"
 #include "core/random.h"
 #include "core/safetensors.h"
+#include "tests/error.h"
+#include "tests/files.h"
+#include "tests/optional.h"
 #include "tests/temporary_folder.h"
 
 using namespace mixgrad;
+using test::content;
+using test::has_json;
 using test::TemporaryFolder;
 
 namespace {
 
 using Metadata = std::map<std::string, std::string>;
-
-// False, with a message, in a build that cannot read safetensors.
-bool has_json() {
-  const TemporaryFolder folder;
-  try {
-    write_safetensors(folder / "probe", {});
-  } catch (const Error& error) {
-    const std::string text = error.what();
-    if (text.find("built without nlohmann-json") == std::string::npos) throw;
-    MESSAGE("skipped: ", text);
-    return false;
-  }
-  return true;
-}
 
 // What golden/make_safetensors.py writes, too.
 std::vector<NamedTensor> golden_tensors() {
@@ -48,11 +37,6 @@ std::vector<NamedTensor> golden_tensors() {
           {"größe", Tensor::from<std::int32_t>({-1, 0, most, -most - 1}, {4})}};
 }
 const Metadata golden_metadata = {{"format", "pt"}, {"größe", "a \"quoted\"\nline"}};
-
-std::string content(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 bool same(const Tensor& a, const Tensor& b) {
   return a.shape() == b.shape() && a.dtype() == b.dtype() &&
@@ -84,17 +68,8 @@ std::string entry(const std::string& name, const std::string& dtype, const std::
 
 // Reading ends in an error of one line that names the file and holds the words.
 void check_refused(const std::string& path, const std::string& words) {
-  std::string text;
-  try {
-    read_safetensors(path);
-  } catch (const Error& error) {
-    text = error.what();
-  }
-  CAPTURE(words);
-  INFO(text);
+  const std::string text = test::check_refused([&] { read_safetensors(path); }, words);
   CHECK(text.starts_with(path + ": "));
-  CHECK(text.find(words) != std::string::npos);
-  CHECK(text.find('\n') == std::string::npos);
   CHECK(text.size() < path.size() + 400);
 }
 
@@ -162,12 +137,8 @@ TEST_CASE("safetensors: the file written is, byte for byte, one that the public 
 
 TEST_CASE("safetensors: the public Python package reads the file written") {
   if (!has_json()) return;
-  const char* chosen = std::getenv("MIXGRAD_PYTHON");
-  const std::string python = chosen == nullptr ? "python3" : chosen;
-  if (std::system((python + " -c 'import safetensors, torch' >/dev/null 2>&1").c_str()) != 0) {
-    MESSAGE("skipped: ", python, " (or $MIXGRAD_PYTHON) has no safetensors and torch");
-    return;
-  }
+  const std::string python = test::python_with_torch();
+  if (python.empty()) return;
   const TemporaryFolder folder;
   write_safetensors(folder / "file", golden_tensors(), golden_metadata);
   const std::string script = MIXGRAD_GOLDEN_DIR "/make_safetensors.py";
@@ -181,16 +152,8 @@ TEST_CASE("safetensors: names that clash, are reserved or are not UTF-8 are not 
   write_safetensors(path, {{"old", Tensor::ones({1})}});
   const auto refused = [&](const std::vector<NamedTensor>& tensors, const Metadata& metadata,
                            const std::string& words) {
-    std::string text;
-    try {
-      write_safetensors(path, tensors, metadata);
-    } catch (const Error& error) {
-      text = error.what();
-    }
-    INFO(text);
-    CHECK(text.starts_with(path + ": cannot be written: "));
-    CHECK(text.find(words) != std::string::npos);
-    CHECK(text.find('\n') == std::string::npos);
+    CHECK(test::check_refused([&] { write_safetensors(path, tensors, metadata); }, words)
+              .starts_with(path + ": cannot be written: "));
   };
   const Tensor one = Tensor::ones({1});
   refused({{"a", one}, {"b", one}, {"a", one}}, {}, R"("a" is given twice)");
@@ -379,20 +342,14 @@ TEST_CASE("safetensors: 5,000 random changes of a file either load or throw one 
     else if (random.below(8) == 0)
       bad.insert(random.below(static_cast<std::uint32_t>(data)), bad.substr(position(), 20));
     const std::string path = folder.write("fuzzed", bad);
-    try {
-      ++loaded;
+    const std::string text = test::error_of([&] {
       std::size_t bytes = 0;
       for (const NamedTensor& named : read_safetensors(path).tensors)
         bytes += static_cast<std::size_t>(named.tensor.numel()) * size_of(named.tensor.dtype());
       CHECK(bytes < bad.size());
-    } catch (const Error& error) {
-      --loaded;
-      ++refused;
-      const std::string text = error.what();
-      CAPTURE(text);
-      CHECK(text.starts_with(path));
-      CHECK(text.find('\n') == std::string::npos);
-    }
+    });
+    ++(text.empty() ? loaded : refused);
+    if (!text.empty()) CHECK(text.starts_with(path));
   }
   CHECK(loaded > 200);  // that both ends are met
   CHECK(refused > 2000);

@@ -8,13 +8,14 @@
 #include <string>
 #include <vector>
 
-#include "core/check.h"
 #include "core/parallel.h"
 #include "data/synthetic_digits.h"
+#include "tests/error.h"
 
 using mixgrad::data::LabelledImages;
 using mixgrad::data::Split;
 using mixgrad::data::synthetic_digits;
+using mixgrad::test::check_refused;
 
 namespace {
 
@@ -102,12 +103,7 @@ TEST_CASE("synthetic digits: each fills a box of 20 pixels and has its centre of
 
 TEST_CASE("synthetic digits: a bad count is refused by name") {
   for (const std::int64_t count : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{1} << 31}) {
-    std::string text;
-    try {
-      synthetic_digits(count, 1, Split::train);
-    } catch (const mixgrad::Error& error) {
-      text = error.what();
-    }
-    CHECK(text.find("synthetic_digits: count " + std::to_string(count)) != std::string::npos);
+    check_refused([&] { synthetic_digits(count, 1, Split::train); },
+                  "synthetic_digits: count " + std::to_string(count));
   }
 }

@@ -17,8 +17,11 @@
 #include "nn/cross_entropy.h"
 #include "nn/linear.h"
 #include "nn/pool.h"
+#include "tests/error.h"
 
 using namespace mixgrad;
+using test::contains;
+using test::error_of;
 
 namespace {
 
@@ -30,18 +33,6 @@ std::string printed(const auto& value) {
   out << value;
   return out.str();
 }
-
-// The text of the Error that f throws; empty when it throws none.
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return {};
-}
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 Tensor ones(const Shape& shape, DType dtype = DType::f32) { return Tensor::ones(shape, {.dtype = dtype}); }
 

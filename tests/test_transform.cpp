@@ -1,6 +1,5 @@
 #include <doctest/doctest.h>
 
-#include <array>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -9,9 +8,16 @@
 #include <vector>
 
 #include "mixgrad.h"
+#include "tests/error.h"
+#include "tests/training.h"
 
 using namespace mixgrad;
 using data::Transform;
+using test::At;
+using test::at;
+using test::check_refused;
+using test::digits;
+using test::quiet;
 
 namespace {
 
@@ -59,43 +65,10 @@ const std::vector<Named>& all_transforms() {
 
 bool same(const Tensor& a, const Tensor& b) { return a.to_vector<float>() == b.to_vector<float>(); }
 
-template <class F>
-void check_refused(const F& call, const std::string& words) {
-  std::string text;
-  try {
-    call();
-  } catch (const Error& error) {
-    text = error.what();
-  }
-  CAPTURE(words);
-  INFO(text);
-  CHECK(text.find(words) != std::string::npos);
-}
-
-// ---- A learner over drawn digits; training and validation data are the same.
-
-data::DataLoaders digits() {
-  const std::array<std::int32_t, 2> classes{3, 7};
-  const auto dataset =
-      std::make_shared<data::ImageDataset>(select(data::synthetic_digits(200, 1, data::Split::train), classes),
-                                           std::vector<std::string>{"3", "7"}, data::ImageDatasetOptions{});
-  return {data::DataLoader(dataset, {.batch_size = 16, .shuffle = true, .seed = 5}),
-          data::DataLoader(dataset, {.batch_size = 16})};
-}
-
-train::LearnerOptions quiet() { return {.metrics = {train::accuracy}, .seed = 5, .verbose = false}; }
-
 std::shared_ptr<train::TransformCallback> crop_and_cut() {
   return std::make_shared<train::TransformCallback>(
       std::vector{data::random_crop({.padding = 2}), data::cutout({.size = 5, .fill = 0.5f})});
 }
-
-// Calls a function before each batch, after the callbacks that were added earlier.
-struct BeforeBatch : train::Callback {
-  explicit BeforeBatch(std::function<void(train::Learner&)> f) : f(std::move(f)) {}
-  void on_batch_begin(train::Learner& learner) override { f(learner); }
-  std::function<void(train::Learner&)> f;
-};
 
 }  // namespace
 
@@ -196,10 +169,10 @@ TEST_CASE("transforms: options that make no sense are refused") {
 }
 
 TEST_CASE("transform callback: transform k of batch b in pass p draws from a stream of its own") {
-  train::Learner learn(digits(), nn::simple_cnn({3, 4, 2}), quiet());
+  train::Learner learn(digits(40), nn::simple_cnn({3, 4, 2}), quiet());
   int checked = 0;
   learn.add(crop_and_cut());
-  learn.add(std::make_shared<BeforeBatch>([&](train::Learner& learner) {
+  learn.add(at(&At::batch_begin, [&](train::Learner& learner) {
     Tensor x = learner.data.train.epoch(learner.pass)[learner.batch].x;
     const auto batch = static_cast<std::uint32_t>(learner.batch);
     Random crop(5, Purpose::transform, learner.pass, batch, 0), cut(5, Purpose::transform, learner.pass, batch, 1);
@@ -216,7 +189,7 @@ TEST_CASE("transform callback: training is the same for any number of threads, a
   const auto train_loss = [](bool transformed, int threads) {
     set_num_threads(threads);
     manual_seed(5);
-    train::Learner learn(digits(), nn::simple_cnn({3, 4, 2}), quiet());
+    train::Learner learn(digits(40), nn::simple_cnn({3, 4, 2}), quiet());
     if (transformed) learn.add(crop_and_cut());
     learn.fit(2);
     return learn.recorder->epochs().back().train_loss;
@@ -231,31 +204,31 @@ TEST_CASE("transform callback: training is the same for any number of threads, a
 TEST_CASE("transform callback: validation and prediction are left alone") {
   manual_seed(5);
   const auto model = nn::simple_cnn({3, 4, 2});
-  train::Learner plain(digits(), model, quiet()), transformed(digits(), model, quiet());
+  train::Learner plain(digits(40), model, quiet()), transformed(digits(40), model, quiet());
   transformed.add(crop_and_cut());
   transformed.fit(1);
   CHECK(transformed.validation->loss == plain.validate().loss);
   CHECK(transformed.validate().loss == plain.validate().loss);
-  const Tensor x = digits().valid.epoch(0)[0].x;
+  const Tensor x = digits(40).valid.epoch(0)[0].x;
   CHECK(same(transformed.predict(x), plain.predict(x)));
 }
 
 TEST_CASE("transform callback: mixup mixes transformed images; transforms of mixed images are refused") {
-  train::Learner learn(digits(), nn::simple_cnn({3, 4, 2}), quiet());
+  train::Learner learn(digits(40), nn::simple_cnn({3, 4, 2}), quiet());
   learn.add(crop_and_cut());
   Tensor transformed;
   augment::MixPlan plan;
-  learn.add(std::make_shared<BeforeBatch>([&](train::Learner& l) { transformed = std::get<Tensor>(l.input); }));
+  learn.add(at(&At::batch_begin, [&](train::Learner& l) { transformed = std::get<Tensor>(l.input); }));
   learn.mixup({.plan = [&](std::uint32_t, std::int64_t batch, std::int64_t size) {
     Random random(static_cast<std::uint64_t>(batch));
     return plan = augment::draw_mix_plan(size, {}, random);
   }});
-  learn.add(std::make_shared<BeforeBatch>([&](train::Learner& l) {
+  learn.add(at(&At::batch_begin, [&](train::Learner& l) {
     CHECK(same(std::get<Tensor>(l.input), augment::mix(transformed, transformed, plan)));
   }));
   learn.fit(1);
 
-  train::Learner wrong(digits(), nn::simple_cnn({3, 4, 2}), quiet());
+  train::Learner wrong(digits(40), nn::simple_cnn({3, 4, 2}), quiet());
   wrong.mixup();
   wrong.add(crop_and_cut());
   check_refused([&] { wrong.fit(1); }, "before mixup");
@@ -276,10 +249,10 @@ TEST_CASE("normalise: each channel less its mean, over its deviation, in trainin
   manual_seed(5);
   const nn::Sequential cnn = nn::simple_cnn({3, 4, 2});
   nn::Normalise in_front({0.1f, 0.2f, 0.3f}, {0.5f, 0.5f, 2.0f});
-  train::Learner learn(digits(), nn::Sequential(in_front, cnn), quiet());
+  train::Learner learn(digits(40), nn::Sequential(in_front, cnn), quiet());
   learn.fit(1);
-  const Tensor batch = digits().valid.epoch(0)[0].x;
-  train::Learner bare(digits(), cnn, quiet());
+  const Tensor batch = digits(40).valid.epoch(0)[0].x;
+  train::Learner bare(digits(40), cnn, quiet());
   CHECK(same(learn.predict(batch), bare.predict(in_front(batch))));
 }
 

@@ -1,0 +1,161 @@
+// What looks at the gradients before a step: GradientClip, AccumulateGradients, TerminateOnNan.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "mixgrad.h"
+#include "tests/memory.h"
+#include "tests/points.h"
+#include "tests/training.h"
+
+using namespace mixgrad;
+using namespace mixgrad::train;
+using test::At;
+using test::at;
+using test::Memory;
+using test::points;
+using test::values_of;
+using test::weights;
+using test::with_sgd;
+
+namespace {
+
+constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
+constexpr float infinity = std::numeric_limits<float>::infinity();
+
+double norm_of(const Tensor& x) {
+  double squares = 0;
+  for (const float value : x.to_vector<float>()) squares += double{value} * value;
+  return std::sqrt(squares);
+}
+
+}  // namespace
+
+TEST_CASE("gradient clip: a larger norm becomes the largest allowed, a smaller one stays, bit for bit") {
+  for (const double scale : {1e-3, 1e3, 1e30}) {  // the squares of 1e30 overflow f32
+    Learner learn(points(8), nn::Linear(2, 2), with_sgd());
+    std::vector<float> before, after;
+    learn.add(at(&At::backward_end, [&](Learner& learner) {
+      const Tensor& g = learner.optimizer->gradients();
+      g.copy_(no_grad([&] { return g * (scale / norm_of(g)); }));
+      before = g.to_vector<float>();
+    }));
+    learn.add(std::make_shared<GradientClip>(1.0));
+    learn.add(at(&At::backward_end, [&](Learner& learner) {
+      const Tensor& g = learner.optimizer->gradients();
+      after = g.to_vector<float>();
+      if (scale > 1) CHECK(norm_of(g) == doctest::Approx(1).epsilon(1e-6));  // rounding to f32
+    }));
+    learn.fit(1);
+    if (scale < 1) CHECK(after == before);
+  }
+}
+
+TEST_CASE("gradient clip: leaves zero gradients, those that are not finite, and skipped steps alone") {
+  for (const float value : {0.0f, infinity, not_a_number, 1e3f}) {
+    Learner learn(points(8), nn::Linear(2, 2), with_sgd());
+    learn.add(at(&At::backward_end, [&](Learner& learner) {
+      learner.optimizer->gradients().fill_(value);
+      learner.skip_step = value == 1e3f;
+    }));
+    learn.add(std::make_shared<GradientClip>(1.0));
+    learn.add(at(&At::backward_end, [&](Learner& learner) {
+      const float here = learner.optimizer->gradients().to_vector<float>()[0];
+      CHECK((here == value || (std::isnan(here) && std::isnan(value))));
+      learner.stop();
+    }));
+    learn.fit(1);
+  }
+  CHECK_THROWS_WITH_AS(GradientClip(0), "gradient clip: a largest norm of 0", Error);
+  CHECK_THROWS_AS(GradientClip(std::nan("")), Error);
+}
+
+TEST_CASE("accumulate: four batches of 8 train as one batch of 32 does") {
+  const auto trained = [](std::int64_t batch_size, std::int64_t accumulate) {
+    manual_seed(4);
+    nn::Sequential model(nn::Linear(2, 8), nn::ReLU(), nn::Linear(8, 2));
+    Learner learn(points(64, batch_size), model, with_sgd(0.9));
+    if (accumulate > 1) learn.add(std::make_shared<AccumulateGradients>(accumulate));
+    learn.add(std::make_shared<GradientClip>(0.05)).fit(3);
+    CHECK(learn.optimizer->steps == 6);
+    return weights(model);
+  };
+  const auto large = trained(32, 1), small = trained(8, 4);
+  for (std::size_t i = 0; i < large.size(); ++i)
+    CHECK(small[i] == doctest::Approx(large[i]).epsilon(1e-5));  // sums in another order, over six steps
+}
+
+TEST_CASE("accumulate: what is left at the end of an epoch makes a step of its own, with its own mean") {
+  Learner learn(points(40), nn::Linear(2, 2), with_sgd());  // 5 batches: steps after 2, 4 and 5
+  learn.add(std::make_shared<AccumulateGradients>(2));
+  std::vector<std::int64_t> steps;
+  learn.add(at(&At::backward_end, [&](Learner& learner) {
+    if (!learner.skip_step) steps.push_back(learner.batch);
+    learner.optimizer->gradients().fill_(learner.batch == 4 ? 7.0 : 1.0);
+  }));
+  learn.fit(2);
+  CHECK(steps == std::vector<std::int64_t>{1, 3, 4, 1, 3, 4});
+  CHECK_THROWS_WITH_AS(AccumulateGradients(0), "accumulate: steps after every 0 batches", Error);
+}
+
+TEST_CASE("accumulate: its state goes on in the middle of a step") {
+  Memory memory;
+  const auto gradients = [&](bool resumed) {
+    manual_seed(4);
+    Learner learn(points(32), nn::Linear(2, 2), with_sgd());
+    const auto accumulate = std::make_shared<AccumulateGradients>(4);
+    const auto at = std::make_shared<At>();
+    at->batch_begin = [&](Learner& learner) {
+      memory.loading = resumed;
+      if (learner.batch == (resumed ? 0 : 2)) {
+        accumulate->state(memory, learner);
+        memory.tensor("gradients", learner.optimizer->gradients());  // as a checkpoint does
+      }
+      if (!resumed) return;
+      const data::Batch rest = learner.data.train.epoch(0)[learner.batch + 2];
+      learner.input = rest.x;
+      learner.target = rest.y;
+    };
+    std::vector<float> values;
+    at->backward_end = [&](Learner& learner) {
+      CHECK(learner.skip_step == (learner.batch != (resumed ? 1 : 3)));
+      values = learner.optimizer->gradients().to_vector<float>();
+      if (!learner.skip_step) learner.stop();
+    };
+    learn.add(accumulate).add(at).fit(1);
+    return values;
+  };
+  const auto whole = gradients(false);
+  CHECK(memory.saved["accumulated"] == std::vector<double>{2});
+  CHECK(gradients(true) == whole);
+}
+
+TEST_CASE("terminate on nan: no step, no trace in batch norm, and the place is told") {
+  for (const float poison : {not_a_number, infinity}) {
+    nn::Sequential model(nn::BatchNorm(2), nn::Linear(2, 2));
+    Learner learn(points(32), model, with_sgd(0.9));
+    const auto terminate = std::make_shared<TerminateOnNan>();
+    std::vector<float> parameters, buffers;
+    const auto at = std::make_shared<At>();
+    at->batch_begin = [&](Learner& learner) {
+      CHECK(!(learner.epoch == 1 && learner.batch > 2));
+      if (learner.epoch != 1 || learner.batch != 2) return;
+      parameters = weights(model);
+      buffers = values_of(nn::named_buffers(model));
+      learner.input = Tensor::full({8, 2}, poison);
+    };
+    learn.add(terminate).add(std::make_shared<GradientClip>(1.0)).add(at).fit(4);
+    REQUIRE(terminate->bad());
+    CHECK(terminate->bad()->epoch == 2);
+    CHECK(terminate->bad()->batch == 3);
+    CHECK(learn.optimizer->steps == 6);
+    CHECK(weights(model) == parameters);
+    CHECK(values_of(nn::named_buffers(model)) == buffers);
+    CHECK(learn.recorder->epochs().size() == 1);
+    at->batch_begin = nullptr;
+    learn.fit(1);  // goes on, with nothing left of the bad batch
+    CHECK(!terminate->bad());
+    CHECK(std::isfinite(learn.recorder->epochs().back().valid_loss));
+  }
+}

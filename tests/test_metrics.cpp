@@ -1,0 +1,71 @@
+// Metrics: accuracy, top-k accuracy, accuracy of mixed targets.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "mixgrad.h"
+
+using namespace mixgrad;
+using namespace mixgrad::train;
+using augment::MixedTarget;
+
+namespace {
+
+constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
+
+}  // namespace
+
+TEST_CASE("accuracy: of index and dense targets, and errors by name") {
+  const Tensor output = Tensor::from({0.9f, 0.1f, 0.2f, 0.8f, 0.6f, 0.4f}, {3, 2});
+  CHECK(accuracy_of(output, Tensor::from<std::int32_t>({0, 1, 1}, {3})) == doctest::Approx(2.0 / 3));
+  CHECK(accuracy_of(output, output) == 1.0);
+  CHECK_THROWS_WITH_AS(accuracy_of(output, Tensor::zeros({4})), doctest::Contains("accuracy"), Error);
+}
+
+TEST_CASE("top_k_accuracy: k = 1 is accuracy, ties go to the lower class, nan is behind all") {
+  const Tensor output = Tensor::from({5.f, 4.f, 3.f,             // class 2 is third
+                                      1.f, 1.f, 1.f,             // ties: class 1 is second
+                                      not_a_number, 0.f, 1.f,    // class 0 is last
+                                      0.f, not_a_number, -1.f},  // class 2 is second
+                                     {4, 3});
+  const Tensor target = Tensor::from<std::int32_t>({2, 1, 0, 2}, {4});
+  CHECK(top_k_accuracy(1).mean(output, target) == 0);
+  CHECK(top_k_accuracy(2).mean(output, target) == 0.5);
+  CHECK(top_k_accuracy(3).mean(output, target) == 1);
+  const Tensor dense = one_hot(target, 3);
+  CHECK(top_k_accuracy(2).mean(output, dense) == 0.5);
+  Random random(1);
+  std::vector<float> values;
+  for (int i = 0; i < 300; ++i) values.push_back(std::floor(static_cast<float>(4 * random.uniform())));  // many ties
+  const Tensor many = Tensor::from(values, {100, 3});
+  const Tensor classes = argmax(Tensor::from(std::vector<float>(values.rbegin(), values.rend()), {100, 3}), 1);
+  CHECK(top_k_accuracy(1).mean(many, classes) == accuracy_of(many, classes));
+}
+
+TEST_CASE("top_k_accuracy: its name has k in it, and a bad k or class is refused") {
+  CHECK(top_k_accuracy(5).name == "top_5_accuracy");
+  CHECK_THROWS_WITH_AS(top_k_accuracy(0), "top_k_accuracy: k = 0", Error);
+  const Tensor output = Tensor::zeros({1, 3});
+  CHECK_THROWS_WITH_AS(top_k_accuracy(4).mean(output, Tensor::from<std::int32_t>({0}, {1})),
+                       "top_4_accuracy: there are 3 classes", Error);
+  for (const std::int32_t bad : {-1, 3}) {
+    const Tensor target = Tensor::from<std::int32_t>({bad}, {1});
+    CHECK_THROWS_WITH_AS(top_k_accuracy(2).mean(output, target), doctest::Contains("top_2_accuracy: class "), Error);
+    CHECK_THROWS_WITH_AS(accuracy_of(output, target), doctest::Contains("accuracy: class "), Error);
+  }
+}
+
+TEST_CASE("mixed accuracy: lambda for the one class and 1 - lambda for the other, plain accuracy otherwise") {
+  const Tensor output = one_hot(Tensor::from<std::int32_t>({0, 1, 2, 1}, {4}), 3);
+  const Tensor y = Tensor::from<std::int32_t>({0, 0, 0, 1}, {4}),
+               partner = Tensor::from<std::int32_t>({1, 1, 1, 1}, {4});
+  const Tensor lambda = Tensor::from({0.75f, 0.75f, 0.75f, 0.5f}, {4});
+  // the first class; the second; neither; both
+  CHECK(mixed_accuracy_of(output, MixedTarget{y, partner, lambda}) == (0.75 + 0.25 + 0 + 1) / 4);
+  CHECK(mixed_accuracy_of(output, MixedTarget{one_hot(y, 3), one_hot(partner, 3), lambda}) == 0.5);
+  CHECK(mixed_accuracy_of(output, y) == accuracy_of(output, y));
+  CHECK(mixed_accuracy_of(output, one_hot(y, 3)) == accuracy_of(output, y));
+  CHECK(mixed_accuracy.name != "accuracy");
+  CHECK_THROWS_AS(mixed_accuracy_of(output, MixedTarget{y, partner, Tensor::ones({3})}), Error);
+}

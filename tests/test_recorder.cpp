@@ -1,0 +1,108 @@
+// What a training run leaves behind: the Recorder's numbers, the CSV file.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "mixgrad.h"
+#include "tests/memory.h"
+#include "tests/points.h"
+#include "tests/temporary_folder.h"
+#include "tests/training.h"
+
+using namespace mixgrad;
+using namespace mixgrad::train;
+using augment::MixedTarget;
+using test::At;
+using test::at;
+using test::digits;
+using test::Memory;
+using test::points;
+using test::quiet;
+using test::TemporaryFolder;
+using test::with_sgd;
+
+TEST_CASE("recorder: train_loss is the bias-corrected moving average over the whole fit") {
+  Learner learn(digits(48), nn::simple_cnn({3, 4, 2}), quiet());
+  double average = 0, weight = 0;
+  learn.add(at(&At::batch_end, [&](Learner& learner) {
+    average = 0.98 * average + 0.02 * learner.loss.item();
+    weight = 0.98 * weight + 0.02;
+  }));
+  learn.fit(3);
+  CHECK(learn.recorder->epochs().size() == 3);
+  CHECK(learn.recorder->epochs().back().train_loss == doctest::Approx(average / weight).epsilon(1e-12));
+}
+
+TEST_CASE("csv logger: a row per completed epoch, at once; further runs go on below the same header") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "metrics.csv";
+  const auto lines = [&] {
+    std::ifstream file(path);
+    std::vector<std::string> all;
+    for (std::string line; std::getline(file, line);) all.push_back(line);
+    return all;
+  };
+  struct Watch : Callback {
+    std::function<void(Learner&)> after;
+    void on_epoch_end(Learner& learner) override { after(learner); }
+  };
+  for (const char* run : {"a", "b"}) {
+    Learner learn(digits(32), nn::simple_cnn({3, 4, 2}), quiet());
+    learn.add(std::make_shared<CsvLogger>(path, CsvOptions{.labels = {{"run", run}}, .append = true}));
+    const auto watch = std::make_shared<Watch>();
+    const std::size_t before = lines().size();
+    watch->after = [&](Learner& learner) {
+      CHECK(lines().size() == std::max<std::size_t>(before, 1) + static_cast<std::size_t>(learner.epoch) + 1);
+    };
+    learn.add(watch);
+    learn.fit(2);
+  }
+  const auto all = lines();
+  REQUIRE(all.size() == 5);
+  CHECK(all[0] == "run,epoch,train_loss,valid_loss,accuracy,seconds,images_per_s");
+  CHECK(all[1].starts_with("a,1,"));
+  CHECK(all[4].starts_with("b,2,"));
+  CHECK_THROWS_WITH_AS(CsvLogger(folder / "none/metrics.csv"), doctest::Contains("cannot write"), Error);
+  if (std::filesystem::exists("/dev/full")) {
+    Learner learn(digits(32), nn::simple_cnn({3, 4, 2}), quiet());
+    learn.add(std::make_shared<CsvLogger>("/dev/full"));
+    CHECK_THROWS_WITH_AS(learn.fit(1), "cannot write /dev/full", Error);
+  }
+}
+
+TEST_CASE("train metrics: the mean over an epoch's training samples, in the records, the CSV file and the state") {
+  const TemporaryFolder folder;
+  LearnerOptions options = with_sgd();
+  options.train_metrics = {mixed_accuracy};
+  Learner learn(points(20), nn::Linear(2, 2), options);  // batches of 8, 8 and 4
+  std::vector<double> expected;
+  double sum = 0;
+  const auto at = std::make_shared<At>();
+  at->batch_begin = [&](Learner& learner) {
+    if (learner.batch == 0) sum = 0;
+  };
+  at->backward_end = [&](Learner& learner) {
+    CHECK(std::holds_alternative<MixedTarget>(learner.target));
+    sum += mixed_accuracy_of(learner.output, learner.target) * static_cast<double>(learner.output.size(0));
+  };
+  at->validate_begin = [&](Learner&) { expected.push_back(sum / 20); };
+  learn.mixup().add(at).add(std::make_shared<CsvLogger>(folder / "log.csv")).fit(3);
+  REQUIRE(learn.recorder->epochs().size() == 3);
+  for (std::size_t i = 0; i < 3; ++i) CHECK(learn.recorder->epochs()[i].train_metrics == std::vector{expected[i]});
+  std::ifstream file(folder / "log.csv");
+  std::string header;
+  std::getline(file, header);
+  CHECK(header == "epoch,train_loss,mixed_accuracy,valid_loss,accuracy,seconds,images_per_s");
+
+  Memory memory;
+  learn.recorder->state(memory, learn);
+  Learner other(points(20), nn::Linear(2, 2), options);
+  other.mixup().fit(1);
+  memory.loading = true;
+  other.recorder->state(memory, other);
+  REQUIRE(other.recorder->epochs().size() == 3);
+  CHECK(other.recorder->epochs()[2].train_metrics == std::vector{expected[2]});
+  CHECK(other.recorder->epochs()[2].metrics == learn.recorder->epochs()[2].metrics);
+}

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "core/scope.h"
+
 namespace mixgrad {
 
 int num_threads();                  // that parallel_for may use here: 1 while a SingleThreaded lives on this thread
@@ -16,12 +18,9 @@ int thread_index();                 // 0..num_threads()-1 inside parallel_for, 0
 class SingleThreaded {
  public:
   SingleThreaded();
-  ~SingleThreaded();
-  SingleThreaded(const SingleThreaded&) = delete;
-  SingleThreaded& operator=(const SingleThreaded&) = delete;
 
  private:
-  bool outer_;
+  Temporarily<bool> single_threaded_;
 };
 
 // The number of ranges of `grain` indices that cover 0..n-1.

@@ -13,6 +13,7 @@
 
 #include "core/device.h"
 #include "core/dtype.h"
+#include "core/scope.h"
 #include "core/shape.h"
 
 namespace mixgrad {
@@ -26,12 +27,10 @@ struct TensorOptions {
 
 // A block of memory shared by every tensor that views it. The version counts the writes to it, so that backward can
 // tell when a value it needs has been overwritten.
-class Storage {
+class Storage : NonCopyable {
  public:
   Storage(Device device, std::size_t bytes);
   ~Storage();
-  Storage(const Storage&) = delete;
-  Storage& operator=(const Storage&) = delete;
 
   std::byte* bytes() const { return memory_; }
   std::uint64_t version() const { return version_; }

@@ -22,7 +22,7 @@ using Message = std::array<char, 160>;
 
 // libpng reports an error by a long jump, which runs no destructors. So it is called only inside run(), by functions
 // that own nothing; what they need is owned by those who call run().
-class Png {
+class Png : NonCopyable {
  public:
   enum class Mode { read, write };
 
@@ -36,8 +36,6 @@ class Png {
     }
   }
   ~Png() { destroy(); }
-  Png(const Png&) = delete;
-  Png& operator=(const Png&) = delete;
 
   // Calls f(png, info); an error of libpng becomes "what: its reason".
   template <class F>

@@ -101,7 +101,6 @@ std::int64_t num_parameters(Module& module) {
   return count;
 }
 
-ForwardObserver::ForwardObserver(Function function) : previous_(std::exchange(observer, std::move(function))) {}
-ForwardObserver::~ForwardObserver() { observer = std::move(previous_); }
+ForwardObserver::ForwardObserver(Function function) : observer_(observer, std::move(function)) {}
 
 }  // namespace mixgrad::nn

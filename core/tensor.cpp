@@ -38,35 +38,9 @@ Tensor Tensor::full(const Shape& shape, double value, TensorOptions options) {
 Tensor Tensor::zeros(const Shape& shape, TensorOptions options) { return full(shape, 0, options); }
 Tensor Tensor::ones(const Shape& shape, TensorOptions options) { return full(shape, 1, options); }
 
-template <class T>
-Tensor Tensor::from(std::span<const T> values, const Shape& shape) {
-  check(static_cast<std::int64_t>(values.size()) == shape.numel(), "tensor: ", values.size(), " values do not fill ",
-        shape);
-  Tensor result = empty(shape, {.dtype = dtype_of<T>()});
-  std::copy(values.begin(), values.end(), result.mutable_data<T>());
-  return result;
-}
-
 std::byte* Tensor::bytes(DType expected) const {
   check(dtype() == expected, "tensor: is ", name_of(dtype()), ", read as ", name_of(expected));
   return impl().storage->bytes() + impl().offset;
-}
-
-template <class T>
-const T* Tensor::data() const {
-  return reinterpret_cast<const T*>(bytes(dtype_of<T>()));
-}
-
-template <class T>
-T* Tensor::mutable_data() const {
-  impl().storage->bump_version();
-  return reinterpret_cast<T*>(bytes(dtype_of<T>()));
-}
-
-template <class T>
-std::vector<T> Tensor::to_vector() const {
-  const Tensor host = to(cpu);
-  return {host.data<T>(), host.data<T>() + numel()};
 }
 
 double Tensor::item() const {
@@ -238,16 +212,5 @@ void convert(Cpu, const Tensor& source, const Tensor& out) {
 }
 
 }  // namespace kernels
-
-#define MIXGRAD_INSTANTIATE(T)                                    \
-  template Tensor Tensor::from(std::span<const T>, const Shape&); \
-  template const T* Tensor::data<T>() const;                      \
-  template T* Tensor::mutable_data<T>() const;                    \
-  template std::vector<T> Tensor::to_vector<T>() const;
-MIXGRAD_INSTANTIATE(float)
-MIXGRAD_INSTANTIATE(double)
-MIXGRAD_INSTANTIATE(std::int32_t)
-MIXGRAD_INSTANTIATE(std::uint8_t)
-#undef MIXGRAD_INSTANTIATE
 
 }  // namespace mixgrad

@@ -3,6 +3,7 @@
 // as reshape and as a slice of the leading axis (core/view.h).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 #include <iosfwd>
@@ -54,7 +55,12 @@ class Tensor {
   static Tensor full(const Shape& shape, double value, TensorOptions options = {});
   // The values in row-major order; throws unless there are shape.numel() of them.
   template <class T>
-  static Tensor from(std::span<const T> values, const Shape& shape);
+  static Tensor from(std::span<const T> values, const Shape& shape) {
+    check(std::ssize(values) == shape.numel(), "tensor: ", values.size(), " values do not fill ", shape);
+    Tensor result = empty(shape, {.dtype = dtype_of<T>()});
+    std::copy(values.begin(), values.end(), result.mutable_data<T>());
+    return result;
+  }
   template <class T>
   static Tensor from(const std::vector<T>& values, const Shape& shape) {
     return from(std::span<const T>(values), shape);
@@ -78,12 +84,20 @@ class Tensor {
   // The elements. Throws when T is not the tensor's dtype. mutable_data counts as a write: backward of any operation
   // that saved this tensor will refuse to run.
   template <class T>
-  const T* data() const;
+  const T* data() const {
+    return reinterpret_cast<const T*>(bytes(dtype_of<T>()));
+  }
   template <class T>
-  T* mutable_data() const;
+  T* mutable_data() const {
+    impl().storage->bump_version();
+    return reinterpret_cast<T*>(bytes(dtype_of<T>()));
+  }
   template <class T>
-  std::vector<T> to_vector() const;  // a copy on the host
-  double item() const;               // the only element; throws unless numel() is 1
+  std::vector<T> to_vector() const {  // a copy on the host
+    const Tensor host = to(cpu);
+    return {host.data<T>(), host.data<T>() + numel()};
+  }
+  double item() const;  // the only element; throws unless numel() is 1
 
   Tensor clone() const;            // a copy of the data, outside any gradient
   Tensor detach() const;           // the same data, outside any gradient

@@ -26,6 +26,11 @@ class SingleThreaded {
 // The number of ranges of `grain` indices that cover 0..n-1.
 constexpr std::int64_t num_ranges(std::int64_t n, std::int64_t grain) { return (n + grain - 1) / grain; }
 
+// How many rows of `row_size` elements each make a range of about `elements`; at least one.
+constexpr std::int64_t rows_per_range(std::int64_t row_size, std::int64_t elements) {
+  return std::max<std::int64_t>(elements / std::max<std::int64_t>(row_size, 1), 1);
+}
+
 // Calls f(range, begin, end) for each range of `grain` indices in 0..n-1, in parallel. f must not throw.
 template <class F>
 void parallel_ranges(std::int64_t n, std::int64_t grain, F&& f) {

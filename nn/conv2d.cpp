@@ -171,8 +171,7 @@ void col2im(const Conv2dShape& s, const T* patches, T* image) {
 // Images per range: enough work to be worth a thread, few enough ranges that their gradients fit in memory.
 std::int64_t images_per_range(const Conv2dShape& s) {
   constexpr std::int64_t work = std::int64_t{1} << 20;  // multiply-adds
-  const std::int64_t per_image = std::max<std::int64_t>(s.positions() * s.group_patch() * s.out_channels, 1);
-  return std::max<std::int64_t>({work / per_image, num_ranges(s.batch, 32), 1});
+  return std::max(rows_per_range(s.positions() * s.group_patch() * s.out_channels, work), num_ranges(s.batch, 32));
 }
 
 }  // namespace

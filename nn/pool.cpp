@@ -84,16 +84,13 @@ void for_each_pixel(const Pool2dShape& s, std::int64_t n, F&& f) {
     }
 }
 
-std::int64_t images_per_range(const Pool2dShape& s) {
-  constexpr std::int64_t work = std::int64_t{1} << 15;  // numbers read
-  return std::max<std::int64_t>(work / std::max<std::int64_t>(s.height * s.width * s.channels, 1), 1);
-}
-
 template <class F>
 void for_each_image(const Pool2dShape& s, F&& f) {
-  parallel_for(s.batch, images_per_range(s), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t n = begin; n < end; ++n) f(n);
-  });
+  constexpr std::int64_t grain = std::int64_t{1} << 15;  // numbers read per range
+  parallel_for(s.batch, rows_per_range(s.height * s.width * s.channels, grain),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t n = begin; n < end; ++n) f(n);
+               });
 }
 
 }  // namespace

@@ -65,7 +65,6 @@
 #include "train/learner.h"
 #include "train/lr_find.h"
 #include "train/metrics.h"
-#include "train/mixed_accuracy.h"
 #include "train/mixup_callback.h"
 #include "train/monitor.h"
 #include "train/optimizer.h"

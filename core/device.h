@@ -8,7 +8,7 @@
 // A build without CUDA never instantiates the Cuda branch; with CUDA a missing kernel is a link error.
 #pragma once
 
-#include <iosfwd>
+#include <ostream>
 #include <utility>
 
 #include "core/check.h"
@@ -29,10 +29,12 @@ struct Device {
 inline constexpr Device cpu{Device::Kind::cpu};
 inline constexpr Device cuda{Device::Kind::cuda};
 
-std::ostream& operator<<(std::ostream& out, Device device);  // "cpu" or "cuda"
+inline std::ostream& operator<<(std::ostream& out, Device device) { return out << (device == cpu ? "cpu" : "cuda"); }
 
 // Throws unless both operands of an operation are on one device: "matmul: operands on cpu and cuda".
-void check_same_device(const char* op, Device a, Device b);
+inline void check_same_device(const char* op, Device a, Device b) {
+  check(a == b, op, ": operands on ", a, " and ", b);
+}
 
 // Calls f with the device's tag. `kernel`, a string literal, is what a Profile (core/profile.h) lists it under.
 template <class F>

@@ -12,7 +12,6 @@
 #include "core/check.h"
 #include "core/index.h"
 #include "core/parallel.h"
-#include "data/image_dataset.h"
 
 namespace mixgrad::data {
 namespace {

@@ -90,10 +90,9 @@ void Conv2d::visit(Visitor& visitor) {
 }
 
 std::string Conv2d::name() const {
-  return "Conv2d(" + std::to_string(weight.size(3) * options_.groups) + ", " + std::to_string(weight.size(0)) +
-         ", kernel_size=" + std::to_string(options_.kernel_size) + ", stride=" + std::to_string(options_.stride) +
-         ", padding=" + std::to_string(options_.padding) +
-         (options_.groups == 1 ? "" : ", groups=" + std::to_string(options_.groups)) + ")";
+  const auto& [kernel_size, stride, padding, groups, has_bias] = options_;
+  return text_of("Conv2d(", weight.size(3) * groups, ", ", weight.size(0), ", kernel_size=", kernel_size,
+                 ", stride=", stride, ", padding=", padding, groups == 1 ? "" : text_of(", groups=", groups), ")");
 }
 
 std::int64_t Conv2d::multiply_adds(const Shape&, const Shape& output) const {

@@ -55,10 +55,7 @@ Tensor observed(Module& module, const Shape& input, const Tensor& output) {
 
 }  // namespace
 
-Tensor Module::forward(const Tensor& input) {
-  (void)input;
-  fail(name(), ": defines no forward for a single input");
-}
+Tensor Module::forward(const Tensor&) { fail(name(), ": defines no forward for a single input"); }
 
 Tensor Module::forward(std::span<const Tensor> inputs) {
   check(inputs.size() == 1, name(), ": takes one input, got ", inputs.size(),
@@ -100,6 +97,8 @@ std::int64_t num_parameters(Module& module) {
   for (const Tensor& tensor : parameters(module)) count += tensor.numel();
   return count;
 }
+
+bool has_children(Module& module) { return !walk(module).modules.empty(); }
 
 ForwardObserver::ForwardObserver(Function function) : observer_(observer, std::move(function)) {}
 

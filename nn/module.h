@@ -86,6 +86,7 @@ std::vector<NamedTensor> named_parameters(Module& module);
 std::vector<NamedTensor> named_buffers(Module& module);
 std::vector<Tensor> parameters(Module& module);
 std::int64_t num_parameters(Module& module);
+bool has_children(Module& module);
 
 // While it lives, calls `observer` after every forward() on this thread, innermost modules first.
 class ForwardObserver {

@@ -11,10 +11,7 @@ namespace mixgrad {
 namespace {
 
 Tensor binary(const char* name, BinaryOp op, const Tensor& a, const Tensor& b) {
-  check_same_device(name, a.device(), b.device());
-  check(a.dtype() == b.dtype(), name, ": operands are ", name_of(a.dtype()), a.shape(), " and ", name_of(b.dtype()),
-        b.shape());
-  Tensor out = Tensor::empty(broadcast(name, a.shape(), b.shape()), a.options());
+  Tensor out = Tensor::empty(broadcast(name, a, b), a.options());
   dispatch(name, a.device(), [&](auto device) { kernels::binary(device, op, a, b, out); });
   return out;
 }

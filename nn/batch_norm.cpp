@@ -56,16 +56,14 @@ Tensor BatchNorm::forward(const Tensor& x) {
   record(y, "batch_norm", {x, weight, bias},
          [matrix, train, eps = options_.eps, x = Saved(x), weight = Saved(weight), mean = Saved(mean),
           var = Saved(var)](const Tensor& grad, Gradients& to) {
-           Tensor dx;
-           if (to.needs(0)) dx = Tensor::empty(x->shape(), grad.options());
+           const Tensor dx = Tensor::empty(x->shape(), grad.options());
            const Tensor dweight = Tensor::empty(weight->shape(), grad.options());
            const Tensor dbias = Tensor::empty(weight->shape(), grad.options());
            dispatch("batch_norm_backward", grad.device(), [&](auto device) {
              kernels::batch_norm_backward(device, x->raw_view(matrix, 0), *mean, *var, *weight,
-                                          grad.raw_view(matrix, 0), eps, train,
-                                          dx.defined() ? dx.raw_view(matrix, 0) : dx, dweight, dbias);
+                                          grad.raw_view(matrix, 0), eps, train, dx.raw_view(matrix, 0), dweight, dbias);
            });
-           if (to.needs(0)) to.add(0, dx);
+           to.add(0, dx);
            to.add(1, dweight);
            to.add(2, dbias);
          });
@@ -177,7 +175,6 @@ void batch_norm_backward(Cpu, const Tensor& x, const Tensor& mean, const Tensor&
       weight_sum += pdy[i] * (px[i] - pm[c]) * pi[c];
       bias_sum += pdy[i];
     });
-    if (!dx.defined()) return;
     T* pdx = dx.mutable_data<T>();
     const T share = batch_statistics ? 1 / static_cast<T>(rows) : T{0};
     parallel_for(rows, rows_per_range(channels, batch_norm_grain), [=](std::int64_t begin, std::int64_t end) {

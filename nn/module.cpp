@@ -12,8 +12,6 @@ thread_local ForwardObserver::Function observer;
 // Walks a module and everything below it, keeping the dotted path.
 class Walk : public Visitor {
  public:
-  void run(Module& module) { module.visit(*this); }
-
   void child(const std::string& name, Module& module) override {
     const std::string outer = path_;
     path_ += name + ".";
@@ -38,7 +36,7 @@ class Walk : public Visitor {
 
 Walk walk(Module& module) {
   Walk result;
-  result.run(module);
+  module.visit(result);
   return result;
 }
 

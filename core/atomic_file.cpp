@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "core/check.h"
+#include "core/scope.h"
 
 namespace mixgrad {
 namespace {
@@ -29,15 +30,13 @@ fs::path target_of(const std::string& path) {
 }
 
 // An open folder, to be synced: that makes a renaming last.
-class Folder {
+class Folder : NonCopyable {
  public:
   Folder(const std::string& path, const fs::path& folder)
       : path_(path), descriptor_(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
     if (descriptor_ < 0) fail_to_write(path_, errno);
   }
   ~Folder() { ::close(descriptor_); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
 
   void sync() {
     const bool synced = ::fsync(descriptor_) == 0 || errno == EINVAL || errno == EROFS;  // some systems can't
@@ -50,7 +49,7 @@ class Folder {
 };
 
 // A new file beside the target, which goes again unless it is renamed to it.
-class TemporaryFile {
+class TemporaryFile : NonCopyable {
  public:
   TemporaryFile(const std::string& path, const fs::path& target) : path_(path), target_(target.string()) {
     for (int number = 0; descriptor_ < 0 && number < 1000; ++number) {  // others may be left of killed processes
@@ -64,8 +63,6 @@ class TemporaryFile {
     if (descriptor_ >= 0) ::close(descriptor_);
     if (!renamed_) ::unlink(name_.c_str());
   }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
 
   void write(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {

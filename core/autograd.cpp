@@ -13,12 +13,6 @@ thread_local bool recording = true;
 thread_local const char* running_op = "backward";  // whose backward function runs now, for error messages
 std::atomic<std::uint64_t> next_id{1};
 
-struct RunningOp {
-  explicit RunningOp(const char* op) : previous(std::exchange(running_op, op)) {}
-  ~RunningOp() { running_op = previous; }
-  const char* previous;
-};
-
 constexpr auto older = [](const std::shared_ptr<Node>& a, const std::shared_ptr<Node>& b) { return a->id < b->id; };
 
 // A worklist of nodes, each taken once, the newest first.
@@ -48,8 +42,7 @@ class NewestFirst {
 }  // namespace
 
 bool grad_enabled() { return recording; }
-NoGrad::NoGrad() : previous_(std::exchange(recording, false)) {}
-NoGrad::~NoGrad() { recording = previous_; }
+NoGrad::NoGrad() : recording_(recording, false) {}
 
 Node::Node(const char* op, const Tensor& out) : op(op), id(next_id++), shape(out.shape()), dtype(out.dtype()) {}
 
@@ -125,7 +118,7 @@ void Tensor::backward() const {
       check(node->backward != nullptr, node->op, ": backward has already run through this operation");
       for (const auto& input : node->inputs)
         if (input) worklist.push(input);
-      const RunningOp name(node->op);
+      const Temporarily name(running_op, node->op);
       Gradients to(*node);
       std::exchange(node->backward, nullptr)(grad, to);
       node->inputs.clear();

@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/scope.h"
 #include "core/tensor.h"
 
 namespace mixgrad {
@@ -68,12 +69,9 @@ bool grad_enabled();  // whether this thread records
 class NoGrad {
  public:
   NoGrad();
-  ~NoGrad();
-  NoGrad(const NoGrad&) = delete;
-  NoGrad& operator=(const NoGrad&) = delete;
 
  private:
-  bool previous_;
+  Temporarily<bool> recording_;
 };
 
 // no_grad([&] { return model(x); })
@@ -84,12 +82,10 @@ decltype(auto) no_grad(F&& f) {
 }
 
 // One recorded operation, or (without a backward function) a leaf. Public so that the tape can be looked at.
-class Node {
+class Node : NonCopyable {
  public:
   Node(const char* op, const Tensor& out);
   ~Node();
-  Node(const Node&) = delete;
-  Node& operator=(const Node&) = delete;
 
   const char* op;
   std::uint64_t id;  // increasing in order of recording

@@ -12,6 +12,14 @@ namespace mixgrad {
 
 inline constexpr std::int64_t pointwise_grain = std::int64_t{1} << 15;  // elements per range
 
+// The shape of a binary operation's output; throws unless the operands share device and dtype and broadcast.
+inline Shape broadcast(const char* op, const Tensor& a, const Tensor& b) {
+  check_same_device(op, a.device(), b.device());
+  check(a.dtype() == b.dtype(), op, ": operands are ", name_of(a.dtype()), a.shape(), " and ", name_of(b.dtype()),
+        b.shape());
+  return broadcast(op, a.shape(), b.shape());
+}
+
 // N broadcast operands as loops: neighbouring axes along which each operand either advances or stays are one loop.
 // So equal shapes, and a scalar, become a single loop; a row or a column becomes two.
 template <std::size_t N>

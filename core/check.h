@@ -12,12 +12,18 @@ struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Throws an Error whose text is all parts written one after the other.
+// All parts written one after the other.
 template <class... Parts>
-[[noreturn]] void fail(const Parts&... parts) {
+std::string text_of(const Parts&... parts) {
   std::ostringstream text;
   (text << ... << parts);
-  throw Error(text.str());
+  return text.str();
+}
+
+// Throws an Error with this text.
+template <class... Parts>
+[[noreturn]] void fail(const Parts&... parts) {
+  throw Error(text_of(parts...));
 }
 
 // check(cond, "conv2d: input has ", c, " channels, weight expects ", k): throws unless cond holds. The parts are

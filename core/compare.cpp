@@ -7,15 +7,8 @@
 namespace mixgrad {
 namespace {
 
-void check_operands(const char* name, const Tensor& a, const Tensor& b) {
-  check_same_device(name, a.device(), b.device());
-  check(a.dtype() == b.dtype(), name, ": operands are ", name_of(a.dtype()), a.shape(), " and ", name_of(b.dtype()),
-        b.shape());
-}
-
 Tensor compare(const char* name, Comparison op, const Tensor& a, const Tensor& b) {
-  check_operands(name, a, b);
-  Tensor out = Tensor::empty(broadcast(name, a.shape(), b.shape()), {.dtype = DType::u8, .device = a.device()});
+  Tensor out = Tensor::empty(broadcast(name, a, b), {.dtype = DType::u8, .device = a.device()});
   dispatch(name, a.device(), [&](auto device) { kernels::compare(device, op, a, b, out); });
   return out;
 }
@@ -34,8 +27,7 @@ Tensor not_equal(const Tensor& a, const Tensor& b) { return compare("not_equal",
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   check(condition.dtype() == DType::u8, "where: the condition is ", name_of(condition.dtype()), ", not u8");
   check_same_device("where", condition.device(), a.device());
-  check_operands("where", a, b);
-  const Shape shape = broadcast("where", condition.shape(), broadcast("where", a.shape(), b.shape()));
+  const Shape shape = broadcast("where", condition.shape(), broadcast("where", a, b));
   Tensor out = Tensor::empty(shape, a.options());
   dispatch("where", a.device(), [&](auto device) { kernels::where(device, condition, a, b, out); });
   record(out, "where", {a, b},

@@ -8,7 +8,7 @@
 // A build without CUDA never instantiates the Cuda branch; with CUDA a missing kernel is a link error.
 #pragma once
 
-#include <iosfwd>
+#include <ostream>
 #include <utility>
 
 #include "core/check.h"
@@ -30,17 +30,22 @@ struct Device {
 inline constexpr Device cpu{Device::Kind::cpu};
 inline constexpr Device cuda{Device::Kind::cuda};
 
-std::ostream& operator<<(std::ostream& out, Device device);  // "cpu" or "cuda"
+inline std::ostream& operator<<(std::ostream& out, Device device) { return out << (device == cpu ? "cpu" : "cuda"); }
 
 // Throws when there is no such device: "no CUDA device", or one that is too old, or a build without CUDA.
+#ifdef MIXGRAD_WITH_CUDA
 void check_available(Device device);
+void* current_stream();  // the cudaStream_t on which kernels run
+#else
+inline void check_available(Device device) {
+  check(device == cpu, "this build of mixgrad has no CUDA; configure it with -DMIXGRAD_CUDA=ON");
+}
+#endif
 
 // Throws unless both operands of an operation are on one device: "matmul: operands on cpu and cuda".
-void check_same_device(const char* op, Device a, Device b);
-
-#ifdef MIXGRAD_WITH_CUDA
-void* current_stream();  // the cudaStream_t on which kernels run
-#endif
+inline void check_same_device(const char* op, Device a, Device b) {
+  check(a == b, op, ": operands on ", a, " and ", b);
+}
 
 // Calls f with the device's tag. `kernel`, a string literal, is what a Profile (core/profile.h) lists it under.
 template <class F>
@@ -49,7 +54,7 @@ decltype(auto) dispatch(const char* kernel, Device device, F&& f) {
 #ifdef MIXGRAD_WITH_CUDA
   if (device == cuda) return std::forward<F>(f)(Cuda{current_stream(), kernel});
 #else
-  if (device != cpu) check_available(device);
+  check_available(device);
 #endif
   return std::forward<F>(f)(Cpu{});
 }

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <sstream>
+#include <numeric>
 
 #include "core/autograd.h"
 #include "core/pointwise.h"
@@ -19,13 +19,6 @@ Tensor random_normal(const Shape& shape, Random& random) {
   return result;
 }
 
-// x + scale * direction in place
-void shift(const Tensor& x, const std::vector<double>& direction, double scale) {
-  const NoGrad off;
-  double* values = x.mutable_data<double>();
-  for (std::size_t i = 0; i < direction.size(); ++i) values[i] += scale * direction[i];
-}
-
 }  // namespace
 
 std::string gradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& f, std::vector<Tensor> inputs,
@@ -39,41 +32,41 @@ std::string gradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& f
   const Tensor projection = random_normal(output.shape(), random);
   sum(output * projection).backward();
 
-  const auto value = [&] { return no_grad([&] { return sum(f(inputs) * projection).item(); }); };
-  std::ostringstream report;
+  // s where one of the inputs is shifted by so much along a direction
+  const auto value_at = [&](const Tensor& input, const std::vector<double>& direction, double shift) {
+    const NoGrad off;
+    const Tensor original = input.clone();
+    double* values = input.mutable_data<double>();
+    for (std::size_t i = 0; i < direction.size(); ++i) values[i] += shift * direction[i];
+    const double value = sum(f(inputs) * projection).item();
+    input.copy_(original);
+    return value;
+  };
+  std::string report;
   // Whether the derivative along a direction of one input agrees.
   const auto agrees = [&](const Tensor& input, const std::vector<double>& direction) {
     double analytic = 0;
-    if (input.grad().defined()) {
-      const double* grad = input.grad().data<double>();
-      for (std::size_t i = 0; i < direction.size(); ++i) analytic += grad[i] * direction[i];
-    }
-    const std::vector<double> original = input.to_vector<double>();
-    shift(input, direction, options.step);
-    const double above = value();
-    std::copy(original.begin(), original.end(), input.mutable_data<double>());
-    shift(input, direction, -options.step);
-    const double below = value();
-    std::copy(original.begin(), original.end(), input.mutable_data<double>());
+    if (const Tensor grad = input.grad())
+      analytic = std::inner_product(direction.begin(), direction.end(), grad.data<double>(), 0.0);
+    const double above = value_at(input, direction, options.step), below = value_at(input, direction, -options.step);
     const double numeric = (above - below) / (2 * options.step);
-    const bool ok = std::abs(analytic - numeric) <= options.tolerance * (1 + std::abs(numeric));
-    if (!ok) report << ": backward says " << analytic << ", the difference quotient " << numeric;
-    return ok;
+    if (std::abs(analytic - numeric) <= options.tolerance * (1 + std::abs(numeric))) return true;
+    report = text_of(": backward says ", analytic, ", the difference quotient ", numeric);
+    return false;
   };
 
   for (std::size_t k = 0; k < inputs.size(); ++k) {
     const auto n = static_cast<std::size_t>(inputs[k].numel());
     for (int d = 0; d < options.directions; ++d) {
       const std::vector<double> direction = random_normal(inputs[k].shape(), random).to_vector<double>();
-      if (!agrees(inputs[k], direction)) return "input " + std::to_string(k) + ", random direction" + report.str();
+      if (!agrees(inputs[k], direction)) return text_of("input ", k, ", random direction", report);
     }
     std::vector<std::int32_t> elements = random.permutation(static_cast<std::int64_t>(n));
     elements.resize(std::min<std::size_t>(n, 64));
     for (const std::int32_t element : elements) {
       std::vector<double> direction(n, 0.0);
       direction[static_cast<std::size_t>(element)] = 1;
-      if (!agrees(inputs[k], direction))
-        return "input " + std::to_string(k) + ", element " + std::to_string(element) + report.str();
+      if (!agrees(inputs[k], direction)) return text_of("input ", k, ", element ", element, report);
     }
   }
   return {};

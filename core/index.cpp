@@ -47,8 +47,7 @@ void gather(Cpu, const Tensor& x, const Tensor& indices, const Tensor& out) {
     const std::int32_t* pi = indices.data<std::int32_t>();
     const T* px = x.data<T>();
     T* po = out.mutable_data<T>();
-    const std::int64_t rows_per_range = std::max<std::int64_t>(gather_grain / std::max<std::int64_t>(row, 1), 1);
-    parallel_for(indices.numel(), rows_per_range, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(indices.numel(), rows_per_range(row, gather_grain), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t m = begin; m < end; ++m)
         std::memcpy(po + m * row, px + pi[m] * row, static_cast<std::size_t>(row) * sizeof(T));
     });

@@ -78,13 +78,12 @@ void transpose(Cpu, const Tensor& x, const Tensor& out) {
     T* po = out.mutable_data<T>();
     // A row of the output is [m, c] for one (a, n, b).
     const std::int64_t row = std::max<std::int64_t>(m * c, 1);
-    parallel_for(out.numel() / row, std::max<std::int64_t>(layout_grain / row, 1),
-                 [=](std::int64_t begin, std::int64_t end) {
-                   for (std::int64_t i = begin; i < end; ++i) {
-                     const T* from = px + ((i / (n * b) * m * b + i % b) * n + i / b % n) * c;
-                     for (std::int64_t j = 0; j < m; ++j) std::copy_n(from + j * b * n * c, c, po + i * m * c + j * c);
-                   }
-                 });
+    parallel_for(out.numel() / row, rows_per_range(row, layout_grain), [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const T* from = px + ((i / (n * b) * m * b + i % b) * n + i / b % n) * c;
+        for (std::int64_t j = 0; j < m; ++j) std::copy_n(from + j * b * n * c, c, po + i * m * c + j * c);
+      }
+    });
   });
 }
 
@@ -93,7 +92,7 @@ void copy_columns(Cpu, const Tensor& from, std::int64_t from_first, const Tensor
   with_dtype(from.dtype(), [&]<class T>(T) {
     const T* pf = from.data<T>() + from_first;
     T* pt = to.mutable_data<T>() + to_first;
-    parallel_for(from.size(0), std::max<std::int64_t>(layout_grain / std::max<std::int64_t>(count, 1), 1),
+    parallel_for(from.size(0), rows_per_range(count, layout_grain),
                  [=, from_row = from.size(1), to_row = to.size(1)](std::int64_t begin, std::int64_t end) {
                    for (std::int64_t i = begin; i < end; ++i) std::copy_n(pf + i * from_row, count, pt + i * to_row);
                  });

@@ -28,15 +28,14 @@ Tensor softmax(const Tensor& x) { return exp(log_softmax(x)); }
 namespace kernels {
 namespace {
 constexpr std::int64_t softmax_grain = std::int64_t{1} << 12;  // elements per range
-std::int64_t rows_per_range(std::int64_t columns) { return std::max<std::int64_t>(softmax_grain / columns, 1); }
-}  // namespace
+}
 
 void log_softmax(Cpu, const Tensor& x, const Tensor& out) {
   with_floating("log_softmax", x.dtype(), [&]<class T>(T) {
     const std::int64_t n = x.size(-1);
     const T* px = x.data<T>();
     T* po = out.mutable_data<T>();
-    parallel_for(x.numel() / n, rows_per_range(n), [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(x.numel() / n, rows_per_range(n, softmax_grain), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = begin; row < end; ++row) {
         const T* from = px + row * n;
         T* to = po + row * n;
@@ -56,7 +55,7 @@ void log_softmax_backward(Cpu, const Tensor& y, const Tensor& dy, const Tensor& 
     const T* py = y.data<T>();
     const T* pdy = dy.data<T>();
     T* pdx = dx.mutable_data<T>();
-    parallel_for(dx.numel() / n, rows_per_range(n), [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(dx.numel() / n, rows_per_range(n, softmax_grain), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = begin; row < end; ++row) {
         const T total = std::accumulate(pdy + row * n, pdy + (row + 1) * n, T{0});
         for (std::int64_t i = row * n; i < (row + 1) * n; ++i) pdx[i] = pdy[i] - std::exp(py[i]) * total;

@@ -2,8 +2,6 @@
 
 #include <omp.h>
 
-#include <utility>
-
 #include "core/check.h"
 
 namespace mixgrad {
@@ -21,7 +19,6 @@ void set_num_threads(int threads) {
 
 int thread_index() { return single_threaded ? 0 : omp_get_thread_num(); }
 
-SingleThreaded::SingleThreaded() : outer_(std::exchange(single_threaded, true)) {}
-SingleThreaded::~SingleThreaded() { single_threaded = outer_; }
+SingleThreaded::SingleThreaded() : single_threaded_(single_threaded, true) {}
 
 }  // namespace mixgrad

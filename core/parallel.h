@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "core/scope.h"
+
 namespace mixgrad {
 
 int num_threads();                  // that parallel_for may use here: 1 while a SingleThreaded lives on this thread
@@ -16,16 +18,18 @@ int thread_index();                 // 0..num_threads()-1 inside parallel_for, 0
 class SingleThreaded {
  public:
   SingleThreaded();
-  ~SingleThreaded();
-  SingleThreaded(const SingleThreaded&) = delete;
-  SingleThreaded& operator=(const SingleThreaded&) = delete;
 
  private:
-  bool outer_;
+  Temporarily<bool> single_threaded_;
 };
 
 // The number of ranges of `grain` indices that cover 0..n-1.
 constexpr std::int64_t num_ranges(std::int64_t n, std::int64_t grain) { return (n + grain - 1) / grain; }
+
+// How many rows of `row_size` elements each make a range of about `elements`; at least one.
+constexpr std::int64_t rows_per_range(std::int64_t row_size, std::int64_t elements) {
+  return std::max<std::int64_t>(elements / std::max<std::int64_t>(row_size, 1), 1);
+}
 
 // Calls f(range, begin, end) for each range of `grain` indices in 0..n-1, in parallel. f must not throw.
 template <class F>

@@ -11,10 +11,7 @@ namespace mixgrad {
 namespace {
 
 Tensor binary(const char* name, BinaryOp op, const Tensor& a, const Tensor& b) {
-  check_same_device(name, a.device(), b.device());
-  check(a.dtype() == b.dtype(), name, ": operands are ", name_of(a.dtype()), a.shape(), " and ", name_of(b.dtype()),
-        b.shape());
-  Tensor out = Tensor::empty(broadcast(name, a.shape(), b.shape()), a.options());
+  Tensor out = Tensor::empty(broadcast(name, a, b), a.options());
   dispatch(name, a.device(), [&](auto device) { kernels::binary(device, op, a, b, out); });
   return out;
 }
@@ -71,31 +68,12 @@ Tensor pow(const Tensor& a, const Tensor& b) {
 }
 
 Tensor sum_to(const Tensor& x, const Shape& shape) {
-  const NoGrad off;
-  Tensor result = x;
+  if (x.shape() == shape) return x;
   const int added = x.rank() - shape.rank();
-  // Neighbouring axes that go together are summed in one pass over [outer, axes, inner].
-  for (int last = x.rank(); last > 0;) {
-    const auto summed = [&](int axis) { return axis < added || (shape[axis - added] == 1 && x.shape()[axis] != 1); };
-    if (!summed(last - 1)) {
-      --last;
-      continue;
-    }
-    int first = last - 1;
-    while (first > 0 && (summed(first - 1) || x.shape()[first - 1] == 1)) --first;
-    const Shape& from = result.shape();
-    const std::int64_t outer = from.product(0, first), n = from.product(first, last);
-    const std::int64_t inner = from.product(last, from.rank());
-    Shape kept = from;
-    for (int axis = first; axis < last; ++axis) kept = kept.with(axis, 1);
-    const Tensor sum = Tensor::empty(kept, x.options());
-    dispatch("sum", x.device(), [&](auto device) {
-      kernels::sum(device, result.raw_view({outer, n, inner}, 0), sum.raw_view({outer, inner}, 0), 1.0);
-    });
-    result = sum;
-    last = first;
-  }
-  return result.shape() == shape ? result : result.raw_view(shape, 0);
+  Axes axes({});
+  for (int axis = 0; axis < x.rank(); ++axis)
+    if (axis < added || shape[axis - added] == 1) axes.push_back(axis);
+  return no_grad([&] { return sum(x, axes, {.keepdim = true}); }).raw_view(shape, 0);
 }
 
 void add_(const Tensor& a, const Tensor& b) {

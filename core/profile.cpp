@@ -16,8 +16,7 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 }  // namespace
 
-Profile::Profile() : outer_(std::exchange(active, this)), start_(Clock::now()) {}
-Profile::~Profile() { active = outer_; }
+Profile::Profile() : active_(active, this), start_(Clock::now()) {}
 
 std::vector<Profile::Entry> Profile::entries() const {
   std::vector<Entry> sorted = entries_;

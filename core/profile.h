@@ -11,15 +11,14 @@
 #include <string>
 #include <vector>
 
+#include "core/scope.h"
+
 namespace mixgrad {
 
 // Counts every kernel that this thread dispatches while it lives; of two at once, the later one counts.
 class Profile {
  public:
   Profile();
-  ~Profile();
-  Profile(const Profile&) = delete;
-  Profile& operator=(const Profile&) = delete;
 
   struct Entry {
     std::string kernel;
@@ -34,7 +33,7 @@ class Profile {
   friend class KernelTimer;
   friend void count_flops(double flops);
 
-  Profile* outer_;
+  Temporarily<Profile*> active_;
   std::vector<Entry> entries_;
   double pending_flops_ = 0;
   double inner_seconds_ = 0;  // of kernels that ran inside the one that runs now
@@ -48,12 +47,10 @@ std::ostream& operator<<(std::ostream& out, const Profile& profile);
 void count_flops(double flops);
 
 // What dispatch (core/device.h) times a kernel with; does nothing unless a Profile lives on this thread.
-class KernelTimer {
+class KernelTimer : NonCopyable {
  public:
   explicit KernelTimer(const char* kernel);
   ~KernelTimer();
-  KernelTimer(const KernelTimer&) = delete;
-  KernelTimer& operator=(const KernelTimer&) = delete;
 
  private:
   Profile* profile_;

@@ -167,10 +167,9 @@ void sum(Cpu, const Tensor& x, const Tensor& out, double divisor) {
     const T* px = x.data<T>();
     T* po = out.mutable_data<T>();
     // Each of the `outer` blocks [n, inner] is cut into slabs of rows; the slabs' sums are then added in order.
-    const std::int64_t slab = std::max<std::int64_t>(reduce_grain / std::max<std::int64_t>(inner, 1), 1);
+    const std::int64_t slab = rows_per_range(inner, reduce_grain);
     const std::int64_t slabs = std::max<std::int64_t>(num_ranges(n, slab), 1);
-    const std::int64_t blocks_per_range =
-        std::max<std::int64_t>(reduce_grain / std::max<std::int64_t>(std::min(n, slab) * inner, 1), 1);
+    const std::int64_t blocks_per_range = rows_per_range(std::min(n, slab) * inner, reduce_grain);
     const Tensor partial = slabs == 1 ? out : Tensor::empty({outer * slabs, inner}, out.options());
     T* pp = partial.mutable_data<T>();
     parallel_for(outer * slabs, blocks_per_range, [&](std::int64_t begin, std::int64_t end) {
@@ -194,7 +193,7 @@ void arg_extreme(Cpu, Extreme which, const Tensor& x, const Tensor& out) {
     std::int32_t* po = out.mutable_data<std::int32_t>();
     const auto is_nan = [](T value) { return value != value; };
     const auto beats = [=](T a, T b) { return is_nan(a) || (which == Extreme::max ? a > b : a < b); };
-    parallel_for(out.numel(), std::max<std::int64_t>(reduce_grain / n, 1), [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(out.numel(), rows_per_range(n, reduce_grain), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const T* column = px + i / inner * n * inner + i % inner;
         std::int64_t best = 0;

@@ -43,47 +43,10 @@ Tensor Tensor::full(const Shape& shape, double value, TensorOptions options) {
 Tensor Tensor::zeros(const Shape& shape, TensorOptions options) { return full(shape, 0, options); }
 Tensor Tensor::ones(const Shape& shape, TensorOptions options) { return full(shape, 1, options); }
 
-template <class T>
-Tensor Tensor::from(std::span<const T> values, const Shape& shape) {
-  check(static_cast<std::int64_t>(values.size()) == shape.numel(), "tensor: ", values.size(), " values do not fill ",
-        shape);
-  Tensor result = empty(shape, {.dtype = dtype_of<T>()});
-  std::copy(values.begin(), values.end(), result.mutable_data<T>());
-  return result;
-}
-
 std::byte* Tensor::bytes(DType expected, Device where) const {
   check(dtype() == expected, "tensor: is ", name_of(dtype()), ", read as ", name_of(expected));
   check(device() == where, "tensor: is on ", device(), ", read on ", where, "; make a copy there with to(", where, ")");
   return memory();
-}
-
-template <class T>
-const T* Tensor::data() const {
-  return reinterpret_cast<const T*>(bytes(dtype_of<T>(), cpu));
-}
-
-template <class T>
-T* Tensor::mutable_data() const {
-  impl().storage->bump_version();
-  return reinterpret_cast<T*>(bytes(dtype_of<T>(), cpu));
-}
-
-template <class T>
-const T* Tensor::cuda_data() const {
-  return reinterpret_cast<const T*>(bytes(dtype_of<T>(), cuda));
-}
-
-template <class T>
-T* Tensor::mutable_cuda_data() const {
-  impl().storage->bump_version();
-  return reinterpret_cast<T*>(bytes(dtype_of<T>(), cuda));
-}
-
-template <class T>
-std::vector<T> Tensor::to_vector() const {
-  const Tensor host = to(cpu);
-  return {host.data<T>(), host.data<T>() + numel()};
 }
 
 double Tensor::item() const {
@@ -255,18 +218,5 @@ void convert(Cpu, const Tensor& source, const Tensor& out) {
 }
 
 }  // namespace kernels
-
-#define MIXGRAD_INSTANTIATE(T)                                    \
-  template Tensor Tensor::from(std::span<const T>, const Shape&); \
-  template const T* Tensor::data<T>() const;                      \
-  template T* Tensor::mutable_data<T>() const;                    \
-  template const T* Tensor::cuda_data<T>() const;                 \
-  template T* Tensor::mutable_cuda_data<T>() const;               \
-  template std::vector<T> Tensor::to_vector<T>() const;
-MIXGRAD_INSTANTIATE(float)
-MIXGRAD_INSTANTIATE(double)
-MIXGRAD_INSTANTIATE(std::int32_t)
-MIXGRAD_INSTANTIATE(std::uint8_t)
-#undef MIXGRAD_INSTANTIATE
 
 }  // namespace mixgrad

@@ -3,6 +3,7 @@
 // as reshape and as a slice of the leading axis (core/view.h).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 #include <iosfwd>
@@ -13,6 +14,7 @@
 
 #include "core/device.h"
 #include "core/dtype.h"
+#include "core/scope.h"
 #include "core/shape.h"
 
 namespace mixgrad {
@@ -26,12 +28,10 @@ struct TensorOptions {
 
 // A block of memory shared by every tensor that views it. The version counts the writes to it, so that backward can
 // tell when a value it needs has been overwritten.
-class Storage {
+class Storage : NonCopyable {
  public:
   Storage(Device device, std::size_t bytes);
   ~Storage();
-  Storage(const Storage&) = delete;
-  Storage& operator=(const Storage&) = delete;
 
   std::byte* bytes() const { return memory_; }
   std::uint64_t version() const { return version_; }
@@ -53,9 +53,14 @@ class Tensor {
   static Tensor zeros(const Shape& shape, TensorOptions options = {});
   static Tensor ones(const Shape& shape, TensorOptions options = {});
   static Tensor full(const Shape& shape, double value, TensorOptions options = {});
-  // The values in row-major order; throws unless there are shape.numel() of them.
+  // The values in row-major order, on the CPU; throws unless there are shape.numel() of them.
   template <class T>
-  static Tensor from(std::span<const T> values, const Shape& shape);  // on the CPU
+  static Tensor from(std::span<const T> values, const Shape& shape) {
+    check(std::ssize(values) == shape.numel(), "tensor: ", values.size(), " values do not fill ", shape);
+    Tensor result = empty(shape, {.dtype = dtype_of<T>()});
+    std::copy(values.begin(), values.end(), result.mutable_data<T>());
+    return result;
+  }
   template <class T>
   static Tensor from(const std::vector<T>& values, const Shape& shape) {
     return from(std::span<const T>(values), shape);
@@ -79,17 +84,30 @@ class Tensor {
   // The elements. Throws when T is not the tensor's dtype, or the tensor is not on the CPU. mutable_data counts as a
   // write: backward of any operation that saved this tensor will refuse to run.
   template <class T>
-  const T* data() const;
+  const T* data() const {
+    return reinterpret_cast<const T*>(bytes(dtype_of<T>(), cpu));
+  }
   template <class T>
-  T* mutable_data() const;
+  T* mutable_data() const {
+    impl().storage->bump_version();
+    return reinterpret_cast<T*>(bytes(dtype_of<T>(), cpu));
+  }
   // The same of a tensor on the GPU, for its kernels: pointers to device memory.
   template <class T>
-  const T* cuda_data() const;
+  const T* cuda_data() const {
+    return reinterpret_cast<const T*>(bytes(dtype_of<T>(), cuda));
+  }
   template <class T>
-  T* mutable_cuda_data() const;
+  T* mutable_cuda_data() const {
+    impl().storage->bump_version();
+    return reinterpret_cast<T*>(bytes(dtype_of<T>(), cuda));
+  }
   template <class T>
-  std::vector<T> to_vector() const;  // a copy on the host
-  double item() const;               // the only element; throws unless numel() is 1
+  std::vector<T> to_vector() const {  // a copy on the host
+    const Tensor host = to(cpu);
+    return {host.data<T>(), host.data<T>() + numel()};
+  }
+  double item() const;  // the only element; throws unless numel() is 1
 
   Tensor clone() const;            // a copy of the data, outside any gradient
   Tensor detach() const;           // the same data, outside any gradient

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <sstream>
 
 #include "core/autograd.h"
 
@@ -28,9 +27,9 @@ Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> extents) {
     *open = 1;
     const std::int64_t rest = Shape(shape).numel();
     if (rest == 0 || x.numel() % rest != 0) {
-      std::ostringstream wanted;
-      for (const std::int64_t extent : extents) wanted << (wanted.tellp() > 0 ? ", " : "") << extent;
-      fail("reshape: ", x.shape(), " has ", x.numel(), " elements, [", wanted.str(), "] does not fit");
+      std::string wanted;
+      for (const std::int64_t extent : extents) wanted += text_of(wanted.empty() ? "" : ", ", extent);
+      fail("reshape: ", x.shape(), " has ", x.numel(), " elements, [", wanted, "] does not fit");
     }
     *open = x.numel() / rest;
   }

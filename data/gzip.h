@@ -4,16 +4,16 @@
 #include <cstdint>
 #include <string>
 
+#include "core/scope.h"
+
 namespace mixgrad::data {
 
 // Reads a file from front to back; what is gzip-compressed is unpacked on the way (a build without zlib refuses a name
 // that ends in .gz). All errors name the file.
-class ByteReader {
+class ByteReader : NonCopyable {
  public:
   explicit ByteReader(const std::string& path);  // throws when the file can't be opened
   ~ByteReader();
-  ByteReader(const ByteReader&) = delete;
-  ByteReader& operator=(const ByteReader&) = delete;
 
   // Reads up to `count` bytes and returns how many there were; fewer only at the end. Throws on a read error or on
   // damaged compressed data.

@@ -57,18 +57,17 @@ void gather_images(Cpu, const Tensor& images, const Tensor& indices, const Tenso
   float* to = out.mutable_data<float>();
   constexpr std::int64_t grain = std::int64_t{1} << 14;  // bytes read per range
   const std::int64_t image = pixels * stored;
-  parallel_for(out.size(0), std::max<std::int64_t>(grain / std::max<std::int64_t>(image, 1), 1),
-               [=](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t n = begin; n < end; ++n) {
-                   const std::uint8_t* source = from + index[n] * image;
-                   float* target = to + n * pixels * channels;
-                   if (stored == channels)
-                     for (std::int64_t i = 0; i < image; ++i) target[i] = static_cast<float>(source[i]) / 255.0f;
-                   else
-                     for (std::int64_t p = 0; p < pixels; ++p)
-                       std::fill_n(target + p * channels, channels, static_cast<float>(source[p]) / 255.0f);
-                 }
-               });
+  parallel_for(out.size(0), rows_per_range(image, grain), [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; ++n) {
+      const std::uint8_t* source = from + index[n] * image;
+      float* target = to + n * pixels * channels;
+      if (stored == channels)
+        for (std::int64_t i = 0; i < image; ++i) target[i] = static_cast<float>(source[i]) / 255.0f;
+      else
+        for (std::int64_t p = 0; p < pixels; ++p)
+          std::fill_n(target + p * channels, channels, static_cast<float>(source[p]) / 255.0f);
+    }
+  });
 }
 
 }  // namespace mixgrad::kernels

@@ -2,9 +2,18 @@
 #pragma once
 
 #include "data/dataset.h"
-#include "data/labelled_images.h"
 
 namespace mixgrad::data {
+
+// Which of two disjoint sets of images: to train on, or to judge by.
+enum class Split : std::uint8_t { train, valid };
+
+// What a source of images delivers: N grey images of H by W pixels and the class of each: element n of one belongs to
+// element n of the other.
+struct LabelledImages {
+  Tensor images;  // u8 [N, H, W, 1], ink 255 on 0
+  Tensor labels;  // i32 [N], 0..classes-1
+};
 
 struct ImageDatasetOptions {
   std::int64_t channels = 3;  // grey images are copied to as many channels

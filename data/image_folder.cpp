@@ -4,7 +4,6 @@
 #include <exception>
 #include <filesystem>
 #include <memory>
-#include <mutex>
 #include <numeric>
 #include <tuple>
 #include <vector>
@@ -12,7 +11,6 @@
 #include "core/check.h"
 #include "core/index.h"
 #include "core/parallel.h"
-#include "data/image_dataset.h"
 
 namespace mixgrad::data {
 namespace {
@@ -133,25 +131,21 @@ class ImageFiles : public Dataset {
                           Tensor::empty({n}, {.dtype = DType::i32})};
     auto* const images = result.images.mutable_data<std::uint8_t>();
     auto* const labels = result.labels.mutable_data<std::int32_t>();
-    std::mutex mutex;
-    std::int64_t first_failed = n;
-    std::exception_ptr failure;
-    parallel_for(n, 8, [&](std::int64_t begin, std::int64_t end) {
-      std::int64_t i = begin;
+    constexpr std::int64_t grain = 8;
+    std::vector<std::exception_ptr> failures(static_cast<std::size_t>(num_ranges(n, grain)));
+    parallel_ranges(n, grain, [&](std::int64_t range, std::int64_t begin, std::int64_t end) {
       try {
-        for (; i < end; ++i) {
+        for (std::int64_t i = begin; i < end; ++i) {
           const std::int32_t index = indices[static_cast<std::size_t>(i)];
           read(index, images + i * shape_.numel());
           labels[i] = file(index).label;
         }
       } catch (...) {
-        const std::scoped_lock lock(mutex);
-        if (i >= first_failed) return;
-        first_failed = i;
-        failure = std::current_exception();
+        failures[static_cast<std::size_t>(range)] = std::current_exception();
       }
     });
-    if (failure) std::rethrow_exception(failure);
+    for (const std::exception_ptr& failure : failures)
+      if (failure) std::rethrow_exception(failure);
     return result;
   }
 

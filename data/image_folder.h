@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "data/data_loader.h"
+#include "data/image_dataset.h"
 #include "data/image_file.h"
-#include "data/labelled_images.h"
 
 namespace mixgrad::data {
 

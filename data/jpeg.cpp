@@ -23,7 +23,7 @@ constexpr int max_scans = 200;  // a small progressive file could otherwise hold
 
 // libjpeg leaves error handling to its caller, who must not return: here by a long jump, which runs no destructors. So
 // the library is called only inside run(), by functions that own nothing.
-class Jpeg {
+class Jpeg : NonCopyable {
  public:
   Jpeg() {
     info_.err = jpeg_std_error(&errors_.base);
@@ -34,8 +34,6 @@ class Jpeg {
     info_.progress = &progress_;
   }
   ~Jpeg() { jpeg_destroy_decompress(&info_); }
-  Jpeg(const Jpeg&) = delete;
-  Jpeg& operator=(const Jpeg&) = delete;
 
   // Calls f(info) and throws the reason when libjpeg reports an error.
   template <class F>

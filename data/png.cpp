@@ -22,27 +22,22 @@ using Message = std::array<char, 160>;
 
 // libpng reports an error by a long jump, which runs no destructors. So it is called only inside run(), by functions
 // that own nothing; what they need is owned by those who call run().
-class Png {
+class PngReader : NonCopyable {
  public:
-  enum class Mode { read, write };
-
-  explicit Png(Mode mode) : mode_(mode) {
-    png_ = mode == Mode::read ? png_create_read_struct(PNG_LIBPNG_VER_STRING, &message_, on_error, on_warning)
-                              : png_create_write_struct(PNG_LIBPNG_VER_STRING, &message_, on_error, on_warning);
+  PngReader() {
+    png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, &message_, on_error, on_warning);
     if (png_ != nullptr) info_ = png_create_info_struct(png_);
     if (info_ == nullptr) {
       destroy();
       fail("libpng cannot be used: ", message_.data());
     }
   }
-  ~Png() { destroy(); }
-  Png(const Png&) = delete;
-  Png& operator=(const Png&) = delete;
+  ~PngReader() { destroy(); }
 
-  // Calls f(png, info); an error of libpng becomes "what: its reason".
+  // Calls f(png, info) and throws the reason when libpng reports an error.
   template <class F>
-  void run(const char* what, const F& f) {
-    check(completes(f), what, ": ", message_.data());
+  void run(const F& f) {
+    check(completes(f), "damaged or cut off PNG data: ", message_.data());
   }
 
   png_structp png() const { return png_; }
@@ -63,18 +58,12 @@ class Png {
   }
   static void on_warning(png_structp, png_const_charp) {}
 
-  void destroy() {
-    if (mode_ == Mode::read) png_destroy_read_struct(&png_, &info_, nullptr);
-    else png_destroy_write_struct(&png_, &info_);
-  }
+  void destroy() { png_destroy_read_struct(&png_, &info_, nullptr); }
 
-  Mode mode_;
   Message message_{};
   png_structp png_ = nullptr;
   png_infop info_ = nullptr;
 };
-
-constexpr const char* damaged = "damaged or cut off PNG data";
 
 std::int64_t size_of_file(std::FILE* file) {
   const long position = std::ftell(file);
@@ -97,8 +86,8 @@ void set_transformations(png_structp png, png_infop info, std::int64_t channels)
 }  // namespace
 
 Tensor read_png(std::FILE* file, const ImageFileOptions& options) {
-  Png reader(Png::Mode::read);
-  reader.run(damaged, [=](png_structp png, png_infop info) {
+  PngReader reader;
+  reader.run([=](png_structp png, png_infop info) {
     png_init_io(png, file);
     png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
     png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // check_pixels has a limit of its own
@@ -113,7 +102,7 @@ Tensor read_png(std::FILE* file, const ImageFileOptions& options) {
         " pixels, more than the file can hold");
   const Tensor image = Tensor::empty({height, width, options.channels}, {.dtype = DType::u8});
   auto* const pixels = image.mutable_data<std::uint8_t>();
-  reader.run(damaged, [=](png_structp png, png_infop info) {
+  reader.run([=](png_structp png, png_infop info) {
     set_transformations(png, info, options.channels);
     const int passes = png_set_interlace_handling(png);
     png_read_update_info(png, info);
@@ -125,18 +114,13 @@ Tensor read_png(std::FILE* file, const ImageFileOptions& options) {
 }
 
 void write_png(std::FILE* file, const Tensor& image) {
-  Png writer(Png::Mode::write);
-  const auto height = static_cast<png_uint_32>(image.size(0)), width = static_cast<png_uint_32>(image.size(1));
-  const std::int64_t channels = image.size(2);
-  const auto* const pixels = image.data<std::uint8_t>();
-  writer.run("cannot be written", [=](png_structp png, png_infop info) {
-    png_init_io(png, file);
-    png_set_IHDR(png, info, width, height, 8, channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB,
-                 PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-    png_write_info(png, info);
-    for (std::int64_t y = 0; y < height; ++y) png_write_row(png, pixels + y * width * channels);
-    png_write_end(png, nullptr);
-  });
+  png_image png{};
+  png.version = PNG_IMAGE_VERSION;
+  png.height = static_cast<png_uint_32>(image.size(0));
+  png.width = static_cast<png_uint_32>(image.size(1));
+  png.format = image.size(2) == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
+  const bool written = png_image_write_to_stdio(&png, file, 0, image.data<std::uint8_t>(), 0, nullptr) != 0;
+  check(written, "cannot be written: ", png.message);
 }
 
 #else

@@ -17,7 +17,7 @@ namespace mixgrad::data {
 // most 2 * workers batches beyond the one last asked for: memory is bounded. They are SingleThreaded (core/parallel.h).
 //
 // Since each batch is named by its number, what comes out does not depend on the number of workers.
-class Prefetch {
+class Prefetch : NonCopyable {
  public:
   using Read = std::function<Batch(std::int64_t batch)>;
 
@@ -25,8 +25,6 @@ class Prefetch {
   Prefetch(Read read, std::int64_t count, int workers);
   // Waits for the batches that are being read at this moment; what follows is not read.
   ~Prefetch();
-  Prefetch(const Prefetch&) = delete;
-  Prefetch& operator=(const Prefetch&) = delete;
 
   // Batch number `batch`, once it is there; throws what reading it threw. Numbers may repeat and be left out, but not
   // go back. For one thread at a time.

@@ -94,14 +94,12 @@ const Glyph& choose_glyph(int digit, Random& rng) {
   std::uint32_t total = 0;
   for (const Glyph& glyph : font()) total += glyph.digit == digit ? glyph.weight : 0;
   std::uint32_t draw = rng.below(total);
-  const Glyph* chosen = nullptr;
   for (const Glyph& glyph : font()) {
     if (glyph.digit != digit) continue;
-    chosen = &glyph;
-    if (draw < glyph.weight) break;
+    if (draw < glyph.weight) return glyph;
     draw -= glyph.weight;
   }
-  return *chosen;
+  fail("synthetic_digits: no glyph of ", digit);
 }
 
 // A smooth random displacement of the glyph's box: normal at the nodes of a 3 by 3 lattice, bilinear between.

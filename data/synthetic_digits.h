@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "data/labelled_images.h"
+#include "data/image_dataset.h"
 
 namespace mixgrad::data {
 

@@ -30,11 +30,10 @@ Tensor transform_images(const char* op, const Tensor& x, const Draw& draw, const
     const float* from = x.data<float>();
     float* to = y.mutable_data<float>();
     const std::int64_t image = extents.height * extents.row();
-    parallel_for(x.size(0), std::max<std::int64_t>((std::int64_t{1} << 14) / image, 1),
-                 [&](std::int64_t begin, std::int64_t end) {
-                   for (std::int64_t n = begin; n < end; ++n)
-                     apply(extents, drawn[static_cast<std::size_t>(n)], from + n * image, to + n * image);
-                 });
+    parallel_for(x.size(0), rows_per_range(image, std::int64_t{1} << 14), [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t n = begin; n < end; ++n)
+        apply(extents, drawn[static_cast<std::size_t>(n)], from + n * image, to + n * image);
+    });
   });
   return y;
 }

@@ -12,6 +12,7 @@
 #include <iterator>
 
 #include "core/check.h"
+#include "core/scope.h"
 #include "data/archive.h"
 #include "data/download.h"
 #include "data/sha256.h"
@@ -33,7 +34,7 @@ std::string name_of(const std::string& address) {
 
 // A file that one process at a time can hold open. Its text says where the folder of the same name came from; it stays,
 // since removing it would let two processes lock two files of one name.
-class LockFile {
+class LockFile : NonCopyable {
  public:
   explicit LockFile(const fs::path& path)
       : path_(path.string()), descriptor_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
@@ -46,8 +47,6 @@ class LockFile {
       }
   }
   ~LockFile() { ::close(descriptor_); }
-  LockFile(const LockFile&) = delete;
-  LockFile& operator=(const LockFile&) = delete;
 
   void write(const std::string& text) {
     const bool written = ::ftruncate(descriptor_, 0) == 0 &&

@@ -56,16 +56,14 @@ Tensor BatchNorm::forward(const Tensor& x) {
   record(y, "batch_norm", {x, weight, bias},
          [matrix, train, eps = options_.eps, x = Saved(x), weight = Saved(weight), mean = Saved(mean),
           var = Saved(var)](const Tensor& grad, Gradients& to) {
-           Tensor dx;
-           if (to.needs(0)) dx = Tensor::empty(x->shape(), grad.options());
+           const Tensor dx = Tensor::empty(x->shape(), grad.options());
            const Tensor dweight = Tensor::empty(weight->shape(), grad.options());
            const Tensor dbias = Tensor::empty(weight->shape(), grad.options());
            dispatch("batch_norm_backward", grad.device(), [&](auto device) {
              kernels::batch_norm_backward(device, x->raw_view(matrix, 0), *mean, *var, *weight,
-                                          grad.raw_view(matrix, 0), eps, train,
-                                          dx.defined() ? dx.raw_view(matrix, 0) : dx, dweight, dbias);
+                                          grad.raw_view(matrix, 0), eps, train, dx.raw_view(matrix, 0), dweight, dbias);
            });
-           if (to.needs(0)) to.add(0, dx);
+           to.add(0, dx);
            to.add(1, dweight);
            to.add(2, dbias);
          });
@@ -86,16 +84,13 @@ std::string BatchNorm::name() const { return "BatchNorm(" + std::to_string(weigh
 namespace mixgrad::kernels {
 namespace {
 
-std::int64_t rows_per_range(std::int64_t channels) {
-  constexpr std::int64_t grain = std::int64_t{1} << 14;  // elements per range
-  return std::max<std::int64_t>(grain / channels, 1);
-}
+constexpr std::int64_t batch_norm_grain = std::int64_t{1} << 14;  // elements per range
 
 // Two sums over all rows, for each channel: add(row, c, first, second) adds a row's share. Each range of rows sums
 // apart; the ranges are added in order.
 template <class T, class F>
 void sum_over_rows(std::int64_t rows, std::int64_t channels, T* first, T* second, F add) {
-  const std::int64_t grain = rows_per_range(channels), ranges = num_ranges(rows, grain);
+  const std::int64_t grain = rows_per_range(channels, batch_norm_grain), ranges = num_ranges(rows, grain);
   const Tensor partials = Tensor::zeros({ranges, 2, channels}, {.dtype = dtype_of<T>()});
   T* pp = partials.mutable_data<T>();
   parallel_ranges(rows, grain, [&](std::int64_t range, std::int64_t begin, std::int64_t end) {
@@ -151,7 +146,7 @@ void batch_norm_forward(Cpu, const Tensor& x, const Tensor& mean, const Tensor& 
     }
     const T* a = scale.data();
     const T* b = shift.data();
-    parallel_for(rows, rows_per_range(channels), [=](std::int64_t begin, std::int64_t end) {
+    parallel_for(rows, rows_per_range(channels, batch_norm_grain), [=](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = begin; row < end; ++row)
         for (std::int64_t c = 0; c < channels; ++c) py[row * channels + c] = px[row * channels + c] * a[c] + b[c];
     });
@@ -180,10 +175,9 @@ void batch_norm_backward(Cpu, const Tensor& x, const Tensor& mean, const Tensor&
       weight_sum += pdy[i] * (px[i] - pm[c]) * pi[c];
       bias_sum += pdy[i];
     });
-    if (!dx.defined()) return;
     T* pdx = dx.mutable_data<T>();
     const T share = batch_statistics ? 1 / static_cast<T>(rows) : T{0};
-    parallel_for(rows, rows_per_range(channels), [=](std::int64_t begin, std::int64_t end) {
+    parallel_for(rows, rows_per_range(channels, batch_norm_grain), [=](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = begin; row < end; ++row)
         for (std::int64_t c = 0; c < channels; ++c) {
           const std::int64_t i = row * channels + c;

@@ -42,7 +42,7 @@ MIXGRAD_KERNEL(batch_norm_statistics, const Tensor& x, const Tensor& mean, const
 // y = (x - mean) / sqrt(var + eps) * weight + bias
 MIXGRAD_KERNEL(batch_norm_forward, const Tensor& x, const Tensor& mean, const Tensor& var, const Tensor& weight,
                const Tensor& bias, double eps, const Tensor& y);
-// The gradients, each overwritten; dx may be undefined. batch_statistics: whether mean and var were computed from x,
+// The gradients, each overwritten. batch_statistics: whether mean and var were computed from x,
 // so that the gradient flows through them as well.
 MIXGRAD_KERNEL(batch_norm_backward, const Tensor& x, const Tensor& mean, const Tensor& var, const Tensor& weight,
                const Tensor& dy, double eps, bool batch_statistics, const Tensor& dx, const Tensor& dweight,

@@ -90,10 +90,9 @@ void Conv2d::visit(Visitor& visitor) {
 }
 
 std::string Conv2d::name() const {
-  return "Conv2d(" + std::to_string(weight.size(3) * options_.groups) + ", " + std::to_string(weight.size(0)) +
-         ", kernel_size=" + std::to_string(options_.kernel_size) + ", stride=" + std::to_string(options_.stride) +
-         ", padding=" + std::to_string(options_.padding) +
-         (options_.groups == 1 ? "" : ", groups=" + std::to_string(options_.groups)) + ")";
+  const auto& [kernel_size, stride, padding, groups, has_bias] = options_;
+  return text_of("Conv2d(", weight.size(3) * groups, ", ", weight.size(0), ", kernel_size=", kernel_size,
+                 ", stride=", stride, ", padding=", padding, groups == 1 ? "" : text_of(", groups=", groups), ")");
 }
 
 std::int64_t Conv2d::multiply_adds(const Shape&, const Shape& output) const {
@@ -171,8 +170,7 @@ void col2im(const Conv2dShape& s, const T* patches, T* image) {
 // Images per range: enough work to be worth a thread, few enough ranges that their gradients fit in memory.
 std::int64_t images_per_range(const Conv2dShape& s) {
   constexpr std::int64_t work = std::int64_t{1} << 20;  // multiply-adds
-  const std::int64_t per_image = std::max<std::int64_t>(s.positions() * s.group_patch() * s.out_channels, 1);
-  return std::max<std::int64_t>({work / per_image, num_ranges(s.batch, 32), 1});
+  return std::max(rows_per_range(s.positions() * s.group_patch() * s.out_channels, work), num_ranges(s.batch, 32));
 }
 
 }  // namespace

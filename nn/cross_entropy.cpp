@@ -1,7 +1,5 @@
 #include "nn/cross_entropy.h"
 
-#include <algorithm>
-
 #include "core/autograd.h"
 #include "core/index.h"
 #include "core/log_softmax.h"
@@ -11,18 +9,21 @@
 namespace mixgrad::nn {
 namespace {
 
-Tensor negative_log_likelihood(const Tensor& log_probability, const Tensor& target) {
-  check_indices("cross_entropy", target, log_probability.size(1));
-  Tensor out = Tensor::empty({target.numel()}, log_probability.options());
-  dispatch("negative_log_likelihood", out.device(),
-           [&](auto device) { kernels::negative_log_likelihood(device, log_probability, target, out); });
-  record(out, "negative_log_likelihood", {log_probability},
-         [shape = log_probability.shape(), target = Saved(target)](const Tensor& grad, Gradients& to) {
-           Tensor dx = Tensor::empty(shape, grad.options());
-           dispatch("negative_log_likelihood_backward", grad.device(),
-                    [&](auto device) { kernels::negative_log_likelihood_backward(device, *target, grad, dx); });
-           to.add(0, dx);
-         });
+// out[n] = x[n, index[n]]
+Tensor pick(const Tensor& x, const Tensor& index) {
+  check_indices("cross_entropy", index, x.size(1));
+  const Shape rows{x.size(0), x.size(1), 1}, places{x.size(0), 1};  // as the kernels want them
+  Tensor out = Tensor::empty(index.shape(), x.options());
+  dispatch("take", x.device(), [&](auto device) {
+    kernels::take(device, x.raw_view(rows, 0), index.raw_view(places, 0), out.raw_view(places, 0));
+  });
+  record(out, "pick", {x}, [rows, places, index = Saved(index)](const Tensor& grad, Gradients& to) {
+    const Tensor dx = Tensor::empty(rows, grad.options());
+    dispatch("take_backward", grad.device(), [&](auto device) {
+      kernels::take_backward(device, index->raw_view(places, 0), grad.raw_view(places, 0), dx);
+    });
+    to.add(0, dx.raw_view({rows[0], rows[1]}, 0));
+  });
   return out;
 }
 
@@ -42,7 +43,7 @@ Tensor cross_entropy_per_sample(const Tensor& logits, const Tensor& target, cons
           options.class_weights.shape(), " for logits ", logits.shape());
     log_probability = log_probability * options.class_weights.to(logits.dtype());
   }
-  const Tensor loss = dense ? -sum(target * log_probability, 1) : negative_log_likelihood(log_probability, target);
+  const Tensor loss = -(dense ? sum(target * log_probability, 1) : pick(log_probability, target));
   if (smoothing == 0) return loss;
   return (1 - smoothing) * loss - smoothing * mean(log_probability, 1);
 }
@@ -57,28 +58,3 @@ Loss cross_entropy_with(const CrossEntropyOptions& options) {
 }
 
 }  // namespace mixgrad::nn
-
-namespace mixgrad::kernels {
-
-void negative_log_likelihood(Cpu, const Tensor& log_probability, const Tensor& target, const Tensor& out) {
-  with_floating("cross_entropy", out.dtype(), [&]<class T>(T) {
-    const std::int64_t classes = log_probability.size(1);
-    const T* px = log_probability.data<T>();
-    const std::int32_t* pt = target.data<std::int32_t>();
-    T* po = out.mutable_data<T>();
-    for (std::int64_t n = 0; n < out.numel(); ++n) po[n] = -px[n * classes + pt[n]];
-  });
-}
-
-void negative_log_likelihood_backward(Cpu, const Tensor& target, const Tensor& dy, const Tensor& dx) {
-  with_floating("cross_entropy", dx.dtype(), [&]<class T>(T) {
-    const std::int64_t classes = dx.size(1);
-    const std::int32_t* pt = target.data<std::int32_t>();
-    const T* pdy = dy.data<T>();
-    T* pdx = dx.mutable_data<T>();
-    std::fill_n(pdx, dx.numel(), T{0});
-    for (std::int64_t n = 0; n < dy.numel(); ++n) pdx[n * classes + pt[n]] = -pdy[n];
-  });
-}
-
-}  // namespace mixgrad::kernels

@@ -34,9 +34,3 @@ inline const Loss cross_entropy{"cross_entropy", [](const Tensor& logits, const 
 Loss cross_entropy_with(const CrossEntropyOptions& options);
 
 }  // namespace mixgrad::nn
-
-namespace mixgrad::kernels {
-// out[n] = -log_probability[n, target[n]], and its gradient (overwritten)
-MIXGRAD_KERNEL(negative_log_likelihood, const Tensor& log_probability, const Tensor& target, const Tensor& out);
-MIXGRAD_KERNEL(negative_log_likelihood_backward, const Tensor& target, const Tensor& dy, const Tensor& dx);
-}  // namespace mixgrad::kernels

@@ -30,12 +30,6 @@ Tensor Dropout::forward(const Tensor& x) {
   return y;
 }
 
-std::string Dropout::name() const {
-  std::string text = std::to_string(probability_);
-  text.erase(text.find_last_not_of('0') + 1);
-  return "Dropout(" + text + ")";
-}
-
 }  // namespace mixgrad::nn
 
 namespace mixgrad::kernels {

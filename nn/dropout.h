@@ -14,7 +14,7 @@ class Dropout : public Module {
   explicit Dropout(double probability = 0.5);
   using Module::forward;
   Tensor forward(const Tensor& x) override;
-  std::string name() const override;
+  std::string name() const override { return text_of("Dropout(", probability_, ")"); }
 
  private:
   double probability_;

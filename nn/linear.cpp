@@ -25,9 +25,7 @@ void Linear::visit(Visitor& visitor) {
   visitor.parameter("bias", bias);
 }
 
-std::string Linear::name() const {
-  return "Linear(" + std::to_string(weight.size(1)) + ", " + std::to_string(weight.size(0)) + ")";
-}
+std::string Linear::name() const { return text_of("Linear(", weight.size(1), ", ", weight.size(0), ")"); }
 
 std::int64_t Linear::multiply_adds(const Shape&, const Shape& output) const { return output.numel() * weight.size(1); }
 

@@ -1,10 +1,9 @@
 #include "nn/models.h"
 
 #include "core/check.h"
-#include "nn/activation.h"
 #include "nn/batch_norm.h"
 #include "nn/conv2d.h"
-#include "nn/flatten.h"
+#include "nn/function.h"
 #include "nn/linear.h"
 #include "nn/pool.h"
 #include "nn/residual.h"

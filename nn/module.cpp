@@ -12,8 +12,6 @@ thread_local ForwardObserver::Function observer;
 // Walks a module and everything below it, keeping the dotted path.
 class Walk : public Visitor {
  public:
-  void run(Module& module) { module.visit(*this); }
-
   void child(const std::string& name, Module& module) override {
     const std::string outer = path_;
     path_ += name + ".";
@@ -38,7 +36,7 @@ class Walk : public Visitor {
 
 Walk walk(Module& module) {
   Walk result;
-  result.run(module);
+  module.visit(result);
   return result;
 }
 
@@ -55,10 +53,7 @@ Tensor observed(Module& module, const Shape& input, const Tensor& output) {
 
 }  // namespace
 
-Tensor Module::forward(const Tensor& input) {
-  (void)input;
-  fail(name(), ": defines no forward for a single input");
-}
+Tensor Module::forward(const Tensor&) { fail(name(), ": defines no forward for a single input"); }
 
 Tensor Module::forward(std::span<const Tensor> inputs) {
   check(inputs.size() == 1, name(), ": takes one input, got ", inputs.size(),
@@ -101,7 +96,8 @@ std::int64_t num_parameters(Module& module) {
   return count;
 }
 
-ForwardObserver::ForwardObserver(Function function) : previous_(std::exchange(observer, std::move(function))) {}
-ForwardObserver::~ForwardObserver() { observer = std::move(previous_); }
+bool has_children(Module& module) { return !walk(module).modules.empty(); }
+
+ForwardObserver::ForwardObserver(Function function) : observer_(observer, std::move(function)) {}
 
 }  // namespace mixgrad::nn

@@ -66,12 +66,10 @@ class Module {
 };
 
 // Puts a module and all below it in evaluation mode while it lives, then back each as it was.
-class EvalMode {
+class EvalMode : NonCopyable {
  public:
   explicit EvalMode(Module& module);
   ~EvalMode();
-  EvalMode(const EvalMode&) = delete;
-  EvalMode& operator=(const EvalMode&) = delete;
 
  private:
   std::vector<std::pair<std::shared_ptr<bool>, bool>> modes_;
@@ -88,18 +86,16 @@ std::vector<NamedTensor> named_parameters(Module& module);
 std::vector<NamedTensor> named_buffers(Module& module);
 std::vector<Tensor> parameters(Module& module);
 std::int64_t num_parameters(Module& module);
+bool has_children(Module& module);
 
 // While it lives, calls `observer` after every forward() on this thread, innermost modules first.
 class ForwardObserver {
  public:
   using Function = std::function<void(Module& module, const Shape& input, const Shape& output)>;
   explicit ForwardObserver(Function observer);
-  ~ForwardObserver();
-  ForwardObserver(const ForwardObserver&) = delete;
-  ForwardObserver& operator=(const ForwardObserver&) = delete;
 
  private:
-  Function previous_;
+  Temporarily<Function> observer_;
 };
 
 }  // namespace mixgrad::nn

@@ -4,6 +4,7 @@
 
 #include "core/autograd.h"
 #include "core/parallel.h"
+#include "core/reduce.h"
 
 namespace mixgrad::nn {
 namespace {
@@ -29,19 +30,16 @@ kernels::Pool2dShape check_shapes(const char* op, const Tensor& x, std::int64_t 
           .padding = padding};
 }
 
-Shape out_shape(const kernels::Pool2dShape& s) { return {s.batch, s.out_height, s.out_width, s.channels}; }
-Shape in_shape(const kernels::Pool2dShape& s) { return {s.batch, s.height, s.width, s.channels}; }
-
 }  // namespace
 
 Tensor max_pool2d(const Tensor& x, std::int64_t kernel_size, const Pool2dOptions& options) {
   const kernels::Pool2dShape shape = check_shapes("max_pool2d", x, kernel_size, options);
-  Tensor y = Tensor::empty(out_shape(shape), x.options());
+  Tensor y = Tensor::empty(shape.output(), x.options());
   const Tensor place = Tensor::empty(y.shape(), {.dtype = DType::i32, .device = x.device()});
   dispatch("max_pool2d_forward", x.device(),
            [&](auto device) { kernels::max_pool2d_forward(device, shape, x, y, place); });
   record(y, "max_pool2d", {x}, [shape, place](const Tensor& grad, Gradients& to) {
-    Tensor dx = Tensor::empty(in_shape(shape), grad.options());
+    Tensor dx = Tensor::empty(shape.input(), grad.options());
     dispatch("max_pool2d_backward", grad.device(),
              [&](auto device) { kernels::max_pool2d_backward(device, shape, place, grad, dx); });
     to.add(0, dx);
@@ -51,15 +49,20 @@ Tensor max_pool2d(const Tensor& x, std::int64_t kernel_size, const Pool2dOptions
 
 Tensor avg_pool2d(const Tensor& x, std::int64_t kernel_size, const Pool2dOptions& options) {
   const kernels::Pool2dShape shape = check_shapes("avg_pool2d", x, kernel_size, options);
-  Tensor y = Tensor::empty(out_shape(shape), x.options());
+  Tensor y = Tensor::empty(shape.output(), x.options());
   dispatch("avg_pool2d_forward", x.device(), [&](auto device) { kernels::avg_pool2d_forward(device, shape, x, y); });
   record(y, "avg_pool2d", {x}, [shape](const Tensor& grad, Gradients& to) {
-    Tensor dx = Tensor::empty(in_shape(shape), grad.options());
+    Tensor dx = Tensor::empty(shape.input(), grad.options());
     dispatch("avg_pool2d_backward", grad.device(),
              [&](auto device) { kernels::avg_pool2d_backward(device, shape, grad, dx); });
     to.add(0, dx);
   });
   return y;
+}
+
+Tensor global_avg_pool(const Tensor& x) {
+  check(x.rank() == 4, "GlobalAvgPool: input ", x.shape(), " must be [N, H, W, C]");
+  return mean(x, {1, 2}, {.keepdim = true});
 }
 
 }  // namespace mixgrad::nn
@@ -81,16 +84,13 @@ void for_each_pixel(const Pool2dShape& s, std::int64_t n, F&& f) {
     }
 }
 
-std::int64_t images_per_range(const Pool2dShape& s) {
-  constexpr std::int64_t work = std::int64_t{1} << 15;  // numbers read
-  return std::max<std::int64_t>(work / std::max<std::int64_t>(s.height * s.width * s.channels, 1), 1);
-}
-
 template <class F>
 void for_each_image(const Pool2dShape& s, F&& f) {
-  parallel_for(s.batch, images_per_range(s), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t n = begin; n < end; ++n) f(n);
-  });
+  constexpr std::int64_t grain = std::int64_t{1} << 15;  // numbers read per range
+  parallel_for(s.batch, rows_per_range(s.height * s.width * s.channels, grain),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t n = begin; n < end; ++n) f(n);
+               });
 }
 
 }  // namespace

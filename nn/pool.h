@@ -1,8 +1,7 @@
 // Pooling over the pixels of images [N, H, W, C], each channel for itself.
 #pragma once
 
-#include "core/reduce.h"
-#include "nn/module.h"
+#include "nn/function.h"
 
 namespace mixgrad::nn {
 
@@ -18,41 +17,23 @@ struct Pool2dOptions {
 Tensor max_pool2d(const Tensor& x, std::int64_t kernel_size, const Pool2dOptions& options = {});
 Tensor avg_pool2d(const Tensor& x, std::int64_t kernel_size, const Pool2dOptions& options = {});
 
-class MaxPool2d : public Module {
- public:
-  explicit MaxPool2d(std::int64_t kernel_size, const Pool2dOptions& options = {})
-      : kernel_size_(kernel_size), options_(options) {}
-  using Module::forward;
-  Tensor forward(const Tensor& x) override { return max_pool2d(x, kernel_size_, options_); }
-  std::string name() const override { return "MaxPool2d(" + std::to_string(kernel_size_) + ")"; }
-
- private:
-  std::int64_t kernel_size_;
-  Pool2dOptions options_;
-};
-
-class AvgPool2d : public Module {
- public:
-  explicit AvgPool2d(std::int64_t kernel_size, const Pool2dOptions& options = {})
-      : kernel_size_(kernel_size), options_(options) {}
-  using Module::forward;
-  Tensor forward(const Tensor& x) override { return avg_pool2d(x, kernel_size_, options_); }
-  std::string name() const override { return "AvgPool2d(" + std::to_string(kernel_size_) + ")"; }
-
- private:
-  std::int64_t kernel_size_;
-  Pool2dOptions options_;
-};
-
 // The mean over all pixels: [N, H, W, C] -> [N, 1, 1, C]. Throws unless there are four axes and a pixel.
-class GlobalAvgPool : public Module {
- public:
-  using Module::forward;
-  Tensor forward(const Tensor& x) override {
-    check(x.rank() == 4, "GlobalAvgPool: input ", x.shape(), " must be [N, H, W, C]");
-    return mean(x, {1, 2}, {.keepdim = true});
-  }
-  std::string name() const override { return "GlobalAvgPool"; }
+Tensor global_avg_pool(const Tensor& x);
+
+struct MaxPool2d : Function {
+  explicit MaxPool2d(std::int64_t kernel_size, const Pool2dOptions& options = {})
+      : Function("MaxPool2d(" + std::to_string(kernel_size) + ")",
+                 [=](const Tensor& x) { return max_pool2d(x, kernel_size, options); }) {}
+};
+
+struct AvgPool2d : Function {
+  explicit AvgPool2d(std::int64_t kernel_size, const Pool2dOptions& options = {})
+      : Function("AvgPool2d(" + std::to_string(kernel_size) + ")",
+                 [=](const Tensor& x) { return avg_pool2d(x, kernel_size, options); }) {}
+};
+
+struct GlobalAvgPool : Function {
+  GlobalAvgPool() : Function("GlobalAvgPool", global_avg_pool) {}
 };
 
 }  // namespace mixgrad::nn
@@ -62,6 +43,9 @@ namespace mixgrad::kernels {
 struct Pool2dShape {
   std::int64_t batch, height, width, channels, out_height, out_width;
   std::int64_t kernel_size, stride, padding;
+
+  Shape input() const { return {batch, height, width, channels}; }
+  Shape output() const { return {batch, out_height, out_width, channels}; }
 };
 
 // place (i32, of y's shape): the pixel y*width + x of the image that each maximum was found at.

@@ -26,8 +26,14 @@ class Sequential : public Module {
   }
 
   using Module::forward;
-  Tensor forward(const Tensor& input) override;
-  void visit(Visitor& visitor) override;
+  Tensor forward(const Tensor& input) override {
+    Tensor x = input;
+    for (const auto& layer : layers_) x = (*layer)(x);
+    return x;
+  }
+  void visit(Visitor& visitor) override {
+    for (std::size_t i = 0; i < layers_.size(); ++i) visitor.child(std::to_string(i), *layers_[i]);
+  }
   std::string name() const override { return "Sequential"; }
 
   std::size_t size() const { return layers_.size(); }

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
+#include <iomanip>
 #include <ostream>
 #include <string_view>
 
@@ -89,12 +89,6 @@ void show(std::ostream& out, const Tensor& x, const std::vector<Lines>& captions
   print_side_by_side(out, blocks);
 }
 
-std::string rounded(const char* format, double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, format, value);
-  return text;
-}
-
 }  // namespace
 
 std::vector<TopLoss> top_losses(Learner& learner, std::int64_t n) {
@@ -138,9 +132,9 @@ void show_top_losses(std::ostream& out, Learner& learner, std::int64_t n) {
   const auto& classes = learner.data.classes();
   for (const TopLoss& top : top_losses(learner, n)) {
     indices.push_back(static_cast<std::int32_t>(top.index));
-    captions.push_back({class_name(classes, top.target) + " as " + class_name(classes, top.predicted) +
-                            rounded(" (%.3f)", top.probability),
-                        rounded("loss %.3f", top.loss) + "  #" + std::to_string(top.index)});
+    captions.push_back({text_of(class_name(classes, top.target), " as ", class_name(classes, top.predicted), " (",
+                                std::fixed, std::setprecision(3), top.probability, ")"),
+                        text_of("loss ", std::fixed, std::setprecision(3), top.loss, "  #", top.index)});
   }
   if (!indices.empty()) show(out, learner.data.valid.dataset().get(indices).x, captions);
 }

@@ -99,28 +99,18 @@ void Learner::fit(int epochs, std::optional<double> lr) {
 
 void Learner::fit_one_cycle(int epochs, double lr_max) {
   check(std::isfinite(lr_max) && lr_max >= 0, "fit_one_cycle: ", lr_max, " is no learning rate");
-  const double lr = optimizer->lr, momentum = optimizer->momentum;
-  add(std::make_shared<LrSchedule>(one_cycle_lr(lr_max), one_cycle_momentum()));
-  struct Ending {
-    Learner& learner;
-    double lr, momentum;
-    ~Ending() {
-      learner.callbacks_.pop_back();
-      learner.optimizer->lr = lr;
-      learner.optimizer->momentum = momentum;
-    }
-  } const ending{*this, lr, momentum};
+  check(!fitting_, "fit: called while training");
+  auto callbacks = callbacks_;
+  callbacks.push_back(std::make_shared<LrSchedule>(one_cycle_lr(lr_max), one_cycle_momentum()));
+  const Temporarily scheduled(callbacks_, std::move(callbacks));
+  const Temporarily lr(optimizer->lr, optimizer->lr), momentum(optimizer->momentum, optimizer->momentum);
   fit(epochs);
 }
 
 void Learner::fit_with(std::vector<std::shared_ptr<Callback>> callbacks, int epochs) {
   check(!fitting_, "fit: called while training");
   if (mixup_) callbacks.insert(callbacks.begin(), mixup_);
-  struct Ending {
-    Learner& learner;
-    std::vector<std::shared_ptr<Callback>> own;
-    ~Ending() { learner.callbacks_ = std::move(own); }
-  } const ending{*this, std::exchange(callbacks_, std::move(callbacks))};
+  const Temporarily others(callbacks_, std::move(callbacks));
   fit(epochs);
 }
 

@@ -46,15 +46,13 @@ struct Validation {
   std::vector<double> metrics;
 };
 
-class Learner {
+class Learner : NonCopyable {
  public:
   // The learner trains the very model it is given: a module is a handle.
   template <std::derived_from<nn::Module> Model>
   Learner(data::DataLoaders data, Model model, LearnerOptions options = {})
       : Learner(std::move(data), std::make_shared<Model>(std::move(model)), std::move(options)) {}
   Learner(data::DataLoaders data, std::shared_ptr<nn::Module> model, LearnerOptions options = {});
-  Learner(const Learner&) = delete;
-  Learner& operator=(const Learner&) = delete;
 
   // Trains for some epochs at a constant learning rate, the optimizer's own unless one is given; a further fit goes on
   // from there. Leaves the model in evaluation mode. Throws unless epochs >= 0 and lr is finite and not negative.

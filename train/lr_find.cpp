@@ -40,33 +40,28 @@ class RangeTest : public Callback {
 };
 
 // Keeps copies, and puts them back when it goes.
-class Restore {
+class Restore : NonCopyable {
  public:
   explicit Restore(Learner& learner)
       : learner_(learner),
-        pass_(learner.pass),
-        steps_(learner.optimizer->steps),
-        lr_(learner.optimizer->lr),
+        pass_(learner.pass, learner.pass),
+        steps_(learner.optimizer->steps, learner.optimizer->steps),
+        lr_(learner.optimizer->lr, learner.optimizer->lr),
         random_(random_state()) {
     for (const auto& [name, tensor] : nn::named_weights(*learner.model)) copies_.emplace_back(tensor, tensor.clone());
     for (const auto& [name, tensor] : learner.optimizer->state()) copies_.emplace_back(tensor, tensor.clone());
   }
   ~Restore() {
     for (const auto& [tensor, copy] : copies_) tensor.copy_(copy);
-    learner_.optimizer->steps = steps_;
-    learner_.optimizer->lr = lr_;
     learner_.optimizer->zero_grad();
-    learner_.pass = pass_;
     set_random_state(random_);
   }
-  Restore(const Restore&) = delete;
-  Restore& operator=(const Restore&) = delete;
 
  private:
   Learner& learner_;
-  std::uint32_t pass_;
-  std::int64_t steps_;
-  double lr_;
+  Temporarily<std::uint32_t> pass_;
+  Temporarily<std::int64_t> steps_;
+  Temporarily<double> lr_;
   RandomState random_;
   std::vector<std::pair<Tensor, Tensor>> copies_;
 };

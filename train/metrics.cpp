@@ -52,6 +52,21 @@ Metric top_k_accuracy(std::int64_t k) {
           }};
 }
 
+double mixed_accuracy_of(const Tensor& output, const augment::Target& target) {
+  if (const Tensor* plain = std::get_if<Tensor>(&target)) return accuracy_of(output, *plain);
+  const auto& mixed = std::get<augment::MixedTarget>(target);
+  const auto y = target_classes("mixed_accuracy", output, mixed.y);
+  const auto partner = target_classes("mixed_accuracy", output, mixed.partner);
+  check(mixed.lambda.shape() == Shape{output.size(0)}, "mixed_accuracy: output ", output.shape(), " with lambda ",
+        mixed.lambda.shape());
+  const auto lambda = mixed.lambda.to_vector<float>();
+  const auto predicted = argmax(output, 1).to_vector<std::int32_t>();
+  double total = 0;
+  for (std::size_t i = 0; i < y.size(); ++i)
+    total += lambda[i] * (predicted[i] == y[i]) + (1 - lambda[i]) * (predicted[i] == partner[i]);
+  return y.empty() ? 0 : total / static_cast<double>(y.size());
+}
+
 std::string class_name(const std::vector<std::string>& classes, std::int64_t index) {
   const auto i = static_cast<std::size_t>(index);
   return i < classes.size() ? printable(classes[i]) : std::to_string(index);

@@ -34,6 +34,16 @@ inline const Metric accuracy{"accuracy", accuracy_of};
 // unless k >= 1; in use, when k > C and as accuracy_of does.
 Metric top_k_accuracy(std::int64_t k);
 
+// The lambda-weighted accuracy on the mixed images that a model is trained on: for a mixed target the mean of
+// lambda [argmax output = y] + (1 - lambda) [argmax output = partner]; for any other, index or dense, accuracy_of. It
+// is no accuracy: the best possible is the mean of lambda (0.84 for alpha 0.4 with dedupe), or more where partners
+// share a class. Throws as accuracy_of does.
+//
+//   train::Learner learn(data, model, {.metrics = {train::accuracy}, .train_metrics = {train::mixed_accuracy}});
+double mixed_accuracy_of(const Tensor& output, const augment::Target& target);
+
+inline const TrainMetric mixed_accuracy{"mixed_accuracy", mixed_accuracy_of};
+
 // The class of each sample of a target as above, for output [N, C]. Throws an error that begins with `what`.
 std::vector<std::int32_t> target_classes(const char* what, const Tensor& output, const Tensor& target);
 

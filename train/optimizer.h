@@ -25,11 +25,9 @@ struct ParameterGroups : std::vector<ParameterGroup> {
   ParameterGroups(std::vector<ParameterGroup> groups) : std::vector<ParameterGroup>(std::move(groups)) {}
 };
 
-class Optimizer {
+class Optimizer : NonCopyable {
  public:
   virtual ~Optimizer() = default;
-  Optimizer(const Optimizer&) = delete;
-  Optimizer& operator=(const Optimizer&) = delete;
 
   // One update from the gradients accumulated since zero_grad. Throws when another optimizer has been made for the
   // same parameters since: they have moved to its memory.

@@ -3,7 +3,7 @@
 //   learn.add(std::make_shared<train::ProfileCallback>());
 #pragma once
 
-#include <iosfwd>
+#include <iostream>
 #include <optional>
 
 #include "core/profile.h"
@@ -14,12 +14,14 @@ namespace mixgrad::train {
 // Counts the kernels of each fit, its validations included, and writes the table when it ends.
 class ProfileCallback : public Callback {
  public:
-  ProfileCallback();  // to std::cout
   // The stream must outlive the callback.
-  explicit ProfileCallback(std::ostream& out) : out_(&out) {}
+  explicit ProfileCallback(std::ostream& out = std::cout) : out_(&out) {}
 
-  void on_train_begin(Learner& learner) override;
-  void on_train_end(Learner& learner) noexcept override;
+  void on_train_begin(Learner&) override { profile_.emplace(); }
+  void on_train_end(Learner&) noexcept override {
+    if (profile_) *out_ << *profile_ << std::flush;
+    profile_.reset();
+  }
 
  private:
   std::ostream* out_;

@@ -101,8 +101,8 @@ TEST_CASE(
   constexpr int epochs = 3;
   Training whole;
   whole.learn.fit_one_cycle(epochs, 1e-2);
-  for (const auto& [epoch, batch] :
-       {std::pair{0, 0}, std::pair{0, 1}, std::pair{1, 3}, std::pair{2, 0}, std::pair{2, 5}}) {
+  for (const auto& stop : {std::pair{0, 0}, std::pair{0, 1}, std::pair{1, 3}, std::pair{2, 0}, std::pair{2, 5}}) {
+    const auto epoch = stop.first, batch = stop.second;
     CAPTURE(epoch);
     CAPTURE(batch);
     Training first;

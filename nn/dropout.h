@@ -23,7 +23,7 @@ class Dropout : public Module {
 }  // namespace mixgrad::nn
 
 namespace mixgrad::kernels {
-// out[i] = 0 where random word i is below threshold, else scale x[i]. Words 4k .. 4k+3 are philox({k, 0, stream,
+// out[i] = 0 where random word i is below threshold, else scale x[i]. Words 4k .. 4k+3 are philox({k, stream, 0,
 // purpose dropout}, seed): integers alone decide, so every device drops the same. Its own backward: dx from dy.
 MIXGRAD_KERNEL(dropout, const Tensor& x, std::uint64_t seed, std::uint32_t stream, std::uint32_t threshold,
                double scale, const Tensor& out);

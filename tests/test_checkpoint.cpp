@@ -353,6 +353,7 @@ TEST_CASE("parameter groups: each has its own rate and decay") {
 }
 
 TEST_CASE("lr_find: finds a rate that trains, and leaves model, optimizer and random streams as they were") {
+  CHECK(read_safetensors(folder / "w").metadata.at("format") == "pt");
   Training training;
   training.learn.fit(1, 1e-3);
   const auto before = weights(training.model);
@@ -371,6 +372,12 @@ TEST_CASE("lr_find: finds a rate that trains, and leaves model, optimizer and ra
   CHECK(curve.lr[0] == doctest::Approx(1e-6));
   CHECK(curve.lr[1] / curve.lr[0] == doctest::Approx(std::pow(1e7, 1.0 / 59)));
   CHECK(curve.suggestion > 1e-6);
+  // Only PyTorch's layout goes by PyTorch's name, and shapes are those of the file.
+  CHECK(read_safetensors(folder / "o").metadata.at("format") == "mixgrad");
+  nn::Sequential wide(nn::Conv2d(1, 4)), grey(nn::Conv2d(2, 4));
+  nn::save_weights(wide, folder / "pt", nn::WeightLayout::oihw);
+  CHECK_THROWS_WITH_AS(nn::load_weights(grey, folder / "pt"),
+                       doctest::Contains("0.weight is f32[4, 1, 3, 3], the model's is f32[4, 2, 3, 3]"), Error);
   CHECK(curve.suggestion < 10);
   CHECK_THROWS_AS(lr_find(training.learn, {.from = 1, .to = 0.1}), Error);
   CHECK_THROWS_AS(lr_find(training.learn, {.steps = 3}), Error);

@@ -396,3 +396,38 @@ TEST_CASE("weights: PyTorch's simple_cnn loads the export, strictly, and gives e
   CHECK(std::system(
             (python + " '" + script + "' '" + (folder / "weights") + "' '" + (folder / "logits") + "'").c_str()) == 0);
 }
+TEST_CASE("lr_find: its suggestion hardly depends on the seed") {
+  double least = INFINITY, most = 0;
+  for (std::uint64_t seed = 0; seed < 6; ++seed) {
+    manual_seed(seed);
+    Learner learn(digits(640, {.batch_size = 16, .shuffle = true, .seed = seed}), nn::simple_cnn({3, 8, 8, 2}),
+                  {.seed = seed, .verbose = false});
+    const double suggestion = lr_find(learn).suggestion;
+    CAPTURE(suggestion);
+    CHECK(suggestion > 1e-3);
+    CHECK(suggestion < 0.3);
+    least = std::min(least, suggestion);
+    most = std::max(most, suggestion);
+  }
+  CHECK(most / least < 10);  // it was 130 for the steepest of single steps
+}
+
+TEST_CASE("lr_find: not between resume and fit, and the training that is resumed goes on all the same") {
+  if (!has_json()) return;
+  const TemporaryFolder folder;
+  const std::string path = folder / "run.safetensors";
+  Training whole;
+  whole.learn.fit(2, 1e-3);
+  Training first;
+  first.learn.add(std::make_shared<Checkpoint>(path, 1)).add(std::make_shared<StopAt>(1, 2));
+  CHECK_THROWS_WITH_AS(first.learn.fit(2, 1e-3), "stopped", Error);
+  Training second;
+  resume(second.learn, path);
+  const std::string before = state(second.learn);
+  CHECK_THROWS_WITH_AS(lr_find(second.learn, {.steps = 20}), doctest::Contains("resumed"), Error);
+  const bool unchanged = state(second.learn) == before;
+  CHECK(unchanged);
+  second.learn.fit(2);
+  CHECK(weights(second.model) == weights(whole.model));
+}
+

@@ -114,6 +114,7 @@ void Learner::fit_one_cycle(int epochs, double lr_max) {
 
 void Learner::fit_with(std::vector<std::shared_ptr<Callback>> callbacks, int epochs) {
   check(!fitting_, "fit: called while training");
+  check(!start_, "fit_with: a training was resumed; fit it before all else");
   if (mixup_) callbacks.insert(callbacks.begin(), mixup_);
   const Temporarily others(callbacks_, std::move(callbacks));
   fit(epochs);

@@ -23,7 +23,7 @@ class StackedCnn : public nn::Module {
     if (inputs.size() == 1) return forward(inputs.front());
     return cnn_(augment::mix({inputs[0], inputs[1], inputs[2]}));
   }
-  void visit(nn::Visitor& visitor) override { visitor.child("cnn", cnn_); }
+  void visit(nn::Visitor& visitor) override { cnn_.visit(visitor); }  // its weights have the names of simple_cnn's
   std::string name() const override { return "StackedCnn"; }
 
  private:

@@ -377,6 +377,9 @@ test_checkpoints() {
   check "checkpoint: --resume without --out" refused --out --resume
   check "weights: of another model are refused" refused 0.weight --model lenet --load "$work/whole.safetensors"
   check "weights: that are none are refused" refused file --load "$work/file"
+  train --mixup --epochs 1 --stack-x --save "$work/stacked.safetensors"
+  train --mixup --epochs 1 --load "$work/stacked.safetensors"
+  check "weights: those of --stack-x are a plain model's" succeeded
   check "options: --predict without --load" refused --load --predict "$work/file"
   if [ -d "$work/tree/valid" ]; then
     run "$app" --load "$work/whole.safetensors" --predict "$(find "$work/tree/valid/7" -name '*.png' | head -n 1)"

@@ -57,12 +57,31 @@ nn::Sequential make_model(const Options& options) {
   return nn::simple_cnn({3, 16, 16, classes});
 }
 
+void save_weights(const Options& options, nn::Module& model) {
+  nn::save_weights(model, options.save, nn::WeightLayout::ohwi,
+                   {{"classes", options.digit_list()}, {"model", options.model}});
+  std::printf("wrote %s\n", options.save.c_str());
+}
+
+// Loads the weights of --load. A file of --save says what they are for; one from elsewhere need not.
+void load_weights(const Options& options, nn::Module& model) {
+  const auto metadata = read_safetensors(options.load).metadata;
+  const auto require = [&](const std::string& key, const std::string& wanted, const char* option) {
+    const auto found = metadata.find(key);
+    check(found == metadata.end() || found->second == wanted, options.load, ": its ", key, " is ",
+          found == metadata.end() ? "" : printable(found->second), ", not ", wanted, " (", option, ")");
+  };
+  require("model", options.model, "--model");
+  require("classes", options.digit_list(), "--digits");
+  nn::load_weights(model, options.load);
+}
+
 // A learner as its run and seed want it.
 std::unique_ptr<train::Learner> make_learner(const Options& options, const data::DataLoaders& data, bool mixup,
                                              std::uint64_t seed) {
   manual_seed(seed);
   nn::Sequential cnn = make_model(options);
-  if (!options.load.empty()) nn::load_weights(cnn, options.load);
+  if (!options.load.empty()) load_weights(options, cnn);
   const data::DataLoaders seeded = data.with_seed(seed);
   const train::LearnerOptions settings{.metrics = {train::accuracy}, .seed = seed};
   auto learn = mixup && options.stack_x ? std::make_unique<train::Learner>(seeded, StackedCnn(cnn), settings)
@@ -93,7 +112,7 @@ Run train_once(const Options& options, const data::DataLoaders& data, bool mixup
   if (options.profile) learn->add(std::make_shared<train::ProfileCallback>());
   if (options.one_cycle) learn->fit_one_cycle(options.epochs, options.lr);
   else learn->fit(options.epochs, options.lr);
-  if (!options.save.empty()) nn::save_weights(*learn->model, options.save);
+  if (!options.save.empty()) save_weights(options, *learn->model);
   if (!options.out.empty() && seed == options.seed && !learn->recorder->epochs().empty())
     apps::write_mistakes(options, *learn, apps::run_name(mixup));
   return {learn->recorder->epochs(), interrupt->interrupted()};
@@ -111,7 +130,7 @@ void find_lr(const Options& options, const data::DataLoaders& data) {
 // Reads a picture of a digit, white on black, and prints what the model makes of it.
 void predict(const Options& options) {
   nn::Sequential model = make_model(options);
-  nn::load_weights(model, options.load);
+  load_weights(options, model);
   const Tensor image = data::read_image(options.predict, {.channels = 3});
   check(image.shape() == Shape{28, 28, 3}, options.predict, ": is ", image.size(1), " x ", image.size(0),
         " pixels, the model reads 28 x 28");

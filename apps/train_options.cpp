@@ -18,6 +18,7 @@ std::vector<int> parse_digits(const std::string& text) {
           "' is not a digit; give digits such as 3,7 or the word all");
     digits.push_back(item[0] - '0');
   }
+  std::sort(digits.begin(), digits.end());
   check(digits.size() >= 2, "--digits: needs at least two digits to tell apart");
   return digits;
 }

@@ -21,12 +21,15 @@ std::vector<NamedTensor> named_weights(Module& model) {
   return all;
 }
 
-void save_weights(Module& model, const std::string& path, WeightLayout layout) {
+void save_weights(Module& model, const std::string& path, WeightLayout layout,
+                  std::map<std::string, std::string> metadata) {
   std::vector<NamedTensor> all = named_weights(model);
   if (layout == WeightLayout::oihw)
     for (auto& [name, tensor] : all)
       if (tensor.rank() == 4) tensor = to_oihw(tensor);
-  write_safetensors(path, all, {{"format", "pt"}, {"layout", layout == WeightLayout::ohwi ? "ohwi" : "oihw"}});
+  metadata["format"] = "pt";
+  metadata["layout"] = layout == WeightLayout::ohwi ? "ohwi" : "oihw";
+  write_safetensors(path, all, metadata);
 }
 
 void load_weights(Module& model, const std::string& path) {

@@ -355,12 +355,16 @@ kill_at_random_moments() {
 }
 
 test_checkpoints() {
-  local options=(--no-mixup --epochs 40 --one-cycle)
+  local file options=(--no-mixup --epochs 40 --one-cycle)
   train "${options[@]}" --save "$work/whole.safetensors"
   if said nlohmann; then
     skip "weights and checkpoints" "needs nlohmann-json"
     return
   fi
+  cp -r "$work/mnist" "$work/49"
+  for file in train-labels-idx1-ubyte t10k-labels-idx1-ubyte; do
+    { head -c 8 "$work/mnist/$file" && tail -c +9 "$work/mnist/$file" | tr '\3\7' '\4\11'; } >"$work/49/$file"
+  done
   check "weights: --save writes them" all succeeded '[ -s "$work/whole.safetensors" ]'
   options=(--mixup --epochs 60 --one-cycle)
   train "${options[@]}" --out "$work/uncut" --save "$work/whole.safetensors"
@@ -375,7 +379,11 @@ test_checkpoints() {
   train "${options[@]}" --seed 42 --batch-size 32 --out "$work/killed" --resume
   check "checkpoint: another batch size is refused" is_refusal "batch_size 64, this training has 32"
   check "checkpoint: --resume without --out" refused --out --resume
-  check "weights: of another model are refused" refused 0.weight --model lenet --load "$work/whole.safetensors"
+  check "weights: of another model are refused" refused "model is simple, not lenet" --model lenet --load "$work/whole.safetensors"
+  train_on "$work/49" --digits 4,9 --load "$work/whole.safetensors"
+  check "weights: of other digits are refused" is_refusal "classes is 3,7, not 4,9 (--digits)"
+  train --digits 7,3 --load "$work/whole.safetensors" --no-mixup --epochs 0
+  check "options: the order of --digits is of no account" succeeded
   check "weights: that are none are refused" refused file --load "$work/file"
   train --mixup --epochs 1 --stack-x --save "$work/stacked.safetensors"
   train --mixup --epochs 1 --load "$work/stacked.safetensors"

@@ -112,7 +112,10 @@ Run train_once(const Options& options, const data::DataLoaders& data, bool mixup
   if (options.profile) learn->add(std::make_shared<train::ProfileCallback>());
   if (options.one_cycle) learn->fit_one_cycle(options.epochs, options.lr);
   else learn->fit(options.epochs, options.lr);
-  if (!options.save.empty()) save_weights(options, *learn->model);
+  if (!options.save.empty()) {
+    if (interrupt->interrupted()) std::printf("not written: %s, as training was stopped\n", options.save.c_str());
+    else save_weights(options, *learn->model);
+  }
   if (!options.out.empty() && seed == options.seed && !learn->recorder->epochs().empty())
     apps::write_mistakes(options, *learn, apps::run_name(mixup));
   return {learn->recorder->epochs(), interrupt->interrupted()};
@@ -160,6 +163,7 @@ void print_statistics(const char* run, const std::vector<train::EpochRecord>& fi
 int run(const Options& options) {
   if (options.threads > 0) set_num_threads(options.threads);
   if (!options.predict.empty()) return predict(options), 0;
+  if (!options.save.empty()) check_can_write_atomically(options.save);
   const data::DataLoaders data = load(options);
   if (options.lr_find) return find_lr(options, data), 0;
   const std::string metrics = options.out.empty() ? "" : apps::start_output(options, data);

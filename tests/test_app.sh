@@ -116,6 +116,8 @@ test_bad_options() {
 
 test_bad_out() {
   local old
+  check "save: below a folder that there is not, before any training" refused "$work/none" --save "$work/none/weights"
+  check "save: a folder, before any training" refused "$work/mnist" --save "$work/mnist"
   touch "$work/file"
   check "out: below a file" refused "$work/file" --out "$work/file/folder"
   check "out: a file" refused "$work/file" --out "$work/file"
@@ -169,9 +171,12 @@ test_interrupt() {
     skip "Ctrl-C" "needs env --default-signal and /proc"
     return
   fi
-  start --data "$work/mnist" --epochs 100000 --out "$out"
+  echo "earlier weights" >"$work/weights"
+  start --data "$work/mnist" --epochs 100000 --out "$out" --save "$work/weights"
   interrupt_when printed '^2 '
   check "Ctrl-C: ends training with code 130" [ "$status" = 130 ]
+  check "Ctrl-C: leaves the file of --save alone, and says so" \
+    all 'printed "^not written: $work/weights"' '[ "$(cat "$work/weights")" = "earlier weights" ]'
   check "Ctrl-C: the table so far is printed, and no other run is started" \
     all 'printed "^epoch +train_loss"' 'printed "^stopped in epoch"' '! printed "with mixup"' '[ ! -s "$work/err" ]'
   check "Ctrl-C: metrics.csv holds the epochs that were completed" \

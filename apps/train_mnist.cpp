@@ -100,7 +100,8 @@ Run train_once(const Options& options, const data::DataLoaders& data, bool mixup
                const std::string& metrics) {
   const auto learn = make_learner(options, data, mixup, seed);
   const auto interrupt = std::make_shared<train::StopOnInterrupt>();
-  learn->add(interrupt);
+  const auto terminate = std::make_shared<train::TerminateOnNan>();
+  learn->add(interrupt).add(terminate);
   const train::CsvOptions columns{.labels = {{"run", apps::run_name(mixup)}, {"seed", std::to_string(seed)}},
                                   .append = true};
   if (!metrics.empty()) learn->add(std::make_shared<train::CsvLogger>(metrics, columns));
@@ -112,6 +113,8 @@ Run train_once(const Options& options, const data::DataLoaders& data, bool mixup
   if (options.profile) learn->add(std::make_shared<train::ProfileCallback>());
   if (options.one_cycle) learn->fit_one_cycle(options.epochs, options.lr);
   else learn->fit(options.epochs, options.lr);
+  if (const auto& bad = terminate->bad())
+    fail("the loss of batch ", bad->batch, " in epoch ", bad->epoch, " is no finite number; try a smaller --lr");
   if (!options.save.empty()) {
     if (interrupt->interrupted()) std::printf("not written: %s, as training was stopped\n", options.save.c_str());
     else save_weights(options, *learn->model);

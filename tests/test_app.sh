@@ -404,6 +404,12 @@ test_checkpoints() {
 
 test_other_runs() {
   local model
+  train --lr 1e30 --epochs 3 --out "$work/nan"
+  check "a loss that is not finite ends training with an error that names the batch" \
+    all '[ "$status" = 1 ]' '[ "$(wc -l <"$work/err")" = 1 ]' 'said "the loss of batch "' '! printed "nan +nan"' \
+    '! printed "with mixup"'
+  check "a loss that is not finite leaves no picture of what it spoilt" \
+    [ -z "$(cd "$work/nan" && ls | grep -E "top_losses|confusion|curves")" ]
   for model in lenet resnet; do
     train --epochs 1 --no-mixup --model "$model"
     check "model: $model trains" all succeeded '[ "$(rows)" = 1 ]'

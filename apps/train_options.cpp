@@ -76,6 +76,37 @@ void add_options(CLI::App& app, TrainOptions& o, std::string& digits) {
   app.add_option("--out", o.out, "folder for metrics.csv and pictures");
 }
 
+// An option that a run has no use for is refused instead of passed over.
+void add_exclusions(CLI::App& app) {
+  const auto exclude = [&](const char* option, std::initializer_list<const char*> others) {
+    for (const char* const other : others) app.get_option(option)->excludes(app.get_option(other));
+  };
+  exclude("--lr-find", {"--epochs", "--lr", "--one-cycle", "--compare", "--seeds", "--save", "--checkpoint-every",
+                        "--resume", "--profile"});
+  exclude("--predict", {"--epochs",
+                        "--lr",
+                        "--one-cycle",
+                        "--compare",
+                        "--seeds",
+                        "--save",
+                        "--resume",
+                        "--profile",
+                        "--checkpoint-every",
+                        "--lr-find",
+                        "--batch-size",
+                        "--mixup",
+                        "--no-mixup",
+                        "--alpha",
+                        "--stack-x",
+                        "--stack-y",
+                        "--no-dedupe",
+                        "--per-batch-lambda",
+                        "--second-loader",
+                        "--batch-mean-lambda",
+                        "--seed",
+                        "--out"});
+}
+
 void check_values(const TrainOptions& options) {
   check(std::isfinite(options.lr) && options.lr >= 0, "--lr: ", options.lr, " is no learning rate");
   const train::MixUpCallback refuses_bad_options(options.mixup_options());
@@ -114,6 +145,7 @@ std::optional<int> parse(int argc, char** argv, TrainOptions& options) {
   CLI::App app{"Trains simple_cnn on MNIST without and with mixup.", "train_mnist"};
   std::string digits = options.digit_list();
   add_options(app, options, digits);
+  add_exclusions(app);
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
     return std::string("train_mnist: ") + error.what() + " (--help lists the options)\n";
   });

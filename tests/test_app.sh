@@ -110,6 +110,13 @@ test_bad_options() {
   check "options: --mixup with --no-mixup" refused --no-mixup --mixup --no-mixup
   check "options: --batch-mean-lambda without stacked targets" \
     refused batch-mean --batch-mean-lambda --no-stack-y
+  local option
+  for option in --save=w --epochs=3 --lr=1 --one-cycle --seeds=2 --compare --profile; do
+    check "options: --lr-find has no use for ${option%=*}" refused "${option%=*}" --lr-find "$option"
+  done
+  for option in --lr-find --epochs=3 --save=w --mixup --alpha=1 --no-stack-y --seed=1 --out=o; do
+    check "options: --predict has no use for ${option%=*}" refused --predict --load w --predict p "$option"
+  done
   run "$app" --help
   check "options: --help lists them" all succeeded 'printed --per-batch-lambda'
 }

@@ -18,6 +18,10 @@ struct RunCurves {
 // without epochs or accuracy. A loss that is not finite is left out.
 bool write_curves(const std::string& png, const std::vector<RunCurves>& runs);
 
+// The loss of a learning-rate range test over the rate, on a logarithmic axis, with the suggestion marked. Throws
+// unless there are two points or more and the suggestion is positive.
+bool write_lr_curve(const std::string& png, const train::LrCurve& curve);
+
 // The density of Beta(alpha, alpha), which t is drawn from, at x in (0, 1): x^(alpha-1) (1-x)^(alpha-1) / B(alpha,
 // alpha). For alpha < 1 it has poles at 0 and 1.
 double beta_density(double x, double alpha);

@@ -120,17 +120,18 @@ Run train_once(const Options& options, const data::DataLoaders& data, bool mixup
     else save_weights(options, *learn->model);
   }
   if (!options.out.empty() && seed == options.seed && !learn->recorder->epochs().empty())
-    apps::write_mistakes(options, *learn, apps::run_name(mixup));
+    apps::output_mistakes(options, *learn, apps::run_name(mixup));
   return {learn->recorder->epochs(), interrupt->interrupted()};
 }
 
-// Prints the loss at growing learning rates, and a suggestion.
+// Prints the loss at growing learning rates, and a suggestion; draws them into --out.
 void find_lr(const Options& options, const data::DataLoaders& data) {
   const auto learn = make_learner(options, data, options.mixup, options.seed);
   const train::LrCurve curve = train::lr_find(*learn);
   std::printf("%-10s  loss\n", "lr");
   for (std::size_t i = 0; i < curve.lr.size(); i += 4) std::printf("%-10.2e  %.4f\n", curve.lr[i], curve.loss[i]);
   std::printf("suggestion: --lr %.1e\n", curve.suggestion);
+  if (!options.out.empty()) apps::output_lr_curve(options, curve);
 }
 
 // Reads a picture of a digit, white on black, and prints what the model makes of it.
@@ -186,7 +187,7 @@ int run(const Options& options) {
     }
     if (finals.size() > 1) print_statistics(apps::run_name(mixup), finals);
   }
-  if (!options.out.empty()) apps::write_curves(options, curves);
+  if (!options.out.empty()) apps::output_curves(options, curves);
   if (!metrics.empty()) std::printf("wrote %s\n", metrics.c_str());
   return 0;
 }

@@ -78,33 +78,16 @@ void add_options(CLI::App& app, TrainOptions& o, std::string& digits) {
 
 // An option that a run has no use for is refused instead of passed over.
 void add_exclusions(CLI::App& app) {
-  const auto exclude = [&](const char* option, std::initializer_list<const char*> others) {
-    for (const char* const other : others) app.get_option(option)->excludes(app.get_option(other));
+  const auto exclude = [&](const char* option, const std::string& others) {
+    std::istringstream list(others);
+    for (std::string other; list >> other;) app.get_option(option)->excludes(app.get_option(other));
   };
-  exclude("--lr-find", {"--epochs", "--lr", "--one-cycle", "--compare", "--seeds", "--save", "--checkpoint-every",
-                        "--resume", "--profile"});
-  exclude("--predict", {"--epochs",
-                        "--lr",
-                        "--one-cycle",
-                        "--compare",
-                        "--seeds",
-                        "--save",
-                        "--resume",
-                        "--profile",
-                        "--checkpoint-every",
-                        "--lr-find",
-                        "--batch-size",
-                        "--mixup",
-                        "--no-mixup",
-                        "--alpha",
-                        "--stack-x",
-                        "--stack-y",
-                        "--no-dedupe",
-                        "--per-batch-lambda",
-                        "--second-loader",
-                        "--batch-mean-lambda",
-                        "--seed",
-                        "--out"});
+  const std::string training =
+      "--epochs --lr --one-cycle --compare --seeds --save --checkpoint-every --resume --profile ";
+  exclude("--lr-find", training);
+  exclude("--predict", training +
+                           "--lr-find --batch-size --mixup --no-mixup --alpha --stack-x --stack-y --per-batch-lambda "
+                           "--no-dedupe --second-loader --batch-mean-lambda --seed --out");
 }
 
 void check_values(const TrainOptions& options) {

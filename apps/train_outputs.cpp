@@ -12,8 +12,15 @@ namespace mixgrad::apps {
 
 namespace {
 
+// Draws a picture and says so.
+template <class Write, class... Content>
+void announce(Write write, const std::string& png, const Content&... content) {
+  if (write(png, content...)) std::printf("wrote %s\n", png.c_str());
+  else std::printf("skipped: the picture %s (install the package gnuplot-nox)\n", png.c_str());
+}
+
 // The first batch as mixup will train on it.
-void write_picture(const TrainOptions& options, const data::DataLoaders& data) {
+void output_mixed_batch(const TrainOptions& options, const data::DataLoaders& data) {
   const data::DataLoader train = data.with_seed(options.seed).train;
   data::LoaderOptions second = train.options();
   if (options.second_loader) second.purpose = Purpose::partner_shuffle;
@@ -22,11 +29,8 @@ void write_picture(const TrainOptions& options, const data::DataLoaders& data) {
   const train::MixUpOptions mixup = options.mixup_options();
   const augment::MixPlan plan = augment::draw_mix_plan(
       batch.size(), {.alpha = mixup.alpha, .lambda_per = mixup.lambda_per, .dedupe = mixup.dedupe}, random);
-  const std::string path = in_output(options, "mixed_batch.png");
-  if (write_mix_picture(path, augment::stack_input(batch.x, partners.x, plan),
-                        augment::mixed_target(batch.y, partners.y, plan), options.digit_names()))
-    std::printf("wrote %s\n", path.c_str());
-  else std::printf("skipped: the picture of a mixed batch (install the package gnuplot-nox)\n");
+  announce(write_mix_picture, in_output(options, "mixed_batch.png"), augment::stack_input(batch.x, partners.x, plan),
+           augment::mixed_target(batch.y, partners.y, plan), options.digit_names());
 }
 
 }  // namespace
@@ -35,17 +39,27 @@ std::string in_output(const TrainOptions& options, const std::string& name) {
   return (std::filesystem::path(options.out) / name).string();
 }
 
+void make_output(const TrainOptions& options) {
+  std::error_code error;
+  std::filesystem::create_directories(options.out, error);
+  check(!error && std::filesystem::is_directory(options.out), "--out: cannot make the folder ", options.out);
+}
+
 std::string start_output(const TrainOptions& options, const data::DataLoaders& data) {
-  std::error_code ignored;
-  std::filesystem::create_directories(options.out, ignored);
+  make_output(options);
   std::string metrics = in_output(options, "metrics.csv");
   check(std::ofstream(metrics, std::ios::app).good(), "--out: cannot write ", metrics);
-  if (options.mixup_run()) write_picture(options, data);
+  if (options.mixup_run()) output_mixed_batch(options, data);
   check(std::ofstream(metrics).good(), "--out: cannot write ", metrics);
   return metrics;
 }
 
-void write_mistakes(const TrainOptions& options, train::Learner& learn, const std::string& run) {
+void output_lr_curve(const TrainOptions& options, const train::LrCurve& curve) {
+  make_output(options);
+  announce(write_lr_curve, in_output(options, "lr_find.png"), curve);
+}
+
+void output_mistakes(const TrainOptions& options, train::Learner& learn, const std::string& run) {
   const std::vector<std::string> names = options.digit_names();
   const auto name = [&](std::int32_t label) { return names.at(static_cast<std::size_t>(label)); };
   std::vector<std::int32_t> worst;
@@ -57,17 +71,19 @@ void write_mistakes(const TrainOptions& options, train::Learner& learn, const st
             << loss.probability << ")";
     captions.push_back(caption.str());
   }
-  write_top_losses(in_output(options, run + "_top_losses.png"), learn.data.valid.dataset().get(worst).x, captions);
-  write_confusion_matrix(in_output(options, run + "_confusion.png"), train::confusion_matrix(learn), names);
+  announce(write_top_losses, in_output(options, run + "_top_losses.png"), learn.data.valid.dataset().get(worst).x,
+           captions);
+  announce(write_confusion_matrix, in_output(options, run + "_confusion.png"), train::confusion_matrix(learn), names);
 }
 
-void write_curves(const TrainOptions& options, const std::vector<RunCurves>& runs) {
+void output_curves(const TrainOptions& options, const std::vector<RunCurves>& runs) {
   if (runs.empty()) return;
-  write_curves(in_output(options, "curves.png"), runs);
+  announce(write_curves, in_output(options, "curves.png"), runs);
   if (!options.mixup_run() || options.alpha == 0) return;
   const augment::MixOptions mix{.alpha = options.alpha, .dedupe = !options.no_dedupe};
   Random random(options.seed, Purpose::mixup);
-  write_beta_density(in_output(options, "lambda.png"), mix, augment::draw_mix_plan(10000, mix, random).lambda);
+  announce(write_beta_density, in_output(options, "lambda.png"), mix,
+           augment::draw_mix_plan(10000, mix, random).lambda);
 }
 
 }  // namespace mixgrad::apps

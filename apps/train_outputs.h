@@ -14,14 +14,20 @@ namespace mixgrad::apps {
 // The path of a file in the folder of --out.
 std::string in_output(const TrainOptions& options, const std::string& name);
 
+// Makes the folder, unless it is there. Throws when it can't be written.
+void make_output(const TrainOptions& options);
+
 // Makes the folder, the picture of the first batch as mixup will train on it, and an empty metrics.csv, whose path it
 // returns. What is there already is lost only when all of that can be written.
 std::string start_output(const TrainOptions& options, const data::DataLoaders& data);
 
+// The curve of --lr-find.
+void output_lr_curve(const TrainOptions& options, const train::LrCurve& curve);
+
 // What a trained model gets wrong: a sheet of the worst digits, and the confusion matrix.
-void write_mistakes(const TrainOptions& options, train::Learner& learn, const std::string& run);
+void output_mistakes(const TrainOptions& options, train::Learner& learn, const std::string& run);
 
 // The curves of the first seed's runs, and the density that lambda came from beside draws of it.
-void write_curves(const TrainOptions& options, const std::vector<RunCurves>& runs);
+void output_curves(const TrainOptions& options, const std::vector<RunCurves>& runs);
 
 }  // namespace mixgrad::apps

@@ -314,6 +314,7 @@ test_picture() {
   check "picture: a gnuplot that fails is named, whether or not it reads its input" fails_to_draw
   if have gnuplot; then
     draw "$PATH"
+    check "picture: each is announced" [ "$(grep -c '^wrote .*png$' "$work/out")" = "$(ls "$work/drawn" | grep -c png$)" ]
     check "picture: gnuplot draws a PNG" all succeeded 'head -c 4 "$work/drawn/mixed_batch.png" | grep -q PNG'
   else
     skip "a picture drawn by gnuplot" "needs gnuplot"
@@ -425,8 +426,9 @@ test_other_runs() {
   train --epochs 1 --no-mixup --profile
   check "profile: lists the convolutions with their GFLOP/s" \
     all succeeded 'printed "^conv2d_backward +[0-9]+ +[0-9.]+ +[0-9.]+% +[0-9.]+$"'
-  train --lr-find
+  train --lr-find --out "$work/lr"
   check "lr-find: suggests a rate and trains nothing" all succeeded 'printed "^suggestion: --lr [0-9.e-]+$"'
+  check "lr-find: draws the curve into --out, or says why not" printed "^(wrote|skipped: the picture) $work/lr/lr_find.png"
 }
 
 make_mnist "$work/mnist" 128 32

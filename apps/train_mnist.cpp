@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
+#include <utility>
 
 #include "apps/train_options.h"
 #include "apps/train_outputs.h"
@@ -90,6 +91,51 @@ std::unique_ptr<train::Learner> make_learner(const Options& options, const data:
   return learn;
 }
 
+std::string checkpoint_of(const Options& options, bool mixup, std::uint64_t seed) {
+  return apps::in_output(options, text_of(apps::run_name(mixup), "_", seed, ".checkpoint"));
+}
+
+// A learner with the callbacks of its run, which goes on from its checkpoint if it is to.
+struct Training {
+  std::unique_ptr<train::Learner> learn;
+  std::shared_ptr<train::StopOnInterrupt> interrupt = std::make_shared<train::StopOnInterrupt>();
+  std::shared_ptr<train::TerminateOnNan> terminate = std::make_shared<train::TerminateOnNan>();
+};
+
+Training prepare(const Options& options, const data::DataLoaders& data, bool mixup, std::uint64_t seed) {
+  Training training{.learn = make_learner(options, data, mixup, seed)};
+  train::Learner& learn = *training.learn;
+  learn.add(training.interrupt).add(training.terminate);
+  const std::string checkpoint = checkpoint_of(options, mixup, seed);
+  if (options.checkpoint_every) learn.add(std::make_shared<train::Checkpoint>(checkpoint, options.checkpoint_every));
+  if (!options.resume || !std::filesystem::exists(checkpoint)) return training;
+  train::resume(learn, checkpoint);
+  check(learn.start()->epochs == options.epochs, checkpoint, ": is of a training of ", learn.start()->epochs,
+        " epochs, not ", options.epochs, " (--epochs)");
+  return training;
+}
+
+// Throws unless there is a checkpoint, or is to be one, and each is one of its run: before anything is replaced.
+void check_checkpoints(const Options& options, const data::DataLoaders& data) {
+  bool any = options.checkpoint_every > 0;
+  for (const bool mixup : options.runs())
+    for (int i = 0; i < options.seeds; ++i) {
+      const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(i);
+      if (!std::filesystem::exists(checkpoint_of(options, mixup, seed))) continue;
+      prepare(options, data, mixup, seed);
+      any = true;
+    }
+  check(any, "--resume: there is no checkpoint of this training in ", options.out);
+}
+
+void print_start(const train::Learner& learn, const std::string& checkpoint) {
+  if (const auto& start = learn.start(); !start) std::printf("no checkpoint %s: begins anew\n", checkpoint.c_str());
+  else if (start->epoch == start->epochs) std::printf("resumed from %s: is over\n", checkpoint.c_str());
+  else
+    std::printf("resumed from %s: in epoch %d after batch %lld of %lld\n", checkpoint.c_str(), start->epoch + 1,
+                static_cast<long long>(start->batch), static_cast<long long>(learn.data.train.num_batches()));
+}
+
 // Trains one model from one seed. The epochs that were completed, and whether Ctrl-C cut the run short.
 struct Run {
   std::vector<train::EpochRecord> epochs;
@@ -97,19 +143,12 @@ struct Run {
 };
 
 Run train_once(const Options& options, const data::DataLoaders& data, bool mixup, std::uint64_t seed,
-               const std::string& metrics) {
-  const auto learn = make_learner(options, data, mixup, seed);
-  const auto interrupt = std::make_shared<train::StopOnInterrupt>();
-  const auto terminate = std::make_shared<train::TerminateOnNan>();
-  learn->add(interrupt).add(terminate);
+               const std::string& metrics, bool append) {
+  const auto [learn, interrupt, terminate] = prepare(options, data, mixup, seed);
+  if (options.resume) print_start(*learn, checkpoint_of(options, mixup, seed));
   const train::CsvOptions columns{.labels = {{"run", apps::run_name(mixup)}, {"seed", std::to_string(seed)}},
-                                  .append = true};
+                                  .append = append};
   if (!metrics.empty()) learn->add(std::make_shared<train::CsvLogger>(metrics, columns));
-  const std::string checkpoint =
-      apps::in_output(options, std::string(apps::run_name(mixup)) + "_" + std::to_string(seed) + ".checkpoint");
-  if (options.checkpoint_every) learn->add(std::make_shared<train::Checkpoint>(checkpoint, options.checkpoint_every));
-  if (options.resume && std::filesystem::exists(checkpoint)) train::resume(*learn, checkpoint);
-
   if (options.profile) learn->add(std::make_shared<train::ProfileCallback>());
   if (options.one_cycle) learn->fit_one_cycle(options.epochs, options.lr);
   else learn->fit(options.epochs, options.lr);
@@ -170,16 +209,17 @@ int run(const Options& options) {
   if (!options.save.empty()) check_can_write_atomically(options.save);
   const data::DataLoaders data = load(options);
   if (options.lr_find) return find_lr(options, data), 0;
+  if (options.resume) check_checkpoints(options, data);
   const std::string metrics = options.out.empty() ? "" : apps::start_output(options, data);
   std::vector<apps::RunCurves> curves;
-  for (const bool mixup : {false, true}) {
-    if (mixup ? !options.mixup_run() : !options.plain_run()) continue;
+  bool first = true;
+  for (const bool mixup : options.runs()) {
     std::vector<train::EpochRecord> finals;
     for (int i = 0; i < options.seeds; ++i) {
       const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(i);
       std::printf("%s%s, seed %llu\n", mixup ? "with mixup" : "without mixup",
                   options.synthetic ? ", drawn digits" : "", static_cast<unsigned long long>(seed));
-      const Run run = train_once(options, data, mixup, seed, metrics);
+      const Run run = train_once(options, data, mixup, seed, metrics, !std::exchange(first, false));
       if (run.interrupted) return 130;
       if (i == 0 && !run.epochs.empty()) curves.push_back({apps::run_name(mixup), run.epochs});
       if (!run.epochs.empty()) finals.push_back(run.epochs.back());

@@ -23,8 +23,11 @@ struct TrainOptions {
   bool one_cycle = false, lr_find = false, profile = false, resume = false;
   std::int64_t checkpoint_every = 0;
 
-  bool plain_run() const { return !mixup; }
   bool mixup_run() const { return !no_mixup; }
+  // The runs to make: whether each is with mixup.
+  std::vector<bool> runs() const {
+    return mixup ? std::vector{true} : no_mixup ? std::vector{false} : std::vector{false, true};
+  }
   train::MixUpOptions mixup_options() const;
   std::string digit_list() const;                // "3,7"
   std::vector<std::string> digit_names() const;  // "three", "seven"

@@ -50,7 +50,6 @@ std::string start_output(const TrainOptions& options, const data::DataLoaders& d
   std::string metrics = in_output(options, "metrics.csv");
   check(std::ofstream(metrics, std::ios::app).good(), "--out: cannot write ", metrics);
   if (options.mixup_run()) output_mixed_batch(options, data);
-  check(std::ofstream(metrics).good(), "--out: cannot write ", metrics);
   return metrics;
 }
 

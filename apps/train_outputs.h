@@ -17,8 +17,8 @@ std::string in_output(const TrainOptions& options, const std::string& name);
 // Makes the folder, unless it is there. Throws when it can't be written.
 void make_output(const TrainOptions& options);
 
-// Makes the folder, the picture of the first batch as mixup will train on it, and an empty metrics.csv, whose path it
-// returns. What is there already is lost only when all of that can be written.
+// Makes the folder and the picture of the first batch as mixup will train on it. Returns the path of metrics.csv, which
+// can be written; what it holds is lost only when training begins.
 std::string start_output(const TrainOptions& options, const data::DataLoaders& data);
 
 // The curve of --lr-find.

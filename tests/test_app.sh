@@ -385,12 +385,27 @@ test_checkpoints() {
   train "${options[@]}" --out "$work/killed" --checkpoint-every 7 --resume --save "$work/resumed.safetensors"
   check "checkpoint: killed and resumed so often, training ends with the same bytes" \
     all succeeded 'cmp -s "$work/whole.safetensors" "$work/resumed.safetensors"'
-  check "checkpoint: the table is whole" same_columns 1-6 "$work/uncut" "$work/killed"
+  check "checkpoint: the table on the terminal is whole, and says where it goes on" \
+    all '[ "$(rows)" = 60 ]' 'printed "^resumed from .*mixup_42.checkpoint: "'
+  check "checkpoint: metrics.csv is whole" same_columns 1-6 "$work/uncut" "$work/killed"
   train "${options[@]}" --out "$work/killed" --resume
-  check "checkpoint: resuming what is over trains no more" \
-    all succeeded '[ "$(rows)" = 0 ]' 'same_columns 1-6 "$work/uncut" "$work/killed"'
+  check "checkpoint: resuming what is over says so, prints its table and trains no more" \
+    all succeeded 'printed "mixup_42.checkpoint: is over$"' '[ "$(rows)" = 60 ]' 'same_columns 1-6 "$work/uncut" "$work/killed"'
+  mkdir "$work/kept"
+  cp "$work/killed/metrics.csv" "$work/kept"
   train "${options[@]}" --seed 42 --batch-size 32 --out "$work/killed" --resume
   check "checkpoint: another batch size is refused" is_refusal "batch_size 64, this training has 32"
+  train --mixup --one-cycle --epochs 3 --out "$work/killed" --resume
+  check "checkpoint: another number of epochs is refused" is_refusal "60 epochs, not 3 (--epochs)"
+  cp "$work/killed/mixup_42.checkpoint" "$work/checkpoint"
+  head -c 2000 "$work/checkpoint" >"$work/killed/mixup_42.checkpoint"
+  train "${options[@]}" --out "$work/killed" --resume
+  check "checkpoint: one that is cut off is refused" is_refusal "mixup_42.checkpoint"
+  check "checkpoint: what is refused leaves metrics.csv alone" same_columns 1-8 "$work/killed" "$work/kept"
+  check "checkpoint: --resume where there is none is refused" \
+    all 'refused "no checkpoint" --resume --out "$work/nosuch"' '[ ! -e "$work/nosuch" ]'
+  train --resume --checkpoint-every 100 --no-mixup --epochs 1 --out "$work/anew"
+  check "checkpoint: --resume where there is to be one says that it begins anew" all succeeded 'printed "^no checkpoint"'
   check "checkpoint: --resume without --out" refused --out --resume
   check "weights: of another model are refused" refused "model is simple, not lenet" --model lenet --load "$work/whole.safetensors"
   train_on "$work/49" --digits 4,9 --load "$work/whole.safetensors"

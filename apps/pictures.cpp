@@ -32,11 +32,16 @@ std::pair<double, double> range(const std::vector<Series>& panel) {
   return low <= high ? std::pair(low, high) : std::pair(0.0, 1.0);
 }
 
+// Whether there is anything to draw.
+bool finite(const Series& series) {
+  return std::ranges::any_of(*series.epochs, [&](const auto& epoch) { return std::isfinite(series.value(epoch)); });
+}
+
 // One panel of curves, whose ranges and labels are set already.
 void plot_series(GnuplotScript& script, const std::vector<Series>& panel) {
   for (const Series& series : panel) {
     script << (&series == panel.data() ? "plot" : ",") << " '-' with linespoints " << series.style << " title "
-           << quoted(series.name);
+           << quoted(series.name + (finite(series) ? "" : " (not finite)"));
   }
   script << '\n';
   for (const Series& series : panel) {

@@ -15,7 +15,8 @@ struct RunCurves {
 };
 
 // Training loss, validation loss and accuracy of up to four runs over their epochs. Throws when there is no run, or one
-// without epochs or accuracy. A loss that is not finite is left out.
+// without epochs or accuracy. A loss that is not finite is left out; the legend names curves
+// of which nothing is left.
 bool write_curves(const std::string& png, const std::vector<RunCurves>& runs);
 
 // The loss of a learning-rate range test over the rate, on a logarithmic axis, with the suggestion marked. Throws

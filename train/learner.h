@@ -81,6 +81,7 @@ class Learner : NonCopyable {
     std::function<void(Learner&)> restore = {};  // called after on_train_begin and on_epoch_begin
   };
   void start_from(Start start) { start_ = std::move(start); }
+  const std::optional<Start>& start() const { return start_; }  // none: the next fit begins at its own beginning
   // Ends training after the current batch.
   void stop() { stopping = true; }
 

@@ -320,11 +320,20 @@ test_picture() {
   draw "$work/bin"
   check "picture: twelve captions, whose shares are of three digits and add up to one" all succeeded \
     '[ "$(grep -cE "set title .[01]\.[0-9]{3} (three|seven) \+ [01]\.[0-9]{3} (three|seven)" "$script")" = 12 ]' \
-    'tr -d "'\''" <"$script" | awk "/set title/ && (\$3 + \$6 < 0.9995 || \$3 + \$6 > 1.0005) { exit 1 }"'
+    'tr -d "'\''" <"$script" | awk "/set title [01]/ && (\$3 + \$6 < 0.9995 || \$3 + \$6 > 1.0005) { exit 1 }"'
+  stand_in "/bin/cat >'$script.new'; part=\$(/bin/sed -n \"s/^set output '\(.*\)'/\1/p\" '$script.new')
+    /bin/cat '$script.new' >>'$script.all'; printf 'IEND\256B\140\202' >\"\$part\""
+  run env PATH="$work/bin" "$app" --data "$work/mnist" --epochs 1 --lr 0 --no-mixup --out "$work/drawn"
+  check "picture: of the most wrong images each is a mistake" all succeeded \
+    'grep -qE "read as (three|seven)" "$script.all"' \
+    '! grep -E "three .*read as three|seven .*read as seven" "$script.all"'
+  check "picture: the confusion matrix says of which run it is, and how many are right" \
+    grep -qE "^set title 'plain, 1 epoch: [0-9]+\.[0-9]{2} % right'" "$script.all"
   stand_in 'exec <&-; exit 1'
   check "picture: a gnuplot that fails is named, whether or not it reads its input" fails_to_draw
   if have gnuplot; then
-    draw "$PATH"
+    rm -r "$work/drawn"
+    train --epochs 1 --lr 0 --out "$work/drawn"
     check "picture: each is announced" [ "$(grep -c '^wrote .*png$' "$work/out")" = "$(ls "$work/drawn" | grep -c png$)" ]
     check "picture: gnuplot draws a PNG" all succeeded 'head -c 4 "$work/drawn/mixed_batch.png" | grep -q PNG'
   else

@@ -306,6 +306,8 @@ TEST_CASE("pictures: a confusion matrix has true classes down, predicted ones ac
   CHECK(contains(script, "set label '2' at 1,0 "));
   CHECK(contains(script, "set label '0' at 0,1 "));
   CHECK(contains(script, "ytics ('100 %%d' 0, 'b_2' 1)"));
+  CHECK(write_confusion_matrix(out / "a.png", counts, {"a", "b"}, "it's 99.00 % right"));
+  CHECK(contains(gnuplot.script(), "set title 'it''s 99.00 % right'\n"));
   const Rows shades = data_of(script).at(0);
   REQUIRE(shades.size() == 4);
   CHECK(shades[3] == std::vector<double>{1, 1, 1});

@@ -79,8 +79,8 @@ void output_mistakes(const TrainOptions& options, train::Learner& learn, const s
     worst.push_back(static_cast<std::int32_t>(loss.index));
     std::ostringstream caption;
     // The loss is cross entropy, -log of the probability that the model gave the true class.
-    caption << std::fixed << std::setprecision(3) << name(loss.target) << " (" << std::exp(-loss.loss) << "), read as "
-            << name(loss.predicted) << " (" << loss.probability << ")";
+    caption << std::setprecision(2) << name(loss.target) << " (" << std::exp(-loss.loss) << "), read as "
+            << name(loss.predicted) << " (" << std::fixed << loss.probability << ")";
     captions.push_back(caption.str());
   }
   const std::string sheet = in_output(options, run + "_top_losses.png");

@@ -51,7 +51,11 @@ std::vector<std::string> class_names(const fs::path& folder) {
 
 std::vector<ImageFile> image_files(const fs::path& folder, const std::vector<std::string>& classes) {
   std::vector<ImageFile> files;
-  for (const std::string& name : class_names(folder)) {
+  const std::vector<std::string> names = class_names(folder);
+  for (const std::string& name : classes)
+    check(std::find(names.begin(), names.end(), name) != names.end(), folder.string(), ": lacks the class ", name,
+          ", which the training data has");
+  for (const std::string& name : names) {
     const auto found = std::find(classes.begin(), classes.end(), name);
     check(found != classes.end(), (folder / name).string(), ": a class that the training data lacks");
     const std::vector<fs::path> entries = list(folder / name);

@@ -32,10 +32,11 @@ struct FolderOptions {
 // samples are sorted by file name first and then by class, bytewise; training is shuffled and drops the last short
 // batch, validation is in order and keeps it.
 //
-// Throws one line naming the folder or file at fault: a class folder that is empty, or that valid has and train lacks;
-// anything in a class folder that is no readable image (read_image), or beside class folders that is no folder; the
-// first image whose size is not that of train's first, with both sizes. Hidden files (.name) are passed over. Without
-// in_memory, files are opened only when asked for, so a bad one is found then; the text ends with its sample number.
+// Throws one line naming the folder or file at fault: a class folder that is empty, or that only one of train and valid
+// has; anything in a class folder that is no readable image (read_image), or beside class folders that is no folder;
+// the first image whose size is not that of train's first, with both sizes. Hidden files (.name) are passed over.
+// Without in_memory, files are opened only when asked for, so a bad one is found then; the text ends with its sample
+// number.
 DataLoaders from_folder(const std::string& path, const FolderOptions& options = {});
 
 // Writes the images as such a tree of PNG files, path/train/<class>/<number>.png and path/valid/..., numbered from zero

@@ -1,5 +1,7 @@
 #include "nn/cross_entropy.h"
 
+#include <cmath>
+
 #include "core/autograd.h"
 #include "core/index.h"
 #include "core/log_softmax.h"
@@ -41,7 +43,7 @@ Tensor cross_entropy_per_sample(const Tensor& logits, const Tensor& target, cons
   if (options.class_weights.defined()) {
     check(options.class_weights.shape() == Shape{logits.size(1)}, "cross_entropy: class weights ",
           options.class_weights.shape(), " for logits ", logits.shape());
-    log_probability = log_probability * options.class_weights.to(logits.dtype());
+    log_probability = log_probability * options.class_weights.to(logits.device()).to(logits.dtype());
   }
   const Tensor loss = -(dense ? sum(target * log_probability, 1) : pick(log_probability, target));
   if (smoothing == 0) return loss;
@@ -51,6 +53,10 @@ Tensor cross_entropy_per_sample(const Tensor& logits, const Tensor& target, cons
 Loss cross_entropy_with(const CrossEntropyOptions& options) {
   check(options.label_smoothing >= 0 && options.label_smoothing < 1, "cross_entropy: label smoothing ",
         options.label_smoothing, " must be at least 0 and below 1");
+  if (options.class_weights.defined())
+    for (const double weight : options.class_weights.to(DType::f64).to_vector<double>())
+      check(std::isfinite(weight) && weight >= 0, "cross_entropy: class weight ", weight,
+            " must be finite and not negative");
   const auto per_sample = [options](const Tensor& logits, const Tensor& target) {
     return cross_entropy_per_sample(logits, target, options);
   };

@@ -30,7 +30,7 @@ inline const Loss cross_entropy{"cross_entropy", [](const Tensor& logits, const 
 
 // The same with options. A mean is over samples, with class weights too: dividing by the sum of their weights, as
 // PyTorch does for index targets, would make the loss of a mixed target another than the mixed loss. Throws unless 0 <=
-// label_smoothing < 1.
+// label_smoothing < 1 and class weights are finite and not negative.
 Loss cross_entropy_with(const CrossEntropyOptions& options);
 
 }  // namespace mixgrad::nn

@@ -9,12 +9,21 @@
 namespace mixgrad::nn {
 namespace {
 
+std::int64_t stride_of(std::int64_t kernel_size, const Pool2dOptions& options) {
+  return options.stride == 0 ? kernel_size : options.stride;
+}
+
+void check_options(const char* op, std::int64_t kernel_size, const Pool2dOptions& options) {
+  const std::int64_t stride = stride_of(kernel_size, options), padding = options.padding;
+  check(kernel_size >= 1 && stride >= 1 && padding >= 0 && padding <= kernel_size / 2, op, ": kernel size ",
+        kernel_size, ", stride ", stride, ", padding ", padding);
+}
+
 kernels::Pool2dShape check_shapes(const char* op, const Tensor& x, std::int64_t kernel_size,
                                   const Pool2dOptions& options) {
-  const std::int64_t stride = options.stride == 0 ? kernel_size : options.stride, padding = options.padding;
+  const std::int64_t stride = stride_of(kernel_size, options), padding = options.padding;
   check(x.rank() == 4, op, ": input ", x.shape(), " must be [N, H, W, C]");
-  check(kernel_size >= 1 && stride >= 1 && padding >= 0 && 2 * padding <= kernel_size, op, ": kernel size ",
-        kernel_size, ", stride ", stride, ", padding ", padding);
+  check_options(op, kernel_size, options);
   const std::int64_t free_height = x.size(1) + 2 * padding - kernel_size;
   const std::int64_t free_width = x.size(2) + 2 * padding - kernel_size;
   check(free_height >= 0 && free_width >= 0, op, ": kernel size ", kernel_size, " exceeds input ", x.shape(),
@@ -58,6 +67,18 @@ Tensor avg_pool2d(const Tensor& x, std::int64_t kernel_size, const Pool2dOptions
     to.add(0, dx);
   });
   return y;
+}
+
+MaxPool2d::MaxPool2d(std::int64_t kernel_size, const Pool2dOptions& options)
+    : Function("MaxPool2d(" + std::to_string(kernel_size) + ")",
+               [=](const Tensor& x) { return max_pool2d(x, kernel_size, options); }) {
+  check_options("MaxPool2d", kernel_size, options);
+}
+
+AvgPool2d::AvgPool2d(std::int64_t kernel_size, const Pool2dOptions& options)
+    : Function("AvgPool2d(" + std::to_string(kernel_size) + ")",
+               [=](const Tensor& x) { return avg_pool2d(x, kernel_size, options); }) {
+  check_options("AvgPool2d", kernel_size, options);
 }
 
 Tensor global_avg_pool(const Tensor& x) {

@@ -20,16 +20,13 @@ Tensor avg_pool2d(const Tensor& x, std::int64_t kernel_size, const Pool2dOptions
 // The mean over all pixels: [N, H, W, C] -> [N, 1, 1, C]. Throws unless there are four axes and a pixel.
 Tensor global_avg_pool(const Tensor& x);
 
+// The layers throw on bad options when they are made.
 struct MaxPool2d : Function {
-  explicit MaxPool2d(std::int64_t kernel_size, const Pool2dOptions& options = {})
-      : Function("MaxPool2d(" + std::to_string(kernel_size) + ")",
-                 [=](const Tensor& x) { return max_pool2d(x, kernel_size, options); }) {}
+  explicit MaxPool2d(std::int64_t kernel_size, const Pool2dOptions& options = {});
 };
 
 struct AvgPool2d : Function {
-  explicit AvgPool2d(std::int64_t kernel_size, const Pool2dOptions& options = {})
-      : Function("AvgPool2d(" + std::to_string(kernel_size) + ")",
-                 [=](const Tensor& x) { return avg_pool2d(x, kernel_size, options); }) {}
+  explicit AvgPool2d(std::int64_t kernel_size, const Pool2dOptions& options = {});
 };
 
 struct GlobalAvgPool : Function {

@@ -11,6 +11,8 @@
 
 using namespace mixgrad;
 using namespace mixgrad::train;
+using test::At;
+using test::at;
 using test::content;
 using test::digits;
 using test::has_json;
@@ -33,10 +35,12 @@ std::vector<double> weights(nn::Module& model) {
 
 // A learner made anew, as a program that is started again would.
 struct Training {
-  explicit Training(std::uint64_t seed = 5, std::int64_t batch_size = 16, nn::Sequential (*make)() = small_model)
+  explicit Training(std::uint64_t seed = 5, std::int64_t batch_size = 16, nn::Sequential (*make)() = small_model,
+                    int workers = 0)
       : model((manual_seed(seed), make())),
-        learn(digits(100, {.batch_size = batch_size, .shuffle = true, .drop_last = true, .seed = seed}), model,
-              {.metrics = {accuracy}, .seed = seed, .verbose = false}) {
+        learn(digits(100,
+                     {.batch_size = batch_size, .shuffle = true, .drop_last = true, .seed = seed, .workers = workers}),
+              model, {.metrics = {accuracy}, .seed = seed, .verbose = false}) {
     learn.mixup({.source = MixSource::second_loader});
   }
   nn::Sequential model;
@@ -101,7 +105,7 @@ TEST_CASE(
   constexpr int epochs = 3;
   Training whole;
   whole.learn.fit_one_cycle(epochs, 1e-2);
-  for (const auto& stop : {std::pair{0, 0}, std::pair{0, 1}, std::pair{1, 3}, std::pair{2, 0}, std::pair{2, 5}}) {
+  for (const auto& stop : {std::pair{0, 1}, std::pair{1, 3}, std::pair{2, 0}, std::pair{2, 5}}) {
     const auto epoch = stop.first, batch = stop.second;
     CAPTURE(epoch);
     CAPTURE(batch);
@@ -146,6 +150,87 @@ TEST_CASE("checkpoint: of a training that is over, resuming gives its table and 
   set_random_state(random);
   first.learn.fit(1);
   CHECK(weights(second.model) == weights(first.model));
+}
+
+TEST_CASE("checkpoint: values that are not finite never replace the last good ones") {
+  if (!has_json()) return;
+  const TemporaryFolder folder;
+  const std::string path = folder / "run.safetensors";
+  const auto stored = [&](const std::string& name) {
+    for (const NamedTensor& named : read_safetensors(path).tensors)
+      if (named.name == name) return named.tensor.to(DType::f64).to_vector<double>();
+    return std::vector<double>{};
+  };
+  const std::int64_t last = Training().learn.data.train.num_batches() - 1;
+  for (const bool terminate : {false, true})
+    for (const std::int64_t bad : {std::int64_t{3}, last}) {
+      CAPTURE(terminate);
+      CAPTURE(bad);
+      Training training;
+      training.learn.add(std::make_shared<Checkpoint>(path, 2));
+      if (terminate) training.learn.add(std::make_shared<TerminateOnNan>());
+      training.learn.add(at(&At::backward_end, [=](Learner& learner) {
+        if (learner.batch == bad) learner.optimizer->gradients().fill_(std::nan(""));
+      }));
+      training.learn.fit(1, 1e-3);
+      CHECK(!std::isfinite(weights(training.model)[0]));
+      CHECK(stored("position.batch") == std::vector<double>{bad == 3 ? 2. : 4.});
+      CHECK(std::isfinite(stored("model.0.weight").at(0)));
+    }
+  // Gradients that are kept for a later step count too.
+  Training training;
+  training.learn.add(std::make_shared<AccumulateGradients>(9)).add(std::make_shared<Checkpoint>(path, 1));
+  training.learn.add(at(&At::backward_end, [](Learner& learner) {
+    if (learner.batch == 2) learner.optimizer->gradients().fill_(HUGE_VAL);
+  }));
+  training.learn.add(std::make_shared<StopAt>(0, 4));
+  CHECK_THROWS_WITH_AS(training.learn.fit(1, 1e-3), "stopped", Error);
+  CHECK(stored("position.batch") == std::vector<double>{2});
+}
+
+TEST_CASE(
+    "checkpoint: training that is stopped within an epoch keeps where it was, after any batch, but not after nan") {
+  if (!has_json()) return;
+  const TemporaryFolder folder;
+  const std::string path = folder / "run.safetensors";
+  Training whole;
+  whole.learn.fit(2, 1e-3);
+  const std::int64_t last = whole.learn.data.train.num_batches() - 1;
+  for (const int workers : {0, 1})
+    for (const std::int64_t batch : {std::int64_t{0}, std::int64_t{2}, last}) {
+      CAPTURE(batch);
+      Training first(5, 16, small_model, workers);
+      first.learn.add(std::make_shared<Checkpoint>(path, 1000)).add(at(&At::batch_end, [=](Learner& learner) {
+        if (learner.epoch == 0 && learner.batch == batch) learner.stop();
+      }));
+      first.learn.fit(2, 1e-3);
+      Training second(5, 16, small_model, workers);
+      resume(second.learn, path);
+      std::int64_t trained = 0;
+      second.learn.add(at(&At::batch_end, [&](Learner&) { ++trained; })).fit(2);
+      CHECK(trained == 2 * last + 1 - batch);
+      CHECK(weights(second.model) == weights(whole.model));
+      REQUIRE(second.learn.recorder->epochs().size() == 2);
+      CHECK(second.learn.recorder->epochs()[0].valid_loss == whole.learn.recorder->epochs()[0].valid_loss);
+      CHECK(second.learn.recorder->epochs()[1].train_loss == whole.learn.recorder->epochs()[1].train_loss);
+    }
+  std::filesystem::remove(path);
+  Training bad;
+  bad.learn.add(std::make_shared<Checkpoint>(path, 1000)).add(std::make_shared<TerminateOnNan>());
+  bad.learn.add(at(&At::batch_begin, [](Learner& learner) { std::get<Tensor>(learner.input).fill_(std::nan("")); }));
+  bad.learn.fit(1);
+  CHECK(!std::filesystem::exists(path));
+}
+
+TEST_CASE("checkpoint: a training that begins anew leaves the last file until it has got somewhere") {
+  if (!has_json()) return;
+  const TemporaryFolder folder;
+  const std::string path = folder.write("run.safetensors", "the last one");
+  Training training;
+  training.learn.add(std::make_shared<Checkpoint>(path, 2)).add(at(&At::batch_end, [&](Learner& learner) {
+    CHECK((content(path) == "the last one") == (learner.batch < 2));
+  }));
+  training.learn.fit(1);
 }
 
 TEST_CASE("checkpoint: what does not fit is refused, by its first difference, and nothing is loaded") {
@@ -268,6 +353,7 @@ TEST_CASE("weights: come back bit for bit in either layout, and are refused by t
     nn::load_weights(b.model, folder / "w");
     CHECK(weights(b.model) == weights(a.model));
   }
+  CHECK(read_safetensors(folder / "w").metadata.at("format") == "pt");
   // In PyTorch's layout the axes are [out, in, kh, kw].
   const auto stored = read_safetensors(folder / "w").tensors;
   CHECK(stored[0].name == "0.weight");
@@ -286,6 +372,12 @@ TEST_CASE("weights: come back bit for bit in either layout, and are refused by t
   nn::save_weights(other, folder / "o");
   CHECK_THROWS_WITH_AS(nn::load_weights(narrow, folder / "o"),
                        doctest::Contains("0.weight is f32[4, 3, 3, 3], the model's is f32[5, 3, 3, 3]"), Error);
+  // Only PyTorch's layout goes by PyTorch's name, and shapes are those of the file.
+  CHECK(read_safetensors(folder / "o").metadata.at("format") == "mixgrad");
+  nn::Sequential wide(nn::Conv2d(1, 4)), grey(nn::Conv2d(2, 4));
+  nn::save_weights(wide, folder / "pt", nn::WeightLayout::oihw);
+  CHECK_THROWS_WITH_AS(nn::load_weights(grey, folder / "pt"),
+                       doctest::Contains("0.weight is f32[4, 1, 3, 3], the model's is f32[4, 2, 3, 3]"), Error);
 }
 
 TEST_CASE("schedules: their formulas at the ends and between") {
@@ -374,6 +466,41 @@ TEST_CASE("lr_find: finds a rate that trains, and leaves model, optimizer and ra
   CHECK(curve.suggestion < 10);
   CHECK_THROWS_AS(lr_find(training.learn, {.from = 1, .to = 0.1}), Error);
   CHECK_THROWS_AS(lr_find(training.learn, {.steps = 3}), Error);
+}
+
+TEST_CASE("lr_find: its suggestion hardly depends on the seed") {
+  double least = INFINITY, most = 0;
+  for (std::uint64_t seed = 0; seed < 6; ++seed) {
+    manual_seed(seed);
+    Learner learn(digits(640, {.batch_size = 16, .shuffle = true, .seed = seed}), nn::simple_cnn({3, 8, 8, 2}),
+                  {.seed = seed, .verbose = false});
+    const double suggestion = lr_find(learn).suggestion;
+    CAPTURE(suggestion);
+    CHECK(suggestion > 1e-3);
+    CHECK(suggestion < 0.3);
+    least = std::min(least, suggestion);
+    most = std::max(most, suggestion);
+  }
+  CHECK(most / least < 10);  // it was 130 for the steepest of single steps
+}
+
+TEST_CASE("lr_find: not between resume and fit, and the training that is resumed goes on all the same") {
+  if (!has_json()) return;
+  const TemporaryFolder folder;
+  const std::string path = folder / "run.safetensors";
+  Training whole;
+  whole.learn.fit(2, 1e-3);
+  Training first;
+  first.learn.add(std::make_shared<Checkpoint>(path, 1)).add(std::make_shared<StopAt>(1, 2));
+  CHECK_THROWS_WITH_AS(first.learn.fit(2, 1e-3), "stopped", Error);
+  Training second;
+  resume(second.learn, path);
+  const std::string before = state(second.learn);
+  CHECK_THROWS_WITH_AS(lr_find(second.learn, {.steps = 20}), doctest::Contains("resumed"), Error);
+  const bool unchanged = state(second.learn) == before;
+  CHECK(unchanged);
+  second.learn.fit(2);
+  CHECK(weights(second.model) == weights(whole.model));
 }
 
 TEST_CASE("weights: PyTorch's simple_cnn loads the export, strictly, and gives equal logits") {

@@ -159,3 +159,18 @@ TEST_CASE("terminate on nan: no step, no trace in batch norm, and the place is t
     CHECK(std::isfinite(learn.recorder->epochs().back().valid_loss));
   }
 }
+
+TEST_CASE("terminate on nan: a validation loss that is not finite ends training too, and is told") {
+  nn::Sequential model(nn::Linear(2, 2));
+  Learner learn(points(32), model, with_sgd());
+  const auto terminate = std::make_shared<TerminateOnNan>();
+  learn.add(terminate).add(at(&At::backward_end, [](Learner& learner) {
+    if (learner.epoch == 1 && learner.batch == 3) learner.optimizer->gradients().fill_(not_a_number);
+  }));
+  learn.fit(4);
+  REQUIRE(terminate->bad());
+  CHECK(terminate->bad()->epoch == 2);
+  CHECK(terminate->bad()->batch == 0);
+  CHECK(learn.optimizer->steps == 8);
+  CHECK(learn.recorder->epochs().size() == 2);
+}

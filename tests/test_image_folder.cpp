@@ -163,7 +163,7 @@ TEST_CASE("from_folder: batches are the same from memory, decoded when asked for
   for (int n = 0; n < 60; ++n) {
     images.add("train/" + std::to_string(n % 3) + "/" + std::to_string(1000 + n) + ".png",
                static_cast<std::uint8_t>(4 * n));
-    images.add("valid/" + std::to_string(n % 2) + "/" + std::to_string(n) + ".png", static_cast<std::uint8_t>(n));
+    images.add("valid/" + std::to_string(n % 3) + "/" + std::to_string(n) + ".png", static_cast<std::uint8_t>(n));
   }
   const auto load = [&](bool in_memory, int workers) {
     const data::DataLoaders data =
@@ -256,6 +256,9 @@ TEST_CASE("from_folder: folders that are missing, empty or at odds are named") {
   const SmallTree tree;
   tree.add("valid/dog/1.png", 1);
   check_refused(tree.path(), {tree / "valid/dog", "the training data lacks"});
+  const SmallTree lacking;
+  lacking.remove("valid/a");
+  check_refused(lacking.path(), {lacking / "valid", "lacks the class a"});
   const Images one;
   one.add("only/1.png", 1);
   check_refused(one.path(), {one.path(), "one image"});

@@ -60,12 +60,16 @@ TEST_CASE("mixed accuracy: lambda for the one class and 1 - lambda for the other
   const Tensor output = one_hot(Tensor::from<std::int32_t>({0, 1, 2, 1}, {4}), 3);
   const Tensor y = Tensor::from<std::int32_t>({0, 0, 0, 1}, {4}),
                partner = Tensor::from<std::int32_t>({1, 1, 1, 1}, {4});
-  const Tensor lambda = Tensor::from({0.75f, 0.75f, 0.75f, 0.5f}, {4});
+  const Tensor lambda = Tensor::from({0.75f, 0.625f, 0.75f, 0.5f}, {4});
   // the first class; the second; neither; both
-  CHECK(mixed_accuracy_of(output, MixedTarget{y, partner, lambda}) == (0.75 + 0.25 + 0 + 1) / 4);
-  CHECK(mixed_accuracy_of(output, MixedTarget{one_hot(y, 3), one_hot(partner, 3), lambda}) == 0.5);
+  CHECK(mixed_accuracy_of(output, MixedTarget{y, partner, lambda}) == (0.75 + 0.375 + 0 + 1) / 4);
+  CHECK(mixed_accuracy_of(output, MixedTarget{one_hot(y, 3), one_hot(partner, 3), lambda}) ==
+        (0.75 + 0.375 + 0 + 1) / 4);
   CHECK(mixed_accuracy_of(output, y) == accuracy_of(output, y));
   CHECK(mixed_accuracy_of(output, one_hot(y, 3)) == accuracy_of(output, y));
+  // The mixture of one-hot targets, as mixup gives it without stack_y, counts as what it was mixed from.
+  const Tensor weight = reshape(lambda, {4, 1}), mixture = one_hot(y, 3) * weight + one_hot(partner, 3) * (1 - weight);
+  CHECK(mixed_accuracy_of(output, mixture) == mixed_accuracy_of(output, MixedTarget{y, partner, lambda}));
   CHECK(mixed_accuracy.name != "accuracy");
   CHECK_THROWS_AS(mixed_accuracy_of(output, MixedTarget{y, partner, Tensor::ones({3})}), Error);
 }

@@ -230,6 +230,9 @@ TEST_CASE("pool: hostile shapes are refused by name") {
   CHECK_THROWS_AS(avg_pool2d(x, 0), Error);
   CHECK_THROWS_AS(avg_pool2d(x, 2, {.padding = 2}), Error);
   CHECK_THROWS_AS(max_pool2d(normal({4, 4, 2}), 2), Error);
+  CHECK_THROWS_WITH_AS(MaxPool2d(0), "MaxPool2d: kernel size 0, stride 0, padding 0", Error);
+  CHECK_THROWS_WITH_AS(MaxPool2d(2, {.padding = 2}), "MaxPool2d: kernel size 2, stride 2, padding 2", Error);
+  CHECK_THROWS_WITH_AS(AvgPool2d(2, {.stride = -1}), "AvgPool2d: kernel size 2, stride -1, padding 0", Error);
   CHECK(std::isnan(max_pool2d(Tensor::from({1.f, NAN, 3.f, 2.f}, {1, 2, 2, 1}), 2).item()));
 }
 
@@ -354,4 +357,11 @@ TEST_CASE("model: one backward reaches every parameter, and a step against the g
     tensor.copy_(tensor - tensor.grad() * 0.01);
   }
   CHECK(cross_entropy(model(x), target).item() < loss.item());
+}
+
+TEST_CASE("cross_entropy: class weights that are negative or no numbers are refused when they are given") {
+  for (const float bad : {-1.f, std::nanf(""), HUGE_VALF})
+    CHECK_THROWS_WITH_AS(cross_entropy_with({.class_weights = Tensor::from({1.f, bad}, {2})}),
+                         doctest::Contains("cross_entropy: class weight "), Error);
+  CHECK_NOTHROW(cross_entropy_with({.class_weights = Tensor::from({1.f, 0.f}, {2})}));
 }

@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <thread>
 
 #include "mixgrad.h"
 #include "tests/files.h"
@@ -119,6 +121,22 @@ TEST_CASE("progress bar: says nothing off a terminal while a run is short") {
         }) == "");
 }
 
+TEST_CASE("progress bar: speed and time left of a training that is resumed count from where it was resumed") {
+  const std::string text = printed(stderr, [] {
+    Learner learn = learner(false);
+    learn.add(std::make_shared<ProgressBar>(ProgressBarOptions{.seconds_between_lines = 0}));
+    learn.add(
+        std::make_shared<AtBatch>(2, [](Learner&) { std::this_thread::sleep_for(std::chrono::milliseconds(200)); }));
+    learn.start_from({.epochs = 1, .epoch = 0, .pass = 0, .batch = 2});
+    learn.fit(1);
+  });
+  CAPTURE(text);
+  CHECK(lines(text) == 1);
+  const std::size_t unit = text.find(" images/s");
+  REQUIRE(unit != std::string::npos);
+  CHECK(std::stod(text.substr(text.rfind(' ', unit - 1))) <= 16 / 0.2);  // one batch of 16 in more than 0.2 s
+}
+
 TEST_CASE("progress bar: one line of a terminal, as long as it has room, erased when an epoch ends") {
   const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
   if (terminal < 0 || grantpt(terminal) != 0 || unlockpt(terminal) != 0) {
@@ -134,12 +152,12 @@ TEST_CASE("progress bar: one line of a terminal, as long as it has room, erased 
     learn.add(std::make_shared<ProgressBar>(ProgressBarOptions{.seconds_between_redraws = 0}));
     learn.fit(1);
   }
+  close(line);  // so that reading ends where all has been read
+  std::string text;
   std::array<char, 4096> buffer{};
-  const auto size = read(terminal, buffer.data(), buffer.size());
-  close(line);
+  for (ssize_t size = 0; (size = read(terminal, buffer.data(), buffer.size())) > 0;)
+    text.append(buffer.data(), static_cast<std::size_t>(size));
   close(terminal);
-  REQUIRE(size > 0);
-  const std::string text(buffer.data(), static_cast<std::size_t>(size));
   CAPTURE(text);
   CHECK(lines(text) == 0);
   CHECK(text.ends_with("\r\x1b[K"));

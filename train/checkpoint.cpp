@@ -1,11 +1,15 @@
 #include "train/checkpoint.h"
 
+#include <cmath>
 #include <limits>
 #include <map>
 #include <optional>
 #include <utility>
 
+#include "core/autograd.h"
 #include "core/check.h"
+#include "core/pointwise.h"
+#include "core/reduce.h"
 #include "core/safetensors.h"
 #include "nn/weights.h"
 #include "train/recorder.h"
@@ -13,6 +17,10 @@
 
 namespace mixgrad::train {
 namespace {
+
+bool all_finite(const Tensor& x) {
+  return no_grad([&] { return std::isfinite(sum(x * 0.0).item()); });  // 0 times anything else is nan
+}
 
 Tensor scalar(double value) { return Tensor::full({}, value, {.dtype = DType::f64}); }
 
@@ -138,7 +146,7 @@ void visit_position(Named& visitor, Position& position, const Learner& learner) 
   visitor.number("epochs", position.epochs, whole_to(1e6));
   visitor.number("epoch", position.epoch, whole_to(position.epochs));
   visitor.number("pass", position.pass, whole_to(16777216 - (position.epochs - position.epoch)));  // core/random.h
-  visitor.number("batch", position.batch, whole_to(static_cast<double>(learner.data.train.num_batches() - 1)));
+  visitor.number("batch", position.batch, whole_to(static_cast<double>(learner.data.train.num_batches())));
 }
 
 void visit_random(Named& visitor) {
@@ -223,21 +231,31 @@ Checkpoint::Checkpoint(std::string path, std::int64_t every_batches)
   check(every_batches >= 1, "checkpoint: every ", every_batches, " batches");
 }
 
+void Checkpoint::on_train_begin(Learner&) { trained_ = false; }
+
 void Checkpoint::on_batch_begin(Learner& learner) {
   const std::int64_t done = learner.epoch * learner.data.train.num_batches() + learner.batch;
-  if (done % every_batches_ == 0) save_checkpoint(learner, path_);
+  if (std::exchange(trained_, true) && done % every_batches_ == 0) save(learner);
 }
 
 void Checkpoint::on_epoch_end(Learner& learner) {
-  if (learner.epoch + 1 < learner.epochs || !learner.validation) return;
-  // As if the next epoch were about to begin.
-  const std::int64_t batch = std::exchange(learner.batch, 0);
-  ++learner.epoch;
-  ++learner.pass;
+  if (!learner.validation) {  // stopped: as if the next batch were about to begin
+    const Temporarily batch(learner.batch, learner.batch + 1);
+    if (trained_ && std::isfinite(learner.loss.item())) save(learner);
+  } else if (learner.epoch + 1 == learner.epochs) {  // as if the next epoch were
+    const Temporarily epoch(learner.epoch, learner.epoch + 1);
+    const Temporarily pass(learner.pass, learner.pass + 1);
+    const Temporarily<std::int64_t> batch(learner.batch, 0);
+    save(learner);
+  }
+}
+
+void Checkpoint::save(Learner& learner) const {
+  Save state;
+  visit_model_and_optimizer(state, learner);
+  for (const NamedTensor& named : state.tensors)
+    if (!all_finite(named.tensor)) return;
   save_checkpoint(learner, path_);
-  --learner.epoch;
-  --learner.pass;
-  learner.batch = batch;
 }
 
 }  // namespace mixgrad::train

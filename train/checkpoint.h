@@ -17,19 +17,25 @@
 
 namespace mixgrad::train {
 
-// Writes a checkpoint before every so many batches, and when the last epoch is over. The file is replaced as a whole: a
-// program that is killed, or a disk that is full, leaves the last one.
+// Writes a checkpoint before every so many batches but the first that it meets, when the last epoch is over, and when
+// training is stopped within an epoch, such as by Ctrl-C; but not after a loss that is not finite, nor of weights,
+// gradients or optimizer state that are not: those never replace good ones. The file is replaced as a whole: a program
+// that is killed, or a disk that is full, leaves the last one.
 class Checkpoint : public Callback {
  public:
   // Throws unless every_batches >= 1.
   Checkpoint(std::string path, std::int64_t every_batches);
 
+  void on_train_begin(Learner& learner) override;
   void on_batch_begin(Learner& learner) override;
   void on_epoch_end(Learner& learner) override;
 
  private:
+  void save(Learner& learner) const;
+
   std::string path_;
   std::int64_t every_batches_;
+  bool trained_ = false;  // whether this fit has begun a batch
 };
 
 // The state of training before batch `learner.batch` of epoch `learner.epoch`.

@@ -36,6 +36,7 @@ struct LearnerOptions {
   OptimizerFactory optimizer = adamw();
   // How the model's parameters are grouped for the optimizer; by default into one.
   std::function<ParameterGroups(nn::Module&)> groups = [](nn::Module& model) { return nn::parameters(model); };
+  Device device = cpu;                  // where the model is moved to and trained
   std::uint64_t seed = default_seed();  // of what callbacks draw, such as mixup's plans
   bool verbose = true;                  // print the table, and a progress bar while training
 };

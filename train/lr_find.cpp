@@ -43,22 +43,20 @@ class RangeTest : public Callback {
 class Restore : NonCopyable {
  public:
   explicit Restore(Learner& learner)
-      : learner_(learner),
-        pass_(learner.pass, learner.pass),
+      : pass_(learner.pass, learner.pass),
         steps_(learner.optimizer->steps, learner.optimizer->steps),
         lr_(learner.optimizer->lr, learner.optimizer->lr),
         random_(random_state()) {
     for (const auto& [name, tensor] : nn::named_weights(*learner.model)) copies_.emplace_back(tensor, tensor.clone());
     for (const auto& [name, tensor] : learner.optimizer->state()) copies_.emplace_back(tensor, tensor.clone());
+    copies_.emplace_back(learner.optimizer->gradients(), learner.optimizer->gradients().clone());
   }
   ~Restore() {
     for (const auto& [tensor, copy] : copies_) tensor.copy_(copy);
-    learner_.optimizer->zero_grad();
     set_random_state(random_);
   }
 
  private:
-  Learner& learner_;
   Temporarily<std::uint32_t> pass_;
   Temporarily<std::int64_t> steps_;
   Temporarily<double> lr_;
@@ -66,16 +64,21 @@ class Restore : NonCopyable {
   std::vector<std::pair<Tensor, Tensor>> copies_;
 };
 
-// The rate at which the loss falls most steeply from one point to the next but one.
-double steepest(const LrCurve& curve) {
-  std::size_t best = 0;
-  double slope = INFINITY;
-  for (std::size_t i = 1; i + 1 < curve.loss.size(); ++i)
-    if (const double here = curve.loss[i + 1] - curve.loss[i - 1]; here < slope) {
-      slope = here;
-      best = i;
-    }
-  return curve.lr.empty() ? 0 : curve.lr[best];
+// The middle of the 2 half + 1 points before the minimum whose least-squares line falls most steeply; a tenth of the
+// minimum's rate where there are fewer.
+double steepest(const LrCurve& curve, std::ptrdiff_t half) {
+  if (curve.lr.empty()) return 0;
+  const auto loss = curve.loss.begin(), lr = curve.lr.begin();
+  const std::ptrdiff_t minimum = std::min_element(loss, curve.loss.end()) - loss;
+  double suggestion = lr[minimum] / 10, least = INFINITY;
+  for (std::ptrdiff_t middle = half; middle + half <= minimum; ++middle) {
+    double slope = 0;  // but for a factor
+    for (std::ptrdiff_t k = -half; k <= half; ++k) slope += static_cast<double>(k) * loss[middle + k];
+    if (slope >= least) continue;
+    least = slope;
+    suggestion = lr[middle];
+  }
+  return suggestion;
 }
 
 }  // namespace
@@ -88,7 +91,7 @@ LrCurve lr_find(Learner& learner, const LrFindOptions& options) {
   const Restore restore(learner);
   const auto epochs = 1 + options.steps / static_cast<int>(learner.data.train.num_batches());
   learner.fit_with({test}, epochs);
-  test->curve.suggestion = steepest(test->curve);
+  test->curve.suggestion = steepest(test->curve, std::max(2, options.steps / 20));
   return test->curve;
 }
 

@@ -15,12 +15,12 @@ struct LrFindOptions {
 
 struct LrCurve {
   std::vector<double> lr, loss;  // of each batch; the loss is a moving average, decay 0.9, bias-corrected
-  double suggestion = 0;         // where the loss falls most steeply over log lr
+  double suggestion = 0;         // where the loss falls most steeply over log lr on its way to the minimum
 };
 
 // Ends early when the loss exceeds four times its minimum or is no number. Trains with mixup if the learner does, and
 // with none of its other callbacks; afterwards model, optimizer and random streams are as they were. Throws unless
-// 0 < from < to and steps >= 20.
+// 0 < from < to and steps >= 20, and between resume() and fit().
 LrCurve lr_find(Learner& learner, const LrFindOptions& options = {});
 
 }  // namespace mixgrad::train

@@ -35,9 +35,10 @@ inline const Metric accuracy{"accuracy", accuracy_of};
 Metric top_k_accuracy(std::int64_t k);
 
 // The lambda-weighted accuracy on the mixed images that a model is trained on: for a mixed target the mean of
-// lambda [argmax output = y] + (1 - lambda) [argmax output = partner]; for any other, index or dense, accuracy_of. It
-// is no accuracy: the best possible is the mean of lambda (0.84 for alpha 0.4 with dedupe), or more where partners
-// share a class. Throws as accuracy_of does.
+// lambda [argmax output = y] + (1 - lambda) [argmax output = partner]; for a dense one, such as mixup without stack_y
+// makes, the same as the mean of target[n, argmax output_n]; for class indices, accuracy_of. It is no accuracy: the
+// best possible is the mean of lambda (0.84 for alpha 0.4 with dedupe), or more where partners share a class. Throws as
+// accuracy_of does.
 //
 //   train::Learner learn(data, model, {.metrics = {train::accuracy}, .train_metrics = {train::mixed_accuracy}});
 double mixed_accuracy_of(const Tensor& output, const augment::Target& target);

@@ -27,9 +27,13 @@ ProgressBar::ProgressBar(const ProgressBarOptions& options)
   last_drawn_ = Clock::now();
 }
 
-void ProgressBar::on_epoch_begin(Learner&) { epoch_start_ = Clock::now(); }
+void ProgressBar::on_epoch_begin(Learner&) {
+  epoch_start_ = Clock::now();
+  seen_ = 0;
+}
 
 void ProgressBar::on_batch_end(Learner& learner) {
+  ++seen_;
   const auto now = Clock::now();
   if (std::chrono::duration<double>(now - last_drawn_).count() < interval_) return;
   last_drawn_ = now;
@@ -40,9 +44,9 @@ void ProgressBar::on_batch_end(Learner& learner) {
 void ProgressBar::draw(const Learner& learner, double elapsed) const {
   const double done = static_cast<double>(learner.batch + 1);
   const double total = static_cast<double>(learner.data.train.num_batches());
-  const double images = done * static_cast<double>(learner.data.train.options().batch_size);
+  const double images = seen_ * static_cast<double>(learner.data.train.options().batch_size);
   const double epochs_left = learner.epochs - learner.epoch - 1;
-  const double left = elapsed / done * (total - done + epochs_left * total);
+  const double left = elapsed / seen_ * (total - done + epochs_left * total);
   char figures[128];
   std::snprintf(figures, sizeof figures, "%lld/%lld  loss %.4f  %.0f images/s  %d:%02d left",
                 static_cast<long long>(done), static_cast<long long>(total), learner.recorder->smoothed_loss(),

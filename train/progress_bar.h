@@ -31,6 +31,7 @@ class ProgressBar : public Callback {
   bool terminal_;
   double interval_;
   bool drawn_ = false;
+  double seen_ = 0;  // batches of this epoch since it was begun or resumed
   Clock::time_point epoch_start_, last_drawn_;
 };
 

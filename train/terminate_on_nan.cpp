@@ -2,7 +2,9 @@
 
 #include <cmath>
 #include <cstdio>
+#include <string>
 
+#include "core/check.h"
 #include "train/learner.h"
 
 namespace mixgrad::train {
@@ -35,9 +37,14 @@ void TerminateOnNan::on_step_end(Learner&) {
 }
 
 void TerminateOnNan::on_epoch_end(Learner& learner) {
-  if (bad_ && learner.options.verbose)
-    std::printf("stopped: the loss of batch %lld in epoch %d is %s\n", static_cast<long long>(bad_->batch), bad_->epoch,
-                std::isnan(loss_) ? "nan" : "infinite");
+  if (learner.validation && !std::isfinite(learner.validation->loss)) {
+    loss_ = learner.validation->loss;
+    bad_ = {learner.epoch + 1, 0};
+    learner.stop();
+  }
+  if (!bad_ || !learner.options.verbose) return;
+  const std::string where = bad_->batch > 0 ? text_of("loss of batch ", bad_->batch, " in") : "validation loss of";
+  std::printf("stopped: the %s epoch %d is %s\n", where.c_str(), bad_->epoch, std::isnan(loss_) ? "nan" : "infinite");
 }
 
 }  // namespace mixgrad::train

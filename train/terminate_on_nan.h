@@ -1,4 +1,5 @@
-// TerminateOnNan: ends training at the first batch whose loss is nan or infinite, with the model as it was before it.
+// TerminateOnNan: ends training at the first batch whose loss is nan or infinite, with the model as it was before it,
+// or after the first epoch whose validation loss is.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,7 @@ class TerminateOnNan : public Callback {
  public:
   struct Place {
     int epoch;           // from 1
-    std::int64_t batch;  // from 1
+    std::int64_t batch;  // from 1; 0: it was the validation
   };
   const std::optional<Place>& bad() const { return bad_; }  // where the last fit was ended
 

@@ -56,16 +56,25 @@ bool write_image_grid(const std::string& png, const Tensor& images, const std::v
   const int rows = (count + columns - 1) / columns;
   std::size_t longest = 0;
   for (const auto& caption : captions) longest = std::max(longest, caption.size());
-  const int cell = std::clamp(static_cast<int>(std::min<std::size_t>(longest, 100)) * 17 / 2 + 9, 170,
-                              400);  // a letter is 8.5 pixels wide
+  // In pixels; a letter of a caption is 9 wide.
+  const double scale =
+      std::min(180.0 / static_cast<double>(images.size(1)), 400.0 / static_cast<double>(images.size(2)));
+  const double height = scale * static_cast<double>(images.size(1)),
+               width = scale * static_cast<double>(images.size(2));
+  const double letters = 9 * static_cast<double>(std::min<std::size_t>(longest, 60));
+  const double caption = 32, gap = 10, cell = std::max(width + 2 * gap, letters + 24);
+  const double canvas_width = columns * cell, canvas_height = rows * (height + caption) + gap;
 
   GnuplotScript script;
-  script.precision(3);
+  script.precision(6);
   script << "set palette gray negative\nset cbrange [0:1]\nunset colorbox\nunset tics\nunset key\n"
-         << "set lmargin 1\nset rmargin 1\nset tmargin 2\nset bmargin 0.5\nset border lc rgb '#999999'\n"
+         << "set border lc rgb '#999999'\n"
          << "set size ratio -1\nset xrange [-0.5:" << images.size(2) - 1 << ".5]\n"
          << "set yrange [" << images.size(1) - 1 << ".5:-0.5]\n"
-         << "set multiplot layout " << rows << ',' << columns << '\n';
+         << "set title offset 0,-0.5\nset multiplot layout " << rows << ',' << columns << " margins "
+         << (cell - width) / 2 / canvas_width << ',' << 1 - (cell - width) / 2 / canvas_width << ','
+         << gap / canvas_height << ',' << 1 - caption / canvas_height << " spacing " << (cell - width) / canvas_width
+         << ',' << caption / canvas_height << '\n';
   const Tensor host = images.to(cpu);
   const bool colour = is_colour(host);
   for (int n = 0; n < count; ++n) {
@@ -73,7 +82,7 @@ bool write_image_grid(const std::string& png, const Tensor& images, const std::v
     plot_image(script, host, n, colour);
   }
   script << "unset multiplot\n";
-  return draw(png, {columns * cell, rows * (cell + 28), 12}, script);
+  return draw(png, {static_cast<int>(canvas_width), static_cast<int>(canvas_height), 12}, script);
 }
 
 }  // namespace mixgrad::apps

@@ -14,19 +14,19 @@ bool write_mix_picture(const std::string& png, const augment::MixedInput& images
   const std::int32_t* partner = labels.partner.data<std::int32_t>();
   const float* lambda = labels.lambda.data<float>();
   const auto name = [&](std::int32_t label) { return class_names.at(static_cast<std::size_t>(label)); };
-  const auto share = [](int percent) {
+  const auto share = [](int thousandths) {
     char text[16];
-    std::snprintf(text, sizeof text, "%d.%02d ", percent / 100, percent % 100);
+    std::snprintf(text, sizeof text, "%d.%03d ", thousandths / 1000, thousandths % 1000);
     return std::string(text);
   };
   std::vector<std::string> captions;
   for (std::int64_t n = 0; n < std::min(most, images.x.size(0)); ++n) {
-    // The second share is what the first leaves of 1.00, also after rounding.
-    const int percent = static_cast<int>(100 * lambda[n] + 0.5f);
-    captions.push_back(share(percent) + name(label[n]) + " + " + share(100 - percent) + name(partner[n]));
+    // The second share is what the first leaves of 1.000, also after rounding.
+    const int thousandths = static_cast<int>(1000 * lambda[n] + 0.5f);
+    captions.push_back(share(thousandths) + name(label[n]) + " + " + share(1000 - thousandths) + name(partner[n]));
   }
   const Tensor mixed = augment::mix(images);
-  return write_image_grid(png, slice(mixed, 0, static_cast<std::int64_t>(captions.size())), captions, 6);
+  return write_image_grid(png, slice(mixed, 0, static_cast<std::int64_t>(captions.size())), captions, 4);
 }
 
 }  // namespace mixgrad::apps

@@ -1,4 +1,4 @@
-// A picture of a mixed batch, each image with a caption such as "0.70 three + 0.30 seven".
+// A picture of a mixed batch, each image with a caption such as "0.700 three + 0.300 seven".
 #pragma once
 
 #include <string>

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <iomanip>
 #include <numbers>
 
 #include "apps/gnuplot.h"
@@ -31,11 +32,16 @@ std::pair<double, double> range(const std::vector<Series>& panel) {
   return low <= high ? std::pair(low, high) : std::pair(0.0, 1.0);
 }
 
+// Whether there is anything to draw.
+bool finite(const Series& series) {
+  return std::ranges::any_of(*series.epochs, [&](const auto& epoch) { return std::isfinite(series.value(epoch)); });
+}
+
 // One panel of curves, whose ranges and labels are set already.
 void plot_series(GnuplotScript& script, const std::vector<Series>& panel) {
   for (const Series& series : panel) {
     script << (&series == panel.data() ? "plot" : ",") << " '-' with linespoints " << series.style << " title "
-           << quoted(series.name);
+           << quoted(series.name + (finite(series) ? "" : " (not finite)"));
   }
   script << '\n';
   for (const Series& series : panel) {
@@ -95,6 +101,29 @@ bool write_curves(const std::string& png, const std::vector<RunCurves>& runs) {
   plot_series(script, accuracies);
   script << "unset multiplot\n";
   return draw(png, {1400, 600, 15}, script);
+}
+
+bool write_lr_curve(const std::string& png, const train::LrCurve& curve) {
+  const auto& [lr, loss, suggestion] = curve;
+  check(lr.size() >= 2 && lr.size() == loss.size(), "lr curve: ", lr.size(), " rates, ", loss.size(), " losses");
+  check(suggestion > 0, "lr curve: a suggestion of ", suggestion);
+  GnuplotScript script;
+  script.precision(9);
+  const double lowest = *std::min_element(loss.begin(), loss.end());
+  const double highest = *std::max_element(loss.begin(), loss.end());
+  script << "set logscale x\nset format x '%.0e'\nset border 3\nset tics nomirror\n"
+         << "set grid linetype 1 linewidth 1 linecolor rgb '#CCCCCC'\nset key top left Left reverse samplen 3 spacing "
+            "1.2\n"
+         << "set title 'Learning-rate range test'\nset xlabel 'learning rate'\nset ylabel 'loss, moving average'\n"
+         << "set xrange [" << lr.front() << ':' << lr.back() << "]\nset yrange [" << std::min(0.0, lowest) << ':'
+         << 1.1 * highest << "]\nplot '-' with lines linewidth 3 linecolor rgb '" << colours[0] << "' title 'loss', "
+         << "'-' with lines linewidth 3 dashtype 2 linecolor rgb '" << colours[1]
+         << "' title 'suggestion: " << text_of(std::scientific, std::setprecision(1), suggestion) << "'\n";
+  for (std::size_t i = 0; i < lr.size(); ++i) script << lr[i] << ' ' << loss[i] << '\n';
+  script << "e\n"
+         << suggestion << ' ' << std::min(0.0, lowest) << '\n'
+         << suggestion << ' ' << 1.1 * highest << "\ne\n";
+  return draw(png, {1000, 600, 16}, script);
 }
 
 double beta_density(double x, double alpha) {

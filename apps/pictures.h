@@ -15,8 +15,13 @@ struct RunCurves {
 };
 
 // Training loss, validation loss and accuracy of up to four runs over their epochs. Throws when there is no run, or one
-// without epochs or accuracy. A loss that is not finite is left out.
+// without epochs or accuracy. A loss that is not finite is left out; the legend names curves
+// of which nothing is left.
 bool write_curves(const std::string& png, const std::vector<RunCurves>& runs);
+
+// The loss of a learning-rate range test over the rate, on a logarithmic axis, with the suggestion marked. Throws
+// unless there are two points or more and the suggestion is positive.
+bool write_lr_curve(const std::string& png, const train::LrCurve& curve);
 
 // The density of Beta(alpha, alpha), which t is drawn from, at x in (0, 1): x^(alpha-1) (1-x)^(alpha-1) / B(alpha,
 // alpha). For alpha < 1 it has poles at 0 and 1.

@@ -35,12 +35,12 @@ Tensor mix(const Tensor& x, const MixPlan& plan) { return mix(x, x, plan); }
 
 MixedInput stack_input(const Tensor& x, const Tensor& partners, const MixPlan& plan) {
   check_sizes(x, partners, plan);
-  return {x, gather(partners, plan.permutation), plan.lambda};
+  return {x, gather(partners, plan.permutation.to(x.device())), plan.lambda.to(x.device())};
 }
 
 MixedTarget mixed_target(const Tensor& y, const Tensor& partners, const MixPlan& plan) {
   check_sizes(y, partners, plan);
-  return {y, gather(partners, plan.permutation), plan.lambda};
+  return {y, gather(partners, plan.permutation.to(y.device())), plan.lambda.to(y.device())};
 }
 
 MixedTarget mixed_target(const Tensor& y, const MixPlan& plan) { return mixed_target(y, y, plan); }

@@ -98,4 +98,10 @@ void write_file_atomically(const std::string& path, const std::vector<std::span<
   folder.sync();
 }
 
+void check_can_write_atomically(const std::string& path) {
+  const fs::path target = target_of(path);
+  const Folder folder(path, target.parent_path());
+  const TemporaryFile file(path, target);  // gone again at once
+}
+
 }  // namespace mixgrad

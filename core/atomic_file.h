@@ -17,4 +17,7 @@ namespace mixgrad {
 // folder after the renaming.
 void write_file_atomically(const std::string& path, const std::vector<std::span<const std::byte>>& parts);
 
+// Throws as it would, except for want of space, having changed nothing: for those who must know before hours of work.
+void check_can_write_atomically(const std::string& path);
+
 }  // namespace mixgrad

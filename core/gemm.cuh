@@ -21,30 +21,6 @@
 
 namespace mixgrad {
 
-// Dividing a number below 2^31 by a constant known at the launch: a multiplication and a shift (Granlund and
-// Montgomery, "Division by invariant integers using multiplication", 1994).
-class Divisor {
- public:
-  explicit Divisor(std::int64_t divisor) : divisor_(static_cast<std::uint32_t>(divisor)) {
-    while (std::uint64_t{1} << shift_ < divisor_) ++shift_;
-    multiplier_ = static_cast<std::uint32_t>(
-        ((std::uint64_t{1} << 32) * ((std::uint64_t{1} << shift_) - divisor_)) / divisor_ + 1);
-  }
-  __device__ int divide(int n) const {
-    const auto value = static_cast<std::uint32_t>(n);
-    return static_cast<int>((static_cast<std::uint32_t>(std::uint64_t{value} * multiplier_ >> 32) + value) >> shift_);
-  }
-  // n becomes n mod divisor; the quotient is returned.
-  __device__ int split(int& n) const {
-    const int quotient = divide(n);
-    n -= quotient * static_cast<int>(divisor_);
-    return quotient;
-  }
-
- private:
-  std::uint32_t divisor_, multiplier_ = 0, shift_ = 0;
-};
-
 // Four elements that lie side by side, of which the first `valid` exist. `wide`: they are aligned to 16 bytes and exist
 // all or not at all.
 __device__ inline float4 load4(bool wide, const float* from, int valid) {

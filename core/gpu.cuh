@@ -15,7 +15,9 @@
 
 #include <cuda_runtime.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #include "core/cuda.h"
@@ -86,6 +88,30 @@ decltype(auto) with_cuda_dtype(DType dtype, F&& f) {
 // The index of this thread among all of a one-dimensional launch.
 __device__ inline std::int64_t global_index() { return std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; }
 
+// Dividing a number below 2^31 by a constant known at the launch: a multiplication and a shift (Granlund and
+// Montgomery, "Division by invariant integers using multiplication", 1994).
+class Divisor {
+ public:
+  explicit Divisor(std::int64_t divisor) : divisor_(static_cast<std::uint32_t>(divisor)) {
+    while (std::uint64_t{1} << shift_ < divisor_) ++shift_;
+    multiplier_ = static_cast<std::uint32_t>(
+        ((std::uint64_t{1} << 32) * ((std::uint64_t{1} << shift_) - divisor_)) / divisor_ + 1);
+  }
+  __device__ int divide(int n) const {
+    const auto value = static_cast<std::uint32_t>(n);
+    return static_cast<int>((static_cast<std::uint32_t>(std::uint64_t{value} * multiplier_ >> 32) + value) >> shift_);
+  }
+  // n becomes n mod divisor; the quotient is returned.
+  __device__ int split(int& n) const {
+    const int quotient = divide(n);
+    n -= quotient * static_cast<int>(divisor_);
+    return quotient;
+  }
+
+ private:
+  std::uint32_t divisor_, multiplier_ = 0, shift_ = 0;
+};
+
 // `width` neighbouring elements, read and written as one.
 template <class T, int width>
 struct alignas(sizeof(T) * width) Pack {
@@ -93,8 +119,12 @@ struct alignas(sizeof(T) * width) Pack {
 };
 
 template <int width, class T>
-__device__ Pack<T, width> load(const T* from) {
-  return *reinterpret_cast<const Pack<T, width>*>(from);
+__device__ auto load(const T* from) {
+  return *reinterpret_cast<const Pack<std::remove_const_t<T>, width>*>(from);
+}
+template <class T, int width>
+__device__ void store(T* to, const Pack<std::remove_const_t<T>, width>& values) {
+  if constexpr (!std::is_const_v<T>) *reinterpret_cast<Pack<T, width>*>(to) = values;
 }
 
 template <int width, class F, class Out, class... In>
@@ -105,7 +135,7 @@ __global__ void map_kernel(std::int64_t n, F f, Out* out, const In*... in) {
     [&](const Pack<In, width>&... x) {
       for (int i = 0; i < width; ++i) result.element[i] = f(x.element[i]...);
     }(load<width>(in + first)...);
-    *reinterpret_cast<Pack<Out, width>*>(out + first) = result;
+    store(out + first, result);
   } else {
     for (std::int64_t i = first; i < n; ++i) out[i] = f(in[i]...);
   }
@@ -124,6 +154,56 @@ void map(Cuda device, std::int64_t n, F f, Out* out, const In*... in) {
     launch(device, map_kernel<width, F, Out, In...>, blocks_for(n, block_threads * width), block_threads, 0, n, f, out,
            in...);
   else launch(device, map_kernel<1, F, Out, In...>, blocks_for(n), block_threads, 0, n, f, out, in...);
+}
+
+template <int width, class F, class... T>
+__global__ void update_kernel(std::int64_t n, F f, T*... arrays) {
+  const std::int64_t first = global_index() * width;
+  if (first + width <= n) {
+    [&](Pack<std::remove_const_t<T>, width>... packs) {
+      for (int i = 0; i < width; ++i) f(packs.element[i]...);
+      (store(arrays + first, packs), ...);
+    }(load<width>(arrays + first)...);
+  } else {
+    for (std::int64_t i = first; i < n; ++i) f(arrays[i]...);
+  }
+}
+
+// f(arrays[i]...) for i below n, in place: f takes a reference to each array's element, and may change those of arrays
+// that are not const.
+template <class F, class... T>
+void update(Cuda device, std::int64_t n, F f, T*... arrays) {
+  constexpr int width = 4;
+  if ((is_aligned(arrays, width) && ...))
+    launch(device, update_kernel<width, F, T...>, blocks_for(n, block_threads * width), block_threads, 0, n, f,
+           arrays...);
+  else launch(device, update_kernel<1, F, T...>, blocks_for(n), block_threads, 0, n, f, arrays...);
+}
+
+template <int width, class F, class... In>
+__global__ void map_channels_kernel(std::int64_t n, Divisor channels, F f, float* out, const In*... in) {
+  const std::int64_t first = global_index() * width;
+  if (first >= n) return;
+  int channel = static_cast<int>(first);
+  channels.split(channel);
+  Pack<float, width> result;
+  [&](const Pack<In, width>&... x) {
+    for (int i = 0; i < width; ++i) result.element[i] = f(channel + i, x.element[i]...);
+  }(load<width>(in + first)...);
+  store(out + first, result);
+}
+
+// out[i] = f(i mod channels, in[i]...) for i below n: for numbers that belong to the last axis. Throws when n exceeds
+// 2^31.
+template <class F, class... In>
+void map_channels(Cuda device, std::int64_t n, std::int64_t channels, F f, float* out, const In*... in) {
+  check(n < std::int64_t{1} << 31, device.op, ": ", n, " elements are more than the GPU's kernel takes");
+  constexpr int width = 4;
+  const Divisor divisor(std::max<std::int64_t>(channels, 1));
+  if (channels % width == 0 && is_aligned(out, width) && (is_aligned(in, width) && ...))
+    launch(device, map_channels_kernel<width, F, In...>, blocks_for(n, block_threads * width), block_threads, 0, n,
+           divisor, f, out, in...);
+  else launch(device, map_channels_kernel<1, F, In...>, blocks_for(n), block_threads, 0, n, divisor, f, out, in...);
 }
 
 // The sum of `value` over the 32 threads of a warp, in each of them.

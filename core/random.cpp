@@ -60,19 +60,6 @@ double exp(double x) {
 
 }  // namespace portable
 
-std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) {
-  constexpr std::uint64_t multiplier0 = 0xD2511F53, multiplier1 = 0xCD9E8D57;
-  constexpr std::uint32_t weyl0 = 0x9E3779B9, weyl1 = 0xBB67AE85;
-  for (int round = 0; round < 10; ++round) {
-    const std::uint64_t p0 = multiplier0 * counter[0], p1 = multiplier1 * counter[2];
-    counter = {static_cast<std::uint32_t>(p1 >> 32) ^ counter[1] ^ key[0], static_cast<std::uint32_t>(p1),
-               static_cast<std::uint32_t>(p0 >> 32) ^ counter[3] ^ key[1], static_cast<std::uint32_t>(p0)};
-    key[0] += weyl0;
-    key[1] += weyl1;
-  }
-  return counter;
-}
-
 Random::Random(std::uint64_t seed, Purpose purpose, std::uint32_t epoch, std::uint32_t batch, std::uint32_t index)
     : key_{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)},
       counter_{0, index, batch, (static_cast<std::uint32_t>(purpose) << 24) | epoch} {

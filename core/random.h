@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/host_device.h"
+
 namespace mixgrad {
 
 // What a stream is for; part of its name.
@@ -27,7 +29,19 @@ enum class Purpose : std::uint8_t {
 };
 
 // The Philox4x32-10 bijection: four random words from a counter and a key.
-std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key);
+MIXGRAD_HOST_DEVICE inline std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter,
+                                                               std::array<std::uint32_t, 2> key) {
+  constexpr std::uint64_t multiplier0 = 0xD2511F53, multiplier1 = 0xCD9E8D57;
+  constexpr std::uint32_t weyl0 = 0x9E3779B9, weyl1 = 0xBB67AE85;
+  for (int round = 0; round < 10; ++round) {
+    const std::uint64_t p0 = multiplier0 * counter[0], p1 = multiplier1 * counter[2];
+    counter = {static_cast<std::uint32_t>(p1 >> 32) ^ counter[1] ^ key[0], static_cast<std::uint32_t>(p1),
+               static_cast<std::uint32_t>(p0 >> 32) ^ counter[3] ^ key[1], static_cast<std::uint32_t>(p0)};
+    key[0] += weyl0;
+    key[1] += weyl1;
+  }
+  return counter;
+}
 
 class Random {
  public:

@@ -108,10 +108,10 @@ void Tensor::fill_(double value) const {
 
 void Tensor::copy_(const Tensor& source) const {
   check_writable("copy_");
-  check_same_device("copy_", device(), source.device());
   check(shape() == source.shape() && dtype() == source.dtype(), "copy_: source is ", name_of(source.dtype()),
         source.shape(), ", destination ", name_of(dtype()), shape());
-  dispatch("copy", device(), [&](auto device) { kernels::copy(device, source, *this); });
+  const Tensor here = source.detach().to(device());
+  dispatch("copy", device(), [&](auto device) { kernels::copy(device, here, *this); });
 }
 
 const Tensor& Tensor::requires_grad_(bool on) const {

@@ -118,7 +118,7 @@ class Tensor {
 
   // In place, never recorded; throws on a tensor that takes part in a gradient while recording is on.
   void fill_(double value) const;
-  void copy_(const Tensor& source) const;  // same shape and dtype
+  void copy_(const Tensor& source) const;  // same shape and dtype, from any device
 
   // Gradients (core/autograd.h).
   bool requires_grad() const { return impl().node != nullptr; }

@@ -43,7 +43,7 @@ Tensor cross_entropy_per_sample(const Tensor& logits, const Tensor& target, cons
   if (options.class_weights.defined()) {
     check(options.class_weights.shape() == Shape{logits.size(1)}, "cross_entropy: class weights ",
           options.class_weights.shape(), " for logits ", logits.shape());
-    log_probability = log_probability * options.class_weights.to(logits.dtype());
+    log_probability = log_probability * options.class_weights.to(logits.device()).to(logits.dtype());
   }
   const Tensor loss = -(dense ? sum(target * log_probability, 1) : pick(log_probability, target));
   if (smoothing == 0) return loss;

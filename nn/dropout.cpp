@@ -5,7 +5,6 @@
 
 #include "core/autograd.h"
 #include "core/parallel.h"
-#include "core/random.h"
 #include "core/unary.h"
 
 namespace mixgrad::nn {
@@ -16,6 +15,7 @@ Dropout::Dropout(double probability) : probability_(probability) {
 
 Tensor Dropout::forward(const Tensor& x) {
   if (!training() || probability_ == 0) return x;
+  check(x.numel() < (std::int64_t{1} << 34), "dropout: ", x.shape(), " is too large for one random stream");
   const auto drop = [seed = default_seed(), stream = next_dropout_index(),
                      threshold = static_cast<std::uint32_t>(std::ldexp(probability_, 32)),
                      scale = 1 / (1 - probability_)](const Tensor& from) {
@@ -37,15 +37,12 @@ namespace mixgrad::kernels {
 void dropout(Cpu, const Tensor& x, std::uint64_t seed, std::uint32_t stream, std::uint32_t threshold, double scale,
              const Tensor& out) {
   constexpr std::int64_t grain = std::int64_t{1} << 13;  // elements per range; a multiple of 4
-  check(x.numel() < (std::int64_t{1} << 34), "dropout: ", x.shape(), " is too large for one random stream");
   with_floating("dropout", x.dtype(), [&]<class T>(T) {
     const T* px = x.data<T>();
     T* po = out.mutable_data<T>();
-    const std::array<std::uint32_t, 2> key{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)};
     parallel_for(x.numel(), grain, [=, factor = static_cast<T>(scale)](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; i += 4) {
-        const auto words = philox(
-            {static_cast<std::uint32_t>(i / 4), stream, 0, static_cast<std::uint32_t>(Purpose::dropout) << 24}, key);
+        const auto words = dropout_words(i / 4, seed, stream);
         for (std::int64_t k = i; k < std::min(i + 4, end); ++k)
           po[k] = words[static_cast<std::size_t>(k - i)] < threshold ? T{0} : factor * px[k];
       }

@@ -1,6 +1,7 @@
 // Dropout (Srivastava et al., 2014).
 #pragma once
 
+#include "core/random.h"
 #include "nn/module.h"
 
 namespace mixgrad::nn {
@@ -23,8 +24,13 @@ class Dropout : public Module {
 }  // namespace mixgrad::nn
 
 namespace mixgrad::kernels {
-// out[i] = 0 where random word i is below threshold, else scale x[i]. Words 4k .. 4k+3 are philox({k, stream, 0,
-// purpose dropout}, seed): integers alone decide, so every device drops the same. Its own backward: dx from dy.
+// The random words of elements 4k .. 4k+3. Integers alone decide, so every device drops the same.
+MIXGRAD_HOST_DEVICE inline std::array<std::uint32_t, 4> dropout_words(std::int64_t k, std::uint64_t seed,
+                                                                      std::uint32_t stream) {
+  return philox({static_cast<std::uint32_t>(k), stream, 0, static_cast<std::uint32_t>(Purpose::dropout) << 24},
+                {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
+}
+// out[i] = 0 where random word i is below threshold, else scale x[i]. Its own backward: dx from dy.
 MIXGRAD_KERNEL(dropout, const Tensor& x, std::uint64_t seed, std::uint32_t stream, std::uint32_t threshold,
                double scale, const Tensor& out);
 }  // namespace mixgrad::kernels

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/autograd.h"
 #include "core/check.h"
 
 namespace mixgrad::nn {
@@ -66,6 +67,16 @@ Tensor Module::operator()(const Tensor& input) { return observed(*this, input.sh
 Tensor Module::operator()(std::span<const Tensor> inputs) {
   check(!inputs.empty(), name(), ": needs an input");
   return observed(*this, inputs.front().shape(), forward(inputs));
+}
+
+void Module::to(Device device) {
+  Walk all = walk(*this);
+  std::vector<NamedTensor> moved = std::move(all.parameters);
+  moved.insert(moved.end(), all.buffers.begin(), all.buffers.end());
+  for (const auto& [name, tensor] : moved) {
+    tensor.rebind_(tensor.detach().to(device));
+    if (tensor.requires_grad()) tensor.node()->grad = {};
+  }
 }
 
 void Module::train(bool on) {

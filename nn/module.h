@@ -60,6 +60,10 @@ class Module {
   void train(bool on = true);  // this module and all below it
   void eval() { train(false); }
 
+  // Moves all parameters and buffers there, every handle of them; gradients are dropped. Throws when there is no such
+  // device. An optimizer is made afterwards: it lays the parameters into memory of its own.
+  void to(Device device);
+
  private:
   friend class EvalMode;
   std::shared_ptr<bool> training_ = std::make_shared<bool>(true);

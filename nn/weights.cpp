@@ -41,12 +41,15 @@ std::vector<NamedTensor> named_weights(Module& model) {
   return all;
 }
 
-void save_weights(Module& model, const std::string& path, WeightLayout layout) {
+void save_weights(Module& model, const std::string& path, WeightLayout layout,
+                  std::map<std::string, std::string> metadata) {
   std::vector<NamedTensor> all = named_weights(model);
   if (layout == WeightLayout::oihw)
     for (auto& [name, tensor] : all) tensor = to_oihw(tensor);
   const bool ours = layout == WeightLayout::ohwi;
-  write_safetensors(path, all, {{"format", ours ? "mixgrad" : "pt"}, {"layout", ours ? "ohwi" : "oihw"}});
+  metadata["format"] = ours ? "mixgrad" : "pt";
+  metadata["layout"] = ours ? "ohwi" : "oihw";
+  write_safetensors(path, all, metadata);
 }
 
 void load_weights(Module& model, const std::string& path) {

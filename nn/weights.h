@@ -2,6 +2,7 @@
 // "1.running_mean").
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "nn/module.h"
@@ -12,8 +13,10 @@ namespace mixgrad::nn {
 // behind a Flatten of several pixels is not rearranged: PyTorch flattens channels first.)
 enum class WeightLayout { ohwi, oihw };
 
-// Replaces the file as a whole: a write that fails, such as on a full disk, leaves what was there.
-void save_weights(Module& model, const std::string& path, WeightLayout layout = WeightLayout::ohwi);
+// Replaces the file as a whole: a write that fails, such as on a full disk, leaves what was there. Whatever else the
+// file's metadata shall say, such as the classes that the model tells apart, is in `metadata`.
+void save_weights(Module& model, const std::string& path, WeightLayout layout = WeightLayout::ohwi,
+                  std::map<std::string, std::string> metadata = {});
 
 // Loads a file of either layout; one from elsewhere is taken for oihw. Throws, naming the first difference and having
 // changed nothing, unless the file has exactly the model's tensors, by name, shape and dtype.

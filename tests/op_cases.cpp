@@ -29,11 +29,11 @@ namespace {
 
 using Table = std::vector<OpCase>;
 
-// 0, 7, 3, 10, 6, ... modulo `bound`: indices that repeat and skip.
-Tensor some_indices(std::int64_t n, std::int64_t bound) {
+// 0, 7, 3, 10, 6, ... modulo `bound`, where x is: indices that repeat and skip.
+Tensor some_indices(const Tensor& x, std::int64_t n, std::int64_t bound) {
   std::vector<std::int32_t> indices(static_cast<std::size_t>(n));
   for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<std::int32_t>(7 * i % 11) % int(bound);
-  return Tensor::from(indices, {n});
+  return Tensor::from(indices, {n}).to(x.device());
 }
 
 void pointwise_cases(Table& table) {
@@ -217,12 +217,12 @@ void view_cases(Table& table) {
                      .large = {{20, 30, 200}, large, {20, 30, 200}},
                      .f = [axis](const Inputs& x) { return concat(x, axis); }});
   }
-  const auto repeated_rows = [](const Inputs& x) { return gather(x[0], some_indices(7, x[0].size(0))); };
+  const auto repeated_rows = [](const Inputs& x) { return gather(x[0], some_indices(x[0], 7, x[0].size(0))); };
   table.push_back({.name = "gather, rows that repeat", .inputs = {{5, 3}}, .f = repeated_rows});
   table.push_back({.name = "gather from a vector", .inputs = {{4}}, .f = repeated_rows});
   table.push_back(
       {.name = "gather, four axes", .inputs = {{3, 2, 2, 2}}, .large = {{64, 28, 28, 3}}, .f = [](const Inputs& x) {
-         return gather(x[0], some_indices(2 * x[0].size(0), x[0].size(0)));
+         return gather(x[0], some_indices(x[0], 2 * x[0].size(0), x[0].size(0)));
        }});
   // The way through f32 rounds to 6e-8, which a step of 1e-5 would magnify to 1e-2. The function is linear, so a large
   // step costs nothing.
@@ -366,7 +366,7 @@ void layer_cases(Table& table) {
 
 void loss_cases(Table& table) {
   using namespace augment;
-  const auto classes = [](const Tensor& logits) { return some_indices(logits.size(0), logits.size(1)); };
+  const auto classes = [](const Tensor& logits) { return some_indices(logits, logits.size(0), logits.size(1)); };
   for (const auto& [name, reduction] : {std::pair{"mean", nn::Reduction::mean}, std::pair{"sum", nn::Reduction::sum},
                                         std::pair{"for each sample", nn::Reduction::none}}) {
     const nn::Loss loss = nn::cross_entropy_with({.reduction = reduction});
@@ -471,10 +471,10 @@ Evaluation evaluate(const OpCase& op, const Inputs& inputs) {
   Inputs leaves;
   for (const Tensor& input : inputs) leaves.push_back(input.clone().requires_grad_());
   Evaluation result;
-  result.output = op.f(leaves).to(DType::f64);
+  result.output = op.f(leaves).to(cpu).to(DType::f64);
   const Tensor projection = make_inputs({result.output.shape()}, Domain::normal, DType::f64, 2)[0];
   sum(result.output * projection).backward();
-  for (const Tensor& leaf : leaves) result.gradients.push_back(leaf.grad().to(DType::f64));
+  for (const Tensor& leaf : leaves) result.gradients.push_back(leaf.grad().to(cpu).to(DType::f64));
   result.output = result.output.detach();
   return result;
 }

@@ -16,7 +16,7 @@ export LC_ALL=C OMP_NUM_THREADS=1
 app=$(cd "$(dirname "$1")" && pwd -P)/$(basename "$1")
 [ -x "$app" ] || { echo "$0: $1 is no program" >&2; exit 2; }
 work=$(mktemp -d)
-running=''
+running='' checkpoints=no # no: a build without nlohmann-json
 trap '[ -z "$running" ] || kill -KILL "$running"; rm -rf "$work"' EXIT
 
 train() { run "$app" --data "$work/mnist" "$@"; }
@@ -110,12 +110,21 @@ test_bad_options() {
   check "options: --mixup with --no-mixup" refused --no-mixup --mixup --no-mixup
   check "options: --batch-mean-lambda without stacked targets" \
     refused batch-mean --batch-mean-lambda --no-stack-y
+  local option
+  for option in --save=w --epochs=3 --lr=1 --one-cycle --seeds=2 --compare --profile; do
+    check "options: --lr-find has no use for ${option%=*}" refused "${option%=*}" --lr-find "$option"
+  done
+  for option in --lr-find --epochs=3 --save=w --mixup --alpha=1 --no-stack-y --seed=1 --out=o; do
+    check "options: --predict has no use for ${option%=*}" refused --predict --load w --predict p "$option"
+  done
   run "$app" --help
   check "options: --help lists them" all succeeded 'printed --per-batch-lambda'
 }
 
 test_bad_out() {
   local old
+  check "save: below a folder that there is not, before any training" refused "$work/none" --save "$work/none/weights"
+  check "save: a folder, before any training" refused "$work/mnist" --save "$work/mnist"
   touch "$work/file"
   check "out: below a file" refused "$work/file" --out "$work/file/folder"
   check "out: a file" refused "$work/file" --out "$work/file"
@@ -169,13 +178,27 @@ test_interrupt() {
     skip "Ctrl-C" "needs env --default-signal and /proc"
     return
   fi
-  start --data "$work/mnist" --epochs 100000 --out "$out"
+  echo "earlier weights" >"$work/weights"
+  start --data "$work/mnist" --epochs 100000 --out "$out" --save "$work/weights"
   interrupt_when printed '^2 '
   check "Ctrl-C: ends training with code 130" [ "$status" = 130 ]
+  check "Ctrl-C: leaves the file of --save alone, and says so" \
+    all 'printed "^not written: $work/weights"' '[ "$(cat "$work/weights")" = "earlier weights" ]'
   check "Ctrl-C: the table so far is printed, and no other run is started" \
     all 'printed "^epoch +train_loss"' 'printed "^stopped in epoch"' '! printed "with mixup"' '[ ! -s "$work/err" ]'
   check "Ctrl-C: metrics.csv holds the epochs that were completed" \
     all '[ "$(rows)" -ge 2 ]' '[ "$(tail -n +2 "$out/metrics.csv" | wc -l)" = "$(rows)" ]'
+
+  if [ "$checkpoints" = yes ]; then
+    local resumed=(--data "$work/mnist" --epochs 100000 --out "$work/go_on" --checkpoint-every 1 --resume)
+    start "${resumed[@]}"
+    interrupt_when printed '^2 '
+    start "${resumed[@]}"
+    interrupt_when printed '^4 '
+    check "Ctrl-C: --resume says where it goes on, and prints the rows of before" \
+      all '[ "$status" = 130 ]' 'printed "^resumed from .*/plain_42.checkpoint: in epoch [0-9]+ after batch"' \
+      'printed "^1 "' 'printed "^2 "'
+  fi
 
   make_mnist "$work/long" 1 5000
   start --data "$work/long" --epochs 1 --batch-size 2 # Training is over at once, validation takes long.
@@ -295,13 +318,14 @@ test_picture() {
     all succeeded 'printed "skipped: .*picture.*gnuplot"' '[ ! -e "$work/drawn/mixed_batch.png" ]'
   stand_in "/bin/cat >'$script'; printf 'IEND\256B\140\202' >'$work/drawn/mixed_batch.png.part'"
   draw "$work/bin"
-  check "picture: twelve captions, whose shares are of two digits and add up to one" all succeeded \
-    '[ "$(grep -cE "set title .[01]\.[0-9]{2} (three|seven) \+ [01]\.[0-9]{2} (three|seven)" "$script")" = 12 ]' \
-    'tr -d "'\''" <"$script" | awk "/set title/ && (\$3 + \$6 < 0.995 || \$3 + \$6 > 1.005) { exit 1 }"'
+  check "picture: twelve captions, whose shares are of three digits and add up to one" all succeeded \
+    '[ "$(grep -cE "set title .[01]\.[0-9]{3} (three|seven) \+ [01]\.[0-9]{3} (three|seven)" "$script")" = 12 ]' \
+    'tr -d "'\''" <"$script" | awk "/set title/ && (\$3 + \$6 < 0.9995 || \$3 + \$6 > 1.0005) { exit 1 }"'
   stand_in 'exec <&-; exit 1'
   check "picture: a gnuplot that fails is named, whether or not it reads its input" fails_to_draw
   if have gnuplot; then
     draw "$PATH"
+    check "picture: each is announced" [ "$(grep -c '^wrote .*png$' "$work/out")" = "$(ls "$work/drawn" | grep -c png$)" ]
     check "picture: gnuplot draws a PNG" all succeeded 'head -c 4 "$work/drawn/mixed_batch.png" | grep -q PNG'
   else
     skip "a picture drawn by gnuplot" "needs gnuplot"
@@ -329,7 +353,7 @@ test_sample() {
   train_on "$tree" --epochs 2 --out "$work/from_tree"
   check "sample: training on the tree prints the same table" same_columns 1-6 "$work/from_idx" "$work/from_tree"
   check "sample: a folder that holds something is refused" refuses_sample "$tree" --data "$work/mnist" --out "$tree"
-  check "data: a tree of other digits" all 'train_on "$tree" --digits all' 'is_refusal "--digits all"'
+  check "data: a tree of other digits" all 'train_on "$tree" --digits all' 'is_refusal "--digits 0,1,2,3,4,5,6,7,8,9"'
   mkdir "$work/cut.part"
   check "sample: what an interrupted run left is named" \
     refuses_sample "$work/cut.part" --data "$work/mnist" --out "$work/cut"
@@ -355,12 +379,17 @@ kill_at_random_moments() {
 }
 
 test_checkpoints() {
-  local options=(--no-mixup --epochs 40 --one-cycle)
+  local file options=(--no-mixup --epochs 40 --one-cycle)
   train "${options[@]}" --save "$work/whole.safetensors"
   if said nlohmann; then
     skip "weights and checkpoints" "needs nlohmann-json"
     return
   fi
+  cp -r "$work/mnist" "$work/49"
+  for file in train-labels-idx1-ubyte t10k-labels-idx1-ubyte; do
+    { head -c 8 "$work/mnist/$file" && tail -c +9 "$work/mnist/$file" | tr '\3\7' '\4\11'; } >"$work/49/$file"
+  done
+  checkpoints=yes
   check "weights: --save writes them" all succeeded '[ -s "$work/whole.safetensors" ]'
   options=(--mixup --epochs 60 --one-cycle)
   train "${options[@]}" --out "$work/uncut" --save "$work/whole.safetensors"
@@ -368,15 +397,36 @@ test_checkpoints() {
   train "${options[@]}" --out "$work/killed" --checkpoint-every 7 --resume --save "$work/resumed.safetensors"
   check "checkpoint: killed and resumed so often, training ends with the same bytes" \
     all succeeded 'cmp -s "$work/whole.safetensors" "$work/resumed.safetensors"'
-  check "checkpoint: the table is whole" same_columns 1-6 "$work/uncut" "$work/killed"
+  check "checkpoint: the table on the terminal is whole too" [ "$(rows)" = 60 ]
+  check "checkpoint: metrics.csv is whole" same_columns 1-6 "$work/uncut" "$work/killed"
   train "${options[@]}" --out "$work/killed" --resume
-  check "checkpoint: resuming what is over trains no more" \
-    all succeeded '[ "$(rows)" = 0 ]' 'same_columns 1-6 "$work/uncut" "$work/killed"'
+  check "checkpoint: resuming what is over says so, prints its table and trains no more" \
+    all succeeded 'printed "mixup_42.checkpoint: is over$"' '[ "$(rows)" = 60 ]' 'same_columns 1-6 "$work/uncut" "$work/killed"'
+  mkdir "$work/kept"
+  cp "$work/killed/metrics.csv" "$work/kept"
   train "${options[@]}" --seed 42 --batch-size 32 --out "$work/killed" --resume
   check "checkpoint: another batch size is refused" is_refusal "batch_size 64, this training has 32"
+  train --mixup --one-cycle --epochs 3 --out "$work/killed" --resume
+  check "checkpoint: another number of epochs is refused" is_refusal "60 epochs, not 3 (--epochs)"
+  cp "$work/killed/mixup_42.checkpoint" "$work/checkpoint"
+  head -c 2000 "$work/checkpoint" >"$work/killed/mixup_42.checkpoint"
+  train "${options[@]}" --out "$work/killed" --resume
+  check "checkpoint: one that is cut off is refused" is_refusal "mixup_42.checkpoint"
+  check "checkpoint: what is refused leaves metrics.csv alone" same_columns 1-8 "$work/killed" "$work/kept"
+  check "checkpoint: --resume where there is none is refused" \
+    all 'refused "no checkpoint" --resume --out "$work/nosuch"' '[ ! -e "$work/nosuch" ]'
+  train --resume --checkpoint-every 100 --no-mixup --epochs 1 --out "$work/anew"
+  check "checkpoint: --resume where there is to be one says that it begins anew" all succeeded 'printed "^no checkpoint"'
   check "checkpoint: --resume without --out" refused --out --resume
-  check "weights: of another model are refused" refused 0.weight --model lenet --load "$work/whole.safetensors"
+  check "weights: of another model are refused" refused "model is simple, not lenet" --model lenet --load "$work/whole.safetensors"
+  train_on "$work/49" --digits 4,9 --load "$work/whole.safetensors"
+  check "weights: of other digits are refused" is_refusal "classes is 3,7, not 4,9 (--digits)"
+  train --digits 7,3 --load "$work/whole.safetensors" --no-mixup --epochs 0
+  check "options: the order of --digits is of no account" succeeded
   check "weights: that are none are refused" refused file --load "$work/file"
+  train --mixup --epochs 1 --stack-x --save "$work/stacked.safetensors"
+  train --mixup --epochs 1 --load "$work/stacked.safetensors"
+  check "weights: those of --stack-x are a plain model's" succeeded
   check "options: --predict without --load" refused --load --predict "$work/file"
   if [ -d "$work/tree/valid" ]; then
     run "$app" --load "$work/whole.safetensors" --predict "$(find "$work/tree/valid/7" -name '*.png' | head -n 1)"
@@ -388,6 +438,12 @@ test_checkpoints() {
 
 test_other_runs() {
   local model
+  train --lr 1e30 --epochs 3 --out "$work/nan"
+  check "a loss that is not finite ends training with an error that names the batch" \
+    all '[ "$status" = 1 ]' '[ "$(wc -l <"$work/err")" = 1 ]' 'said "the loss of batch "' '! printed "nan +nan"' \
+    '! printed "with mixup"'
+  check "a loss that is not finite leaves no picture of what it spoilt" \
+    [ -z "$(cd "$work/nan" && ls | grep -E "top_losses|confusion|curves")" ]
   for model in lenet resnet; do
     train --epochs 1 --no-mixup --model "$model"
     check "model: $model trains" all succeeded '[ "$(rows)" = 1 ]'
@@ -396,8 +452,9 @@ test_other_runs() {
   train --epochs 1 --no-mixup --profile
   check "profile: lists the convolutions with their GFLOP/s" \
     all succeeded 'printed "^conv2d_backward +[0-9]+ +[0-9.]+ +[0-9.]+% +[0-9.]+$"'
-  train --lr-find
+  train --lr-find --out "$work/lr"
   check "lr-find: suggests a rate and trains nothing" all succeeded 'printed "^suggestion: --lr [0-9.e-]+$"'
+  check "lr-find: draws the curve into --out, or says why not" printed "^(wrote|skipped: the picture) $work/lr/lr_find.png"
 }
 
 make_mnist "$work/mnist" 128 32

@@ -174,3 +174,14 @@ TEST_CASE("atomic file: whoever reads while another process is killed writing fi
   for (const fs::directory_entry& entry : fs::directory_iterator(folder.path()))
     CHECK((entry.path() == path || entry.path().filename().string().starts_with("file.tmp-")));
 }
+
+TEST_CASE("whether a file can be written is known beforehand, and nothing is changed by asking") {
+  const TemporaryFolder folder;
+  const std::string old = folder.write("old", "old");
+  check_can_write_atomically(old);
+  check_can_write_atomically(folder / "new");
+  CHECK(content(old) == "old");
+  CHECK(files_in(folder.path()) == 1);
+  for (const std::string& path : {folder / "none/new", old + "/new", folder.path()})
+    CHECK_THROWS_WITH_AS(check_can_write_atomically(path), doctest::Contains("cannot be written"), Error);
+}

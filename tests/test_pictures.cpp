@@ -95,11 +95,12 @@ const Tensor draws = Tensor::from(std::vector<float>{0.5f, 0.7f, 0.99f, 1.0f}, {
 
 bool write_any(const std::string& kind, const std::string& png) {
   if (kind == "curves") return write_curves(png, {run("plain", {1, 0.5}), run("mixup", {2, 1})});
+  if (kind == "lr") return write_lr_curve(png, {.lr = {1e-3, 1e-2, 0.1}, .loss = {1, 0.5, 2}, .suggestion = 0.01});
   if (kind == "beta") return write_beta_density(png, {.alpha = 0.4}, draws);
   if (kind == "top") return write_top_losses(png, sheet, {"it's a 100 % `ls`", "seven, read as three (0.98)"});
   return write_confusion_matrix(png, counts, {"100 %d", "b_2"});
 }
-const std::vector<std::string> kinds{"curves", "beta", "top", "confusion"};
+const std::vector<std::string> kinds{"curves", "lr", "beta", "top", "confusion"};
 
 }  // namespace
 
@@ -177,7 +178,7 @@ TEST_CASE("pictures: curves show each run's losses and accuracy, and leave out w
   constexpr double inf = std::numeric_limits<double>::infinity();
   CHECK(write_curves(out / "a.png", {run("plain", {1, 0.25}), run("mix'up", {inf, std::nan("")})}));
   const std::string script = gnuplot.script();
-  for (const char* const title : {"'plain, training'", "'plain, validation'", "'mix''up, training'", "'mix''up'"})
+  for (const char* const title : {"'plain, training'", "'plain, validation'", "'mix''up, training (not finite)'", "'mix''up'"})
     CHECK(contains(script, std::string("title ") + title));
   const std::vector<Rows> data = data_of(script);
   REQUIRE(data.size() == 6);
@@ -192,6 +193,21 @@ TEST_CASE("pictures: curves show each run's losses and accuracy, and leave out w
   CHECK_THROWS_WITH_AS(write_curves(out / "b.png", {without}), doctest::Contains("no accuracy"), Error);
   CHECK_THROWS_AS(write_curves(out / "b.png", std::vector(5, run("plain", {1}))), Error);
   CHECK_FALSE(std::filesystem::exists(out / "b.png"));
+}
+
+TEST_CASE("pictures: a range test is drawn over the logarithm of the rate, with its suggestion") {
+  const TemporaryFolder out;
+  const StandIn gnuplot;
+  CHECK(write_any("lr", out / "a.png"));
+  const std::string script = gnuplot.script();
+  CHECK(contains(script, "set logscale x\n"));
+  CHECK(contains(script, "title 'suggestion: 1.0e-02'"));
+  const std::vector<Rows> data = data_of(script);
+  REQUIRE(data.size() == 2);
+  CHECK(data[0] == Rows{{1e-3, 1}, {1e-2, 0.5}, {0.1, 2}});
+  CHECK(data[1].at(0).at(0) == 0.01);
+  CHECK_THROWS_AS(write_lr_curve(out / "b.png", {}), Error);
+  CHECK_THROWS_AS(write_lr_curve(out / "b.png", {.lr = {1, 2}, .loss = {1, 2}, .suggestion = 0}), Error);
 }
 
 TEST_CASE("pictures: the density of Beta(alpha, alpha) integrates to one") {

@@ -1,7 +1,5 @@
 #include "train/adam.h"
 
-#include <cmath>
-
 #include "core/parallel.h"
 
 namespace mixgrad::train {
@@ -49,26 +47,13 @@ namespace mixgrad::kernels {
 void adam_step(Cpu, const train::AdamOptions& options, train::WeightDecay decay, std::int64_t step,
                const Tensor& gradients, const Tensor& values, const Tensor& mean, const Tensor& square) {
   with_floating("adam", values.dtype(), [&]<class T>(T) {
-    const double steps = static_cast<double>(step);
-    const T beta1 = static_cast<T>(options.beta1), rest1 = static_cast<T>(1 - options.beta1);
-    const T beta2 = static_cast<T>(options.beta2), rest2 = static_cast<T>(1 - options.beta2);
-    const T rate = static_cast<T>(options.lr / (1 - std::pow(options.beta1, steps)));
-    const T correction = static_cast<T>(1 / std::sqrt(1 - std::pow(options.beta2, steps)));
-    const T eps = static_cast<T>(options.eps);
-    const bool decoupled = decay == train::WeightDecay::decoupled;
-    const T shrink = static_cast<T>(decoupled ? 1 - options.lr * options.weight_decay : 1);
-    const T l2 = static_cast<T>(decoupled ? 0 : options.weight_decay);
+    const AdamStep<T> update(options, decay, step);
     const T* g = gradients.data<T>();
     T* p = values.mutable_data<T>();
     T* m = mean.mutable_data<T>();
     T* v = square.mutable_data<T>();
     parallel_for(values.numel(), std::int64_t{1} << 15, [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        const T gradient = g[i] + l2 * p[i];
-        m[i] = beta1 * m[i] + rest1 * gradient;
-        v[i] = beta2 * v[i] + rest2 * gradient * gradient;
-        p[i] = p[i] * shrink - rate * m[i] / (std::sqrt(v[i]) * correction + eps);
-      }
+      for (std::int64_t i = begin; i < end; ++i) update(g[i], p[i], m[i], v[i]);
     });
   });
 }

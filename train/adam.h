@@ -1,6 +1,8 @@
 // Adam (Kingma and Ba, 2014) and AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", 2017).
 #pragma once
 
+#include <cmath>
+
 #include "train/optimizer.h"
 
 namespace mixgrad::train {
@@ -42,6 +44,29 @@ OptimizerFactory adam(AdamOptions options = {});   // with weight_decay as an L2
 }  // namespace mixgrad::train
 
 namespace mixgrad::kernels {
+// The update of one parameter p with gradient g, at a given step.
+template <class T>
+struct AdamStep {
+  AdamStep(const train::AdamOptions& o, train::WeightDecay decay, std::int64_t step)
+      : beta1(static_cast<T>(o.beta1)),
+        rest1(static_cast<T>(1 - o.beta1)),
+        beta2(static_cast<T>(o.beta2)),
+        rest2(static_cast<T>(1 - o.beta2)),
+        rate(static_cast<T>(o.lr / (1 - std::pow(o.beta1, static_cast<double>(step))))),
+        correction(static_cast<T>(1 / std::sqrt(1 - std::pow(o.beta2, static_cast<double>(step))))),
+        eps(static_cast<T>(o.eps)),
+        shrink(static_cast<T>(decay == train::WeightDecay::decoupled ? 1 - o.lr * o.weight_decay : 1)),
+        l2(static_cast<T>(decay == train::WeightDecay::decoupled ? 0 : o.weight_decay)) {}
+
+  MIXGRAD_HOST_DEVICE void operator()(T g, T& p, T& m, T& v) const {
+    const T gradient = g + l2 * p;
+    m = beta1 * m + rest1 * gradient;
+    v = beta2 * v + rest2 * gradient * gradient;
+    p = p * shrink - rate * m / (std::sqrt(v) * correction + eps);
+  }
+
+  T beta1, rest1, beta2, rest2, rate, correction, eps, shrink, l2;
+};
 MIXGRAD_KERNEL(adam_step, const train::AdamOptions& options, train::WeightDecay decay, std::int64_t step,
                const Tensor& gradients, const Tensor& values, const Tensor& mean, const Tensor& square);
-}
+}  // namespace mixgrad::kernels

@@ -30,6 +30,11 @@ auto plain_loss(const nn::Loss& loss) {
   };
 }
 
+std::shared_ptr<nn::Module> moved(std::shared_ptr<nn::Module> model, Device device) {
+  model->to(device);
+  return model;
+}
+
 // A tensor that is trained must be among the parameters that visit() names, or it would silently stay as it is.
 void check_all_visited(const Tensor& loss, nn::Module& model) {
   if (!loss.requires_grad()) return;
@@ -46,7 +51,7 @@ void check_all_visited(const Tensor& loss, nn::Module& model) {
 Learner::Learner(data::DataLoaders data, std::shared_ptr<nn::Module> model, LearnerOptions options)
     : data(std::move(data)),
       options(std::move(options)),
-      model(std::move(model)),
+      model(moved(std::move(model), this->options.device)),
       optimizer(this->options.optimizer(this->options.groups(*this->model))),
       recorder(std::make_shared<Recorder>(this->options.verbose)),
       loss_function(plain_loss(this->options.loss)) {
@@ -123,8 +128,8 @@ void Learner::train_epoch(std::int64_t first_batch) {
   model->train();
   batch = first_batch;
   for (const data::Batch& samples : data.train.epoch(pass, first_batch)) {
-    input = samples.x;
-    target = samples.y;
+    input = samples.x.to(options.device);
+    target = samples.y.to(options.device);
     train_batch();
     if (stopping) return;
     ++batch;
@@ -155,12 +160,12 @@ Validation Learner::validate() {
   Validation sum{.metrics = std::vector<double>(options.metrics.size())};
   double samples = 0;
   for (const data::Batch& batch : data.valid.epoch(0)) {
-    const Tensor prediction = (*model)(batch.x);
+    const Tensor prediction = (*model)(batch.x.to(options.device)), target = batch.y.to(options.device);
     const auto size = static_cast<double>(batch.size());
     const nn::Loss mean{options.loss.name, options.loss.per_sample};
-    sum.loss += mean(prediction, batch.y).item() * size;
+    sum.loss += mean(prediction, target).item() * size;
     for (std::size_t i = 0; i < sum.metrics.size(); ++i)
-      sum.metrics[i] += options.metrics[i].mean(prediction, batch.y) * size;
+      sum.metrics[i] += options.metrics[i].mean(prediction, target) * size;
     samples += size;
   }
   sum.loss /= samples;
@@ -171,7 +176,7 @@ Validation Learner::validate() {
 Tensor Learner::predict(const Tensor& x) {
   const NoGrad off;
   const nn::EvalMode eval(*model);
-  return (*model)(x);
+  return (*model)(x.to(options.device));
 }
 
 Learner& Learner::mixup(const MixUpOptions& options) {

@@ -36,6 +36,7 @@ struct LearnerOptions {
   OptimizerFactory optimizer = adamw();
   // How the model's parameters are grouped for the optimizer; by default into one.
   std::function<ParameterGroups(nn::Module&)> groups = [](nn::Module& model) { return nn::parameters(model); };
+  Device device = cpu;                  // where the model is moved to and trained
   std::uint64_t seed = default_seed();  // of what callbacks draw, such as mixup's plans
   bool verbose = true;                  // print the table, and a progress bar while training
 };
@@ -83,6 +84,7 @@ class Learner : NonCopyable {
     std::function<void(Learner&)> restore = {};  // called after on_train_begin and on_epoch_begin
   };
   void start_from(Start start) { start_ = std::move(start); }
+  const std::optional<Start>& start() const { return start_; }  // none: the next fit begins at its own beginning
   // Ends training after the current batch.
   void stop() { stopping = true; }
 

@@ -39,6 +39,7 @@ double Recorder::smoothed_loss() const { return weight_ > 0 ? average_ / weight_
 void Recorder::on_train_begin(Learner& learner) {
   epochs_.clear();
   average_ = weight_ = 0;
+  printed_ = 0;
   if (!print_) return;
   std::printf("%-8s  %-10s", "epoch", "train_loss");
   print_names(learner.options.train_metrics);
@@ -52,6 +53,8 @@ void Recorder::on_epoch_begin(Learner& learner) {
   samples_ = images_ = 0;
   epoch_start_ = Clock::now();
 }
+
+void Recorder::on_batch_begin(Learner& learner) { print_rows(learner); }
 
 void Recorder::on_batch_end(Learner& learner) {
   constexpr double decay = 0.98;
@@ -82,15 +85,22 @@ void Recorder::on_epoch_end(Learner& learner) {
                      .seconds = seconds,
                      .images_per_s = images_ / train_seconds_});
   for (double& metric : epochs_.back().train_metrics) metric /= samples_;
-  if (!print_) return;
-  const EpochRecord& record = epochs_.back();
-  std::printf("%-8d  %-10.6f", record.epoch, record.train_loss);
-  print_figures(learner.options.train_metrics, record.train_metrics);
-  std::printf("  %-10.6f", record.valid_loss);
-  print_figures(learner.options.metrics, record.metrics);
-  const int whole = static_cast<int>(seconds + 0.5);
-  std::printf("  %02d:%02d\n", whole / 60, whole % 60);
-  std::fflush(stdout);
+  print_rows(learner);
+}
+
+void Recorder::on_train_end(Learner& learner) noexcept { print_rows(learner); }
+
+void Recorder::print_rows(const Learner& learner) noexcept {
+  for (; print_ && printed_ < epochs_.size(); ++printed_) {
+    const EpochRecord& record = epochs_[printed_];
+    std::printf("%-8d  %-10.6f", record.epoch, record.train_loss);
+    print_figures(learner.options.train_metrics, record.train_metrics);
+    std::printf("  %-10.6f", record.valid_loss);
+    print_figures(learner.options.metrics, record.metrics);
+    const int whole = static_cast<int>(record.seconds + 0.5);
+    std::printf("  %02d:%02d\n", whole / 60, whole % 60);
+    std::fflush(stdout);
+  }
 }
 
 void Recorder::state(StateVisitor& visitor, const Learner& learner) {

@@ -3,7 +3,7 @@
 //   epoch     train_loss  valid_loss  accuracy  time
 //   1         0.345712    0.143370    0.956820  00:00
 //
-// The learner's train_metrics, if any, stand behind train_loss.
+// The learner's train_metrics, if any, stand behind train_loss. Training that is resumed prints the rows of before too.
 #pragma once
 
 #include <chrono>
@@ -33,15 +33,20 @@ class Recorder : public Callback {
 
   void on_train_begin(Learner& learner) override;
   void on_epoch_begin(Learner& learner) override;
+  void on_batch_begin(Learner& learner) override;
   void on_batch_end(Learner& learner) override;
   void on_validate_begin(Learner& learner) override;
   void on_epoch_end(Learner& learner) override;
+  void on_train_end(Learner& learner) noexcept override;
   void state(StateVisitor& visitor, const Learner& learner) override;
 
  private:
+  void print_rows(const Learner& learner) noexcept;  // not printed yet: after a resume, those of before too
+
   using Clock = std::chrono::steady_clock;
 
   bool print_;
+  std::size_t printed_ = 0;  // rows of this fit
   std::vector<EpochRecord> epochs_;
   double average_ = 0, weight_ = 0;    // of the moving average: the sum and what it would be for a loss of 1
   std::vector<double> train_metrics_;  // of this epoch: each batch's times its size

@@ -35,18 +35,12 @@ namespace mixgrad::kernels {
 void sgd_step(Cpu, const train::SgdOptions& options, const Tensor& gradients, const Tensor& values,
               const Tensor& velocity) {
   with_floating("sgd", values.dtype(), [&]<class T>(T) {
-    const T rate = static_cast<T>(options.lr), momentum = static_cast<T>(options.momentum);
-    const T decay = static_cast<T>(options.weight_decay);
-    const bool nesterov = options.nesterov;
+    const SgdStep<T> update(options);
     const T* g = gradients.data<T>();
     T* p = values.mutable_data<T>();
     T* v = velocity.mutable_data<T>();
     parallel_for(values.numel(), std::int64_t{1} << 15, [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        const T gradient = g[i] + decay * p[i];
-        v[i] = momentum * v[i] + gradient;
-        p[i] -= rate * (nesterov ? gradient + momentum * v[i] : v[i]);
-      }
+      for (std::int64_t i = begin; i < end; ++i) update(g[i], p[i], v[i]);
     });
   });
 }

@@ -33,6 +33,24 @@ OptimizerFactory sgd(const SgdOptions& options = {});
 }  // namespace mixgrad::train
 
 namespace mixgrad::kernels {
+// The update of one parameter p with gradient g.
+template <class T>
+struct SgdStep {
+  explicit SgdStep(const train::SgdOptions& o)
+      : rate(static_cast<T>(o.lr)),
+        momentum(static_cast<T>(o.momentum)),
+        decay(static_cast<T>(o.weight_decay)),
+        nesterov(o.nesterov) {}
+
+  MIXGRAD_HOST_DEVICE void operator()(T g, T& p, T& v) const {
+    const T gradient = g + decay * p;
+    v = momentum * v + gradient;
+    p -= rate * (nesterov ? gradient + momentum * v : v);
+  }
+
+  T rate, momentum, decay;
+  bool nesterov;
+};
 MIXGRAD_KERNEL(sgd_step, const train::SgdOptions& options, const Tensor& gradients, const Tensor& values,
                const Tensor& velocity);
-}
+}  // namespace mixgrad::kernels

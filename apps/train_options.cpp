@@ -1,0 +1,147 @@
+#include "apps/train_options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+namespace mixgrad::apps {
+
+namespace {
+
+std::vector<int> parse_digits(const std::string& text) {
+  if (text == "all") return {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+  std::vector<int> digits;
+  std::istringstream list(text);
+  for (std::string item; std::getline(list >> std::ws, item, ',');) {
+    check(item.size() == 1 && item[0] >= '0' && item[0] <= '9', "--digits: '", item,
+          "' is not a digit; give digits such as 3,7 or the word all");
+    digits.push_back(item[0] - '0');
+  }
+  std::sort(digits.begin(), digits.end());
+  check(digits.size() >= 2, "--digits: needs at least two digits to tell apart");
+  return digits;
+}
+
+void add_mixup_options(CLI::App& app, TrainOptions& o) {
+  auto* only = app.add_option_group("runs", "which runs (default: --compare)");
+  only->add_flag("--mixup", o.mixup, "only with mixup");
+  CLI::Option* const no_mixup = only->add_flag("--no-mixup", o.no_mixup, "only without");
+  only->add_flag("--compare", o.compare, "without, then with");
+  only->require_option(0, 1);
+  for (CLI::Option* const option :
+       {app.add_option("--alpha", o.alpha, "of Beta(alpha, alpha); 0 mixes nothing")->capture_default_str(),
+        app.add_flag("--stack-x", o.stack_x, "give the model both images instead of their mixture"),
+        app.add_flag("--stack-y,!--no-stack-y", o.stack_y,
+                     "give the loss both labels (default), or mix one-hot targets"),
+        app.add_flag("--per-batch-lambda", o.per_batch_lambda, "one lambda for a batch instead of one for each image"),
+        app.add_flag("--no-dedupe", o.no_dedupe, "use t itself instead of max(t, 1-t)"),
+        app.add_flag("--second-loader", o.second_loader, "take partners from a second loader, as in the paper"),
+        app.add_flag("--batch-mean-lambda", o.batch_mean_lambda, "weigh losses as the document's table did")})
+    option->excludes(no_mixup);
+}
+
+void add_options(CLI::App& app, TrainOptions& o, std::string& digits) {
+  const CLI::Validator not_negative(
+      [](const std::string& value) { return value.starts_with('-') ? value + " is negative" : std::string(); }, "");
+  app.add_option("--data", o.data,
+                 "folder with the four MNIST files, plain or .gz, or with images in train/3, ..., valid/7");
+  app.add_flag("--synthetic", o.synthetic,
+               "train on digits that the program draws; with --data too, validate on MNIST");
+  app.add_option("--digits", digits, "classes, such as 3,7, or all")->capture_default_str();
+  app.add_option("--epochs", o.epochs, "passes over the training images")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 100000));
+  app.add_option("--lr", o.lr, "learning rate")->capture_default_str();
+  app.add_option("--batch-size", o.batch_size, "images of a training step")->capture_default_str();
+  add_mixup_options(app, o);
+  app.add_option("--seed", o.seed, "of weights, shuffling and mixing")->capture_default_str()->check(not_negative);
+  app.add_option("--seeds", o.seeds, "train from so many seeds, print mean and deviation")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10000));
+  app.add_option("--model", o.model, "simple (simple_cnn), lenet or resnet")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"simple", "lenet", "resnet"}));
+  app.add_flag("--one-cycle", o.one_cycle, "let the learning rate rise to --lr and fall again");
+  app.add_flag("--lr-find", o.lr_find, "do not train; try learning rates and suggest one");
+  app.add_option("--save", o.save, "write the weights of the (last) model trained to a safetensors file");
+  app.add_option("--load", o.load, "begin with these weights");
+  app.add_option("--predict", o.predict,
+                 "do not train; read this 28x28 PNG or JPEG, white on black, with the weights of --load");
+  app.add_option("--checkpoint-every", o.checkpoint_every, "write a checkpoint to --out every so many batches")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000000}));
+  app.add_flag("--resume", o.resume, "go on from the checkpoints in --out, bit for bit");
+  app.add_flag("--profile", o.profile, "print which operations took how long");
+  app.add_option("--threads", o.threads, "default: all cores")->check(CLI::Range(1, 4096));
+  app.add_option("--out", o.out, "folder for metrics.csv and pictures");
+}
+
+// An option that a run has no use for is refused instead of passed over.
+void add_exclusions(CLI::App& app) {
+  const auto exclude = [&](const char* option, const std::string& others) {
+    std::istringstream list(others);
+    for (std::string other; list >> other;) app.get_option(option)->excludes(app.get_option(other));
+  };
+  const std::string training =
+      "--epochs --lr --one-cycle --compare --seeds --save --checkpoint-every --resume --profile ";
+  exclude("--lr-find", training);
+  exclude("--predict", training +
+                           "--lr-find --batch-size --mixup --no-mixup --alpha --stack-x --stack-y --per-batch-lambda "
+                           "--no-dedupe --second-loader --batch-mean-lambda --seed --out");
+}
+
+void check_values(const TrainOptions& options) {
+  check(std::isfinite(options.lr) && options.lr >= 0, "--lr: ", options.lr, " is no learning rate");
+  const train::MixUpCallback refuses_bad_options(options.mixup_options());
+  check((!options.resume && !options.checkpoint_every) || !options.out.empty(),
+        "--checkpoint-every and --resume: need --out DIR, where checkpoints are");
+  check(options.predict.empty() || !options.load.empty(),
+        "--predict: needs a trained model; give its weights with --load FILE");
+}
+
+}  // namespace
+
+train::MixUpOptions TrainOptions::mixup_options() const {
+  return {.alpha = alpha,
+          .stack_x = stack_x,
+          .stack_y = stack_y,
+          .source = second_loader ? train::MixSource::second_loader : train::MixSource::shuffled_self,
+          .lambda_per = per_batch_lambda ? augment::LambdaPer::batch : augment::LambdaPer::sample,
+          .dedupe = !no_dedupe,
+          .loss_weight = batch_mean_lambda ? augment::LossWeight::batch_mean : augment::LossWeight::lambda};
+}
+
+std::string TrainOptions::digit_list() const {
+  std::string list;
+  for (const int digit : digits) list += (list.empty() ? "" : ",") + std::to_string(digit);
+  return list;
+}
+
+std::vector<std::string> TrainOptions::digit_names() const {
+  static const char* const words[] = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"};
+  std::vector<std::string> names;
+  for (const int digit : digits) names.emplace_back(words[digit]);
+  return names;
+}
+
+std::optional<int> parse(int argc, char** argv, TrainOptions& options) {
+  CLI::App app{"Trains simple_cnn on MNIST without and with mixup.", "train_mnist"};
+  std::string digits = options.digit_list();
+  add_options(app, options, digits);
+  add_exclusions(app);
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return std::string("train_mnist: ") + error.what() + " (--help lists the options)\n";
+  });
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  options.digits = parse_digits(digits);
+  check_values(options);
+  return {};
+}
+
+const char* run_name(bool mixup) { return mixup ? "mixup" : "plain"; }
+
+}  // namespace mixgrad::apps

@@ -1,0 +1,43 @@
+// The command line of train_mnist.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mixgrad.h"
+
+namespace mixgrad::apps {
+
+struct TrainOptions {
+  std::string data, out, model = "simple", save, load, predict;
+  std::vector<int> digits = {3, 7};  // ascending
+  bool synthetic = false, mixup = false, no_mixup = false, compare = false;
+  int epochs = 8, threads = 0, seeds = 1;
+  std::int64_t batch_size = 64;
+  double lr = 3e-3, alpha = 0.4;
+  std::uint64_t seed = 42;
+  bool stack_x = false, stack_y = true, per_batch_lambda = false, no_dedupe = false, second_loader = false;
+  bool batch_mean_lambda = false;
+  bool one_cycle = false, lr_find = false, profile = false, resume = false;
+  std::int64_t checkpoint_every = 0;
+
+  bool mixup_run() const { return !no_mixup; }
+  // The runs to make: whether each is with mixup.
+  std::vector<bool> runs() const {
+    return mixup ? std::vector{true} : no_mixup ? std::vector{false} : std::vector{false, true};
+  }
+  train::MixUpOptions mixup_options() const;
+  std::string digit_list() const;                // "3,7"
+  std::vector<std::string> digit_names() const;  // "three", "seven"
+};
+
+// Reads the command line. Returns the exit code where the program ends here: 0 after --help, 2 after a mistake, which
+// it names in one line. Throws on values that can't be, before any data is loaded.
+std::optional<int> parse(int argc, char** argv, TrainOptions& options);
+
+// Whether a run is with mixup, as it is called in file names and in metrics.csv.
+const char* run_name(bool mixup);
+
+}  // namespace mixgrad::apps

@@ -1,0 +1,98 @@
+#include "core/gpu.cuh"
+#include "nn/pool.h"
+
+namespace mixgrad::kernels {
+namespace {
+
+// Calls f(pixel, offset) for each pixel y * width + x of the window of output element i (of its channel) that is inside
+// the image, in order; offset is that of the element of x.
+template <class F>
+__device__ void for_each_pixel(const Pool2dShape& s, std::int64_t i, F f) {
+  const std::int64_t channel = i % s.channels, column = i / s.channels % s.out_width;
+  const std::int64_t row = i / (s.channels * s.out_width) % s.out_height;
+  const std::int64_t image = i / (s.channels * s.out_width * s.out_height);
+  const std::int64_t top = row * s.stride - s.padding, left = column * s.stride - s.padding;
+  for (std::int64_t y = top < 0 ? 0 : top; y < top + s.kernel_size && y < s.height; ++y)
+    for (std::int64_t x = left < 0 ? 0 : left; x < left + s.kernel_size && x < s.width; ++x)
+      f(y * s.width + x, ((image * s.height + y) * s.width + x) * s.channels + channel);
+}
+
+// Calls f(offset) for each window that has input element i in it, in order; offset is that of the element of y. Then a
+// thread adds up its element's gradient alone.
+template <class F>
+__device__ void for_each_window(const Pool2dShape& s, std::int64_t i, F f) {
+  const std::int64_t channel = i % s.channels, x = i / s.channels % s.width + s.padding;
+  const std::int64_t y = i / (s.channels * s.width) % s.height + s.padding;
+  const std::int64_t image = i / (s.channels * s.width * s.height);
+  const auto first = [&](std::int64_t at) { return at < s.kernel_size ? 0 : (at - s.kernel_size) / s.stride + 1; };
+  for (std::int64_t row = first(y); row <= y / s.stride && row < s.out_height; ++row)
+    for (std::int64_t column = first(x); column <= x / s.stride && column < s.out_width; ++column)
+      f(((image * s.out_height + row) * s.out_width + column) * s.channels + channel);
+}
+
+__global__ void max_forward_kernel(Pool2dShape s, const float* x, std::int64_t n, float* y, std::int32_t* place) {
+  const std::int64_t i = global_index();
+  if (i >= n) return;
+  float largest = 0;
+  std::int32_t at = -1;
+  for_each_pixel(s, i, [&](std::int64_t pixel, std::int64_t offset) {
+    const float value = x[offset];
+    if (at >= 0 && !(value > largest) && value == value) return;  // a nan is taken and kept
+    largest = value;
+    at = static_cast<std::int32_t>(pixel);
+  });
+  y[i] = largest;
+  place[i] = at;
+}
+
+__global__ void max_backward_kernel(Pool2dShape s, const std::int32_t* place, const float* dy, std::int64_t n,
+                                    float* dx) {
+  const std::int64_t i = global_index();
+  if (i >= n) return;
+  const auto pixel = static_cast<std::int32_t>(i / s.channels % (s.height * s.width));
+  float sum = 0;
+  for_each_window(s, i, [&](std::int64_t offset) { sum += place[offset] == pixel ? dy[offset] : 0; });
+  dx[i] = sum;
+}
+
+__global__ void avg_forward_kernel(Pool2dShape s, float share, const float* x, std::int64_t n, float* y) {
+  const std::int64_t i = global_index();
+  if (i >= n) return;
+  float sum = 0;
+  for_each_pixel(s, i, [&](std::int64_t, std::int64_t offset) { sum += x[offset]; });
+  y[i] = share * sum;
+}
+
+__global__ void avg_backward_kernel(Pool2dShape s, float share, const float* dy, std::int64_t n, float* dx) {
+  const std::int64_t i = global_index();
+  if (i >= n) return;
+  float sum = 0;
+  for_each_window(s, i, [&](std::int64_t offset) { sum += dy[offset]; });
+  dx[i] = share * sum;
+}
+
+float share_of(const Pool2dShape& s) { return 1 / static_cast<float>(s.kernel_size * s.kernel_size); }
+
+}  // namespace
+
+void max_pool2d_forward(Cuda device, const Pool2dShape& s, const Tensor& x, const Tensor& y, const Tensor& place) {
+  launch(device, max_forward_kernel, blocks_for(y.numel()), block_threads, 0, s, read(x), y.numel(), write(y),
+         write<std::int32_t>(place));
+}
+
+void max_pool2d_backward(Cuda device, const Pool2dShape& s, const Tensor& place, const Tensor& dy, const Tensor& dx) {
+  launch(device, max_backward_kernel, blocks_for(dx.numel()), block_threads, 0, s, read<std::int32_t>(place), read(dy),
+         dx.numel(), write(dx));
+}
+
+void avg_pool2d_forward(Cuda device, const Pool2dShape& s, const Tensor& x, const Tensor& y) {
+  launch(device, avg_forward_kernel, blocks_for(y.numel()), block_threads, 0, s, share_of(s), read(x), y.numel(),
+         write(y));
+}
+
+void avg_pool2d_backward(Cuda device, const Pool2dShape& s, const Tensor& dy, const Tensor& dx) {
+  launch(device, avg_backward_kernel, blocks_for(dx.numel()), block_threads, 0, s, share_of(s), read(dy), dx.numel(),
+         write(dx));
+}
+
+}  // namespace mixgrad::kernels

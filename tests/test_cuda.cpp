@@ -1,0 +1,229 @@
+// The CUDA half: every operation of the table against the CPU in f64, and what the device itself promises. On a machine
+// without a GPU the kernels run in the executor of tests/cuda_executor, in every order of threads. Without CUDA in the
+// build, that building says so.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "core/allocator.h"
+#include "core/index.h"
+#include "core/matmul.h"
+#include "core/pointwise.h"
+#include "core/random.h"
+#include "core/reduce.h"
+#include "error.h"
+#include "nn/conv2d.h"
+#include "op_cases.h"
+
+#ifdef MIXGRAD_CUDA_EXECUTOR
+#include "executor.h"
+#endif
+
+using namespace mixgrad;
+using namespace mixgrad::test;
+
+#ifndef MIXGRAD_WITH_CUDA
+
+TEST_CASE("cuda: a build without it says so") {
+  const char* const message = "this build of mixgrad has no CUDA; configure it with -DMIXGRAD_CUDA=ON";
+  CHECK_THROWS_WITH_AS(Tensor::zeros({2}, {.device = cuda}), message, Error);
+  CHECK_THROWS_WITH_AS(Tensor::zeros({2}).to(cuda), message, Error);
+  CHECK_THROWS_WITH_AS(check_available(cuda), message, Error);
+}
+
+#else
+
+namespace {
+
+// Calls f, and with the executor once more in each of its orders; all must give the same bits.
+template <class F>
+std::vector<double> in_every_order(F f) {
+#ifdef MIXGRAD_CUDA_EXECUTOR
+  release_cache(cuda);
+  return executor::run_in_every_order(f);
+#else
+  return f();
+#endif
+}
+
+std::vector<double> flat(const Evaluation& evaluation) {
+  std::vector<double> all = evaluation.output.to_vector<double>();
+  for (const Tensor& gradient : evaluation.gradients) {
+    const auto values = gradient.to_vector<double>();
+    all.insert(all.end(), values.begin(), values.end());
+  }
+  return all;
+}
+
+Inputs on_cuda(const Inputs& inputs) {
+  Inputs moved;
+  for (const Tensor& input : inputs) moved.push_back(input.to(cuda));
+  return moved;
+}
+
+// max |a - b| / max |b|; infinite when a nan is on one side only.
+double relative_error(const std::vector<double>& a, const std::vector<double>& b) {
+  if (a.size() != b.size()) return std::numeric_limits<double>::infinity();
+  double error = 0, largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (std::isnan(a[i]) != std::isnan(b[i])) return std::numeric_limits<double>::infinity();
+    if (std::isnan(a[i]) || a[i] == b[i]) continue;
+    error = std::max(error, std::abs(a[i] - b[i]));
+    largest = std::max(largest, std::abs(b[i]));
+  }
+  return error == 0 ? 0 : error / largest;
+}
+
+Tensor normal(const Shape& shape, std::uint64_t seed) {
+  return make_inputs({shape}, Domain::normal, DType::f32, seed)[0];
+}
+
+}  // namespace
+
+TEST_CASE("cuda: every operation agrees with the CPU in f64, in its output and in every gradient") {
+  for (const OpCase& op : op_cases()) {
+    if (op.name.find("f64") != std::string::npos) continue;  // exists on the CPU only
+    INFO(op.name);
+    const Inputs inputs = make_inputs(op, DType::f32);
+    std::vector<double> device;
+    try {
+      device = in_every_order([&] { return flat(evaluate(op, on_cuda(inputs))); });
+    } catch (const std::exception& error) {
+      FAIL_CHECK(error.what());
+      continue;
+    }
+    CHECK(relative_error(device, flat(evaluate(op, make_inputs(op, DType::f64)))) <= op.f32_tolerance);
+  }
+}
+
+TEST_CASE("cuda: convolutions of many shapes agree with the CPU in f64, forward and backward") {
+  struct Case {
+    Shape x, weight;
+    nn::Conv2dOptions options;
+  };
+  const Case cases[] = {
+      {{1, 3, 3, 1}, {1, 3, 3, 1}, {}},                                 // a single output
+      {{2, 9, 7, 3}, {5, 3, 3, 3}, {.stride = 2, .padding = 1}},        // no multiple of four
+      {{3, 8, 8, 4}, {8, 3, 3, 4}, {.stride = 2, .padding = 1}},        // four at a time
+      {{2, 6, 7, 8}, {17, 3, 3, 8}, {.padding = 1}},                    // a tile of 32 columns
+      {{1, 6, 6, 4}, {40, 1, 1, 4}, {}},                                // of 64
+      {{1, 5, 5, 12}, {70, 3, 3, 12}, {.padding = 2}},                  // of 128
+      {{3, 20, 20, 4}, {4, 5, 5, 4}, {.kernel_size = 5, .stride = 3}},  // split among blocks
+      {{2, 6, 6, 8}, {8, 3, 3, 1}, {.padding = 1, .groups = 8}},        // depthwise
+      {{2, 5, 6, 6}, {9, 3, 3, 2}, {.padding = 1, .groups = 3}},        // groups
+      {{2, 5, 6, 8}, {16, 3, 3, 4}, {.stride = 2, .padding = 1, .groups = 2, .bias = false}},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.x);
+    CAPTURE(c.weight);
+    const auto f = [&](const Inputs& x) { return nn::conv2d(x[0], x[1], x.size() > 2 ? x[2] : Tensor(), c.options); };
+    std::vector<Shape> shapes{c.x, c.weight};
+    if (c.options.bias) shapes.push_back({c.weight[0]});
+    const OpCase op{.name = "conv2d", .inputs = shapes, .f = f};
+    const auto device = in_every_order([&] { return flat(evaluate(op, on_cuda(make_inputs(op, DType::f32)))); });
+    CHECK(relative_error(device, flat(evaluate(op, make_inputs(op, DType::f64)))) <= 1e-5);
+  }
+}
+
+TEST_CASE("cuda: matrix products of every tile, transposed or not, agree with the CPU in f64") {
+  for (const auto& [m, n, k] : {std::array{1, 1, 1}, std::array{3, 16, 5}, std::array{130, 17, 33},
+                                std::array{65, 64, 16}, std::array{129, 130, 18}, std::array{8, 4, 0}})
+    for (const bool ta : {false, true})
+      for (const bool tb : {false, true}) {
+        CAPTURE(m);
+        CAPTURE(n);
+        const OpCase op{
+            .name = "matmul",
+            .inputs = {ta ? Shape{k, m} : Shape{m, k}, tb ? Shape{n, k} : Shape{k, n}},
+            .f = [=](const Inputs& x) { return matmul(x[0], x[1], {.transpose_a = ta, .transpose_b = tb}); }};
+        const auto device = in_every_order([&] { return flat(evaluate(op, on_cuda(make_inputs(op, DType::f32)))); });
+        CHECK(relative_error(device, flat(evaluate(op, make_inputs(op, DType::f64)))) <= 1e-5);
+      }
+}
+
+TEST_CASE("cuda: sums over many rows are cut into slabs") {
+  for (const Shape& shape : {Shape{9000}, Shape{1, 5000, 3}, Shape{2, 300, 40}, Shape{600, 300}, Shape{3, 0, 2}}) {
+    CAPTURE(shape);
+    const Tensor x = normal(shape, 3);
+    const int axis = shape.rank() == 1 ? 0 : 1;
+    const auto device =
+        in_every_order([&] { return sum(x.to(cuda), axis).to(cpu).to(DType::f64).to_vector<double>(); });
+    const auto exact = sum(x.to(DType::f64), axis).to_vector<double>();
+    CHECK(relative_error(device, exact) <= 1e-5);
+  }
+}
+
+TEST_CASE("cuda: a tensor moves there and back, and its gradient the other way") {
+  const Tensor x = normal({3, 5}, 4).requires_grad_();
+  const Tensor moved = x.to(cuda);
+  CHECK(moved.device() == cuda);
+  CHECK(moved.to_vector<float>() == x.to_vector<float>());
+  sum(moved * moved).backward();
+  CHECK(x.grad().device() == cpu);
+  CHECK(x.grad().to_vector<float>() == (x.detach() * 2.0).to_vector<float>());
+  const Tensor bytes = Tensor::from(std::vector<std::uint8_t>{1, 2, 255}, {3}).to(cuda);
+  CHECK(bytes.to(DType::i32).to_vector<std::int32_t>() == std::vector<std::int32_t>{1, 2, 255});
+  std::vector<float> many(std::size_t{3} << 20);  // more than one staging slot holds
+  for (std::size_t i = 0; i < many.size(); ++i) many[i] = static_cast<float>(i);
+  CHECK(Tensor::from(many, {std::ssize(many)}).to(cuda).to_vector<float>() == many);
+}
+
+TEST_CASE("cuda: what is wrong is said, with the operation's name") {
+  const Tensor here = Tensor::ones({2, 2}), there = here.to(cuda);
+  CHECK_THROWS_WITH_AS(here + there, "add: operands on cpu and cuda", Error);
+  CHECK_THROWS_WITH_AS(matmul(there, here), "matmul: operands on cuda and cpu", Error);
+  CHECK_THROWS_WITH_AS(Tensor::zeros({2}, {.dtype = DType::f64, .device = cuda}),
+                       "tensor: f64 exists on the CPU only; use f32 on cuda", Error);
+  CHECK_THROWS_WITH_AS(there.data<float>(), "tensor: is on cuda, read on cpu; make a copy there with to(cpu)", Error);
+  CHECK_THROWS_WITH_AS(here.cuda_data<float>(), "tensor: is on cpu, read on cuda; make a copy there with to(cuda)",
+                       Error);
+}
+
+TEST_CASE("cuda: an index outside its table is reported when the host next waits, and the device goes on") {
+  const Tensor table = Tensor::ones({5, 2}, {.device = cuda});
+  const Tensor rows = gather(table, Tensor::from({1, 4, 0, 7, 9}, {5}).to(cuda));
+  CHECK_THROWS_WITH_AS(rows.to(cpu), "gather: index 7 at position 3 is outside 0..4", Error);
+  CHECK(sum(table).item() == 10);
+}
+
+TEST_CASE("cuda: memory is used again, and all of it is counted") {
+  if (!allocator_caches()) return;
+  { const Tensor first = Tensor::zeros({1000}, {.device = cuda}); }
+  const AllocatorStats before = allocator_stats(cuda);
+  { const Tensor second = Tensor::zeros({1000}, {.device = cuda}); }
+  CHECK(allocator_stats(cuda).misses == before.misses);
+  CHECK(allocator_stats(cuda).hits == before.hits + 1);
+  CHECK(allocator_stats(cuda).bytes_in_use == before.bytes_in_use);
+}
+
+#ifdef MIXGRAD_CUDA_EXECUTOR
+
+TEST_CASE("cuda: without memory, the error says how much was asked and how much is held; what is held stays") {
+  const Tensor held = Tensor::ones({1000}, {.device = cuda});
+  const std::size_t memory = std::exchange(executor::machine.memory, std::size_t{64} << 10);
+  const std::string text = error_of([] { Tensor::zeros({1000000}, {.device = cuda}); });
+  executor::machine.memory = memory;
+  check_contains(text, "out of memory: asked for 4");
+  check_contains(text, "holding");
+  CHECK(sum(held).item() == 1000);
+}
+
+TEST_CASE("cuda: a machine without a device, or with one that is too old, says so") {
+  const executor::Machine machine = executor::machine;
+  executor::machine.devices = 0;
+  const std::string none = error_of([] { check_available(cuda); });
+  executor::machine = machine;
+  executor::machine.compute_capability_major = 7;
+  executor::machine.compute_capability_minor = 5;
+  const std::string old = error_of([] { check_available(cuda); });
+  executor::machine = machine;
+  check_contains(none, "no CUDA device");
+  check_contains(old, "the CUDA device has compute capability 7.5; mixgrad needs 8.0");
+}
+
+#endif
+#endif

@@ -69,6 +69,10 @@ test_bad_data() {
   check "data: counts that differ" damaged "256 images" "$labels" labels 127
   check "data: counts that differ in validation" damaged "64 images" t10k-labels-idx1-ubyte labels 33
   check "data: a label out of range" damaged "label 12" "$labels" eval "labels 128 | tr '\\7' '\\14'"
+  cp -r "$work/mnist" "$work/threes_only"
+  labels 128 | tr '\7' '\3' >"$work/threes_only/$labels"
+  train_on "$work/threes_only"
+  check "data: labels that lack a digit" is_refusal "256 training images shows the digit 7"
   check "data: a header that claims 10^18 elements" damaged "cut off" "$images" header 1000000 1000000 1000000
   check "data: a header that claims 2^96 elements" damaged elements "$images" header 4294967295 4294967295 4294967295
   if ! have gzip; then
@@ -145,6 +149,7 @@ test_bad_out() {
 # --- Ctrl-C. A program that a script starts in the background ignores SIGINT unless env resets it.
 
 start() {
+  : >"$work/out" # The child empties it too, but perhaps not before it is looked at.
   env --default-signal=INT "$app" "$@" >"$work/out" 2>"$work/err" &
   running=$!
 }
@@ -418,7 +423,13 @@ test_checkpoints() {
   train "${options[@]}" --seed 42 --batch-size 32 --out "$work/killed" --resume
   check "checkpoint: another batch size is refused" is_refusal "batch_size 64, this training has 32"
   train --mixup --one-cycle --epochs 3 --out "$work/killed" --resume
-  check "checkpoint: another number of epochs is refused" is_refusal "60 epochs, not 3 (--epochs)"
+  check "checkpoint: another number of epochs is refused" is_refusal "--epochs"
+  train "${options[@]}" --lr 1 --out "$work/killed" --resume
+  check "checkpoint: another learning rate is refused" is_refusal "--lr"
+  train "${options[@]}" --alpha 4 --out "$work/killed" --resume
+  check "checkpoint: another alpha is refused" is_refusal "mixup_42.checkpoint"
+  train "${options[@]}" --synthetic --out "$work/killed" --resume
+  check "checkpoint: drawn digits for MNIST are refused" is_refusal "mixup_42.checkpoint"
   cp "$work/killed/mixup_42.checkpoint" "$work/checkpoint"
   head -c 2000 "$work/checkpoint" >"$work/killed/mixup_42.checkpoint"
   train "${options[@]}" --out "$work/killed" --resume

@@ -178,7 +178,8 @@ TEST_CASE("pictures: curves show each run's losses and accuracy, and leave out w
   constexpr double inf = std::numeric_limits<double>::infinity();
   CHECK(write_curves(out / "a.png", {run("plain", {1, 0.25}), run("mix'up", {inf, std::nan("")})}));
   const std::string script = gnuplot.script();
-  for (const char* const title : {"'plain, training'", "'plain, validation'", "'mix''up, training (not finite)'", "'mix''up'"})
+  for (const char* const title :
+       {"'plain, training'", "'plain, validation'", "'mix''up, training (not finite)'", "'mix''up'"})
     CHECK(contains(script, std::string("title ") + title));
   const std::vector<Rows> data = data_of(script);
   REQUIRE(data.size() == 6);

@@ -75,6 +75,7 @@ bool write_image_grid(const std::string& png, const Tensor& images, const std::v
          << (cell - width) / 2 / canvas_width << ',' << 1 - (cell - width) / 2 / canvas_width << ','
          << gap / canvas_height << ',' << 1 - caption / canvas_height << " spacing " << (cell - width) / canvas_width
          << ',' << caption / canvas_height << '\n';
+  script.precision(3);  // of pixels
   const Tensor host = images.to(cpu);
   const bool colour = is_colour(host);
   for (int n = 0; n < count; ++n) {

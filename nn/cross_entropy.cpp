@@ -53,14 +53,20 @@ Tensor cross_entropy_per_sample(const Tensor& logits, const Tensor& target, cons
 Loss cross_entropy_with(const CrossEntropyOptions& options) {
   check(options.label_smoothing >= 0 && options.label_smoothing < 1, "cross_entropy: label smoothing ",
         options.label_smoothing, " must be at least 0 and below 1");
-  if (options.class_weights.defined())
-    for (const double weight : options.class_weights.to(DType::f64).to_vector<double>())
+  std::string name = "cross_entropy";
+  if (options.label_smoothing > 0) name += text_of(", label_smoothing ", options.label_smoothing);
+  if (options.class_weights.defined()) {
+    name += ", class_weights";
+    for (const double weight : options.class_weights.to(DType::f64).to_vector<double>()) {
       check(std::isfinite(weight) && weight >= 0, "cross_entropy: class weight ", weight,
             " must be finite and not negative");
+      name += text_of(" ", weight);
+    }
+  }
   const auto per_sample = [options](const Tensor& logits, const Tensor& target) {
     return cross_entropy_per_sample(logits, target, options);
   };
-  return {"cross_entropy", per_sample, options.reduction};
+  return {name, per_sample, options.reduction};
 }
 
 }  // namespace mixgrad::nn

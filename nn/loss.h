@@ -16,7 +16,7 @@ Tensor reduce(const Tensor& per_sample, Reduction reduction);
 // loss(output, target) is per_sample reduced. Weighted losses, such as mixup's, need the per-sample form: they weigh
 // first and reduce last.
 struct Loss {
-  std::string name;
+  std::string name;  // with its options: a checkpoint is resumed with a loss of the same name only
   std::function<Tensor(const Tensor& output, const Tensor& target)> per_sample;  // -> [N]
   Reduction reduction = Reduction::mean;
 

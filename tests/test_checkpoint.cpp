@@ -6,6 +6,7 @@
 #include "mixgrad.h"
 #include "tests/files.h"
 #include "tests/optional.h"
+#include "tests/points.h"
 #include "tests/temporary_folder.h"
 #include "tests/training.h"
 
@@ -246,7 +247,7 @@ TEST_CASE("checkpoint: what does not fit is refused, by its first difference, an
   Training same, other_seed(6), other_batch(5, 32);
   Training other_model(5, 16, [] { return nn::simple_cnn({3, 4, 2}); });
   check_refused(other_model.learn, path, "model.");
-  check_refused(other_seed.learn, path, "was written with seed_low 5, this training has 6");
+  check_refused(other_seed.learn, path, "was written with seed 5, this training has 6");
   check_refused(other_batch.learn, path, "batch_size 16, this training has 32");
   folder.write("run.safetensors", "nonsense");
   check_refused(same.learn, path, "");
@@ -273,6 +274,77 @@ TEST_CASE("checkpoint: what does not fit is refused, by its first difference, an
   with("optimizer.momentum", number(std::nan("")), "optimizer.momentum is nan");
   folder.write("run.safetensors", good);
   CHECK_NOTHROW(resume(same.learn, path));
+}
+
+TEST_CASE("checkpoint: a training that would do something else is refused, with what it was and what it is") {
+  if (!has_json()) return;
+  const TemporaryFolder folder;
+  const std::string path = folder / "run.safetensors";
+  const auto make = [](auto change) {
+    manual_seed(5);
+    LearnerOptions options = test::quiet();
+    MixUpOptions mixup;
+    std::vector<std::string> classes{"left", "right"};
+    change(options, mixup, classes);
+    const data::DataLoaders points = test::points(32);
+    auto learn = std::make_unique<Learner>(
+        test::loaders(points.train.epoch(0)[0].x, points.train.epoch(0)[0].y, 2, classes), nn::Linear(2, 2), options);
+    learn->mixup(mixup);
+    return learn;
+  };
+  const auto same = [](auto&...) {};
+  const auto first = make(same);
+  first->add(std::make_shared<Checkpoint>(path, 1)).add(std::make_shared<StopAt>(0, 2));
+  CHECK_THROWS_WITH_AS(first->fit(2, 1e-2), "stopped", Error);
+  const auto refused = [&](const std::string& words, auto change) { check_refused(*make(change), path, words); };
+  using Names = std::vector<std::string>;
+  using L = LearnerOptions;
+  using M = MixUpOptions;
+  refused("callback 1 mixup: alpha 0.4, ", [](L&, M& mixup, Names&) { mixup.alpha = 4; });
+  refused(" dedupe 0, ", [](L&, M& mixup, Names&) { mixup.dedupe = false; });
+  refused("classes left, right, this training has left, down", [](L&, M&, Names& names) { names[1] = "down"; });
+  refused("loss cross_entropy, reduction 0, this training has cross_entropy, label_smoothing 0.1, reduction 0",
+          [](L& options, M&, Names&) { options.loss = nn::cross_entropy_with({.label_smoothing = 0.1}); });
+  refused("cross_entropy, class_weights 1 2, ", [](L& options, M&, Names&) {
+    options.loss = nn::cross_entropy_with({.class_weights = Tensor::from({1.f, 2.f}, {2})});
+  });
+  const auto with_optimizer = [&](const std::string& words, const OptimizerFactory& optimizer) {
+    refused(words, [&](L& options, M&, Names&) { options.optimizer = optimizer; });
+  };
+  with_optimizer("this training has adam: ", adam());
+  with_optimizer("this training has sgd: ", sgd());
+  with_optimizer(" beta2 0.999, ", adamw({.beta2 = 0.999}));
+  with_optimizer(" lr 1, ", adamw({.lr = 1}));
+  with_optimizer("weight_decay 0.5", adamw({.weight_decay = 0.5}));
+  refused("weight_decay 0", [](L& options, M&, Names&) { options.groups = no_decay_of_vectors; });
+  const auto clipped = make(same);
+  clipped->add(std::make_shared<GradientClip>(2));
+  check_refused(*clipped, path, "callback 2 none, this training has GradientClip: max_norm 2");
+
+  const auto second = make(same);
+  resume(*second, path);
+  CHECK_THROWS_WITH_AS(second->fit(2, 1), "fit: learning rate 1, the training that is resumed began with 0.01", Error);
+  CHECK_THROWS_WITH_AS(second->fit_one_cycle(2, 1e-2), doctest::Contains("callback 2 none, this training has LrSch"),
+                       Error);
+  second->add(std::make_shared<Checkpoint>(path, 1)).add(std::make_shared<StopAt>(1, 0));
+  CHECK_THROWS_WITH_AS(second->fit(2, 1e-2), "stopped", Error);  // it is still there to be resumed
+  const auto third = make(same);
+  resume(*third, path);
+  CHECK_NOTHROW(third->fit(2, 1e-2));
+}
+
+TEST_CASE("checkpoint: a one-cycle training is resumed by the same cycle only") {
+  if (!has_json()) return;
+  const TemporaryFolder folder;
+  Training first;
+  first.learn.add(std::make_shared<Checkpoint>(folder / "run", 2)).add(std::make_shared<StopAt>(0, 3));
+  CHECK_THROWS_WITH_AS(first.learn.fit_one_cycle(2, 1e-2), "stopped", Error);
+  Training second;
+  resume(second.learn, folder / "run");
+  const std::string words = "was written with callback 2 LrSchedule: lr 0.0004 ";
+  CHECK_THROWS_WITH_AS(second.learn.fit(2), doctest::Contains(words.c_str()), Error);
+  CHECK_THROWS_WITH_AS(second.learn.fit_one_cycle(2, 1), doctest::Contains(words.c_str()), Error);
+  CHECK_NOTHROW(second.learn.fit_one_cycle(2, 1e-2));
 }
 
 TEST_CASE("checkpoint: numbers that a callback can't have kept are refused at once, not when training begins") {

@@ -24,6 +24,8 @@ void AccumulateGradients::on_backward_end(Learner& learner) {
   accumulated_ = 0;
 }
 
+std::string AccumulateGradients::description() const { return text_of("AccumulateGradients: batches ", batches_); }
+
 void AccumulateGradients::state(StateVisitor& visitor, const Learner&) {
   visitor.number("accumulated", accumulated_, whole_to());
 }

@@ -21,6 +21,7 @@ class AccumulateGradients : public Callback {
   void on_epoch_begin(Learner& learner) override;
   void on_backward_end(Learner& learner) override;
   void state(StateVisitor& visitor, const Learner& learner) override;
+  std::string description() const override;
 
  private:
   std::int64_t batches_;

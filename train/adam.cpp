@@ -26,6 +26,11 @@ void Adam::update(const Tensor& values, const Tensor& gradients, std::int64_t fi
            [&](auto device) { kernels::adam_step(device, now, decay_, steps, gradients, values, mean, square); });
 }
 
+std::string Adam::name_and_options() const {
+  return text_of(decay_ == WeightDecay::decoupled ? "adamw" : "adam", ": lr ", options_.lr, ", beta1 ", options_.beta1,
+                 ", beta2 ", options_.beta2, ", eps ", options_.eps);
+}
+
 namespace {
 OptimizerFactory factory(const AdamOptions& options, WeightDecay decay) {
   return [=](const ParameterGroups& groups) { return std::make_unique<Adam>(groups, options, decay); };

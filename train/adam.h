@@ -30,6 +30,7 @@ class Adam : public Optimizer {
  protected:
   void update(const Tensor& values, const Tensor& gradients, std::int64_t first, double lr,
               double weight_decay) override;
+  std::string name_and_options() const override;
 
  private:
   AdamOptions options_;

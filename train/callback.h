@@ -14,6 +14,8 @@
 //   on_train_end              in reverse order: what was put on last comes off first
 #pragma once
 
+#include <string>
+
 namespace mixgrad::train {
 
 class Learner;
@@ -35,6 +37,9 @@ class Callback {
   // Runs for every callback however training ends, even when its on_train_begin was never reached: whatever a callback
   // took hold of, it lets go of here. noexcept, because it also runs while an exception passes.
   virtual void on_train_end(Learner&) noexcept {}
+  // What it makes of training, with all options that matter to it, as text; empty where it changes nothing, such as
+  // printing. A checkpoint is resumed only where all callbacks describe themselves as they did then.
+  virtual std::string description() const { return {}; }
   // Names what a checkpoint must keep (train/state.h): all that on_train_begin and on_epoch_begin reset and later hooks
   // go on from. When training is resumed, it is checked at once, and loaded after those two.
   virtual void state(StateVisitor&, const Learner&) {}

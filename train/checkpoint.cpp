@@ -18,6 +18,8 @@
 namespace mixgrad::train {
 namespace {
 
+constexpr const char* format = "mixgrad training checkpoint";
+
 bool all_finite(const Tensor& x) {
   return no_grad([&] { return std::isfinite(sum(x * 0.0).item()); });  // 0 times anything else is nan
 }
@@ -124,27 +126,47 @@ struct Halves {
 };
 
 // What must be the same in both trainings.
-std::map<std::string, double> settings(const Learner& learner) {
+Settings settings_of(const Learner& learner) {
   const data::LoaderOptions& loader = learner.data.train.options();
-  const Halves shuffle(loader.seed), seed(learner.options.seed);
-  return {{"batch_size", static_cast<double>(loader.batch_size)},
-          {"samples", static_cast<double>(learner.data.train.dataset().size())},
-          {"shuffle", loader.shuffle ? 1 : 0},
-          {"drop_last", loader.drop_last ? 1 : 0},
-          {"shuffle_seed_low", shuffle.low},
-          {"shuffle_seed_high", shuffle.high},
-          {"seed_low", seed.low},
-          {"seed_high", seed.high}};
+  const nn::Loss& loss = learner.options.loss;
+  Settings all{{"batch_size", text_of(loader.batch_size)},
+               {"samples", text_of(learner.data.train.dataset().size())},
+               {"shuffle", loader.shuffle ? "on" : "off"},
+               {"drop_last", loader.drop_last ? "on" : "off"},
+               {"shuffle_seed", text_of(loader.seed)},
+               {"seed", text_of(learner.options.seed)},
+               {"loss", text_of(loss.name, ", reduction ", static_cast<int>(loss.reduction))},
+               {"optimizer", learner.optimizer->description()}};
+  for (const std::string& name : learner.data.classes()) all["classes"] += all["classes"].empty() ? name : ", " + name;
+  int callbacks = 0;
+  for (const auto& callback : learner.callbacks())
+    if (std::string text = callback->description(); !text.empty())
+      all["callback " + std::to_string(++callbacks)] = std::move(text);
+  return all;
 }
 
+// Throws at the first of the names whose setting differs.
+void compare(const Settings& names, const Settings& saved, const Settings& ours, const std::string& path) {
+  const auto find = [](const Settings& settings, const std::string& name) {
+    const auto found = settings.find(name);
+    return found == settings.end() ? "none" : found->second;
+  };
+  for (const auto& [name, value] : names)
+    check(find(saved, name) == find(ours, name), path, ": was written with ", printable(name), " ",
+          printable(find(saved, name)), ", this training has ", printable(find(ours, name)));
+}
+
+constexpr Range rate{.least = 0, .most = std::numeric_limits<double>::max()};
+
 struct Position {
-  double epochs, epoch, pass, batch;
+  double epochs, epoch, lr, pass, batch;
 };
 
 void visit_position(Named& visitor, Position& position, const Learner& learner) {
   visitor.prefix("position.");
   visitor.number("epochs", position.epochs, whole_to(1e6));
   visitor.number("epoch", position.epoch, whole_to(position.epochs));
+  visitor.number("lr", position.lr, rate);
   visitor.number("pass", position.pass, whole_to(16777216 - (position.epochs - position.epoch)));  // core/random.h
   visitor.number("batch", position.batch, whole_to(static_cast<double>(learner.data.train.num_batches())));
 }
@@ -170,7 +192,6 @@ void visit_model_and_optimizer(Named& visitor, Learner& learner) {
   for (const auto& [name, tensor] : optimizer.state()) visitor.tensor(name, tensor);
   visitor.tensor("gradients", optimizer.gradients());  // of batches that were accumulated
   double steps = static_cast<double>(optimizer.steps);
-  constexpr Range rate{.least = 0, .most = std::numeric_limits<double>::max()};
   visitor.number("steps", steps, whole_to());
   visitor.number("lr", optimizer.lr, rate);
   visitor.number("momentum", optimizer.momentum, rate);
@@ -186,33 +207,35 @@ void visit_callbacks(Named& visitor, Learner& learner) {
 
 }  // namespace
 
-void save_checkpoint(Learner& learner, const std::string& path) {
+void save_checkpoint(Learner& learner, const std::string& path, Settings settings) {
   Save save;
-  Position position{static_cast<double>(learner.epochs), static_cast<double>(learner.epoch),
+  Position position{static_cast<double>(learner.epochs), static_cast<double>(learner.epoch), learner.first_lr,
                     static_cast<double>(learner.pass), static_cast<double>(learner.batch)};
   visit_position(save, position, learner);
-  save.prefix("settings.");
-  for (auto [name, value] : settings(learner)) save.number(name, value, any_number);
   visit_random(save);
   visit_model_and_optimizer(save, learner);
   visit_callbacks(save, learner);
-  write_safetensors(path, save.tensors, {{"format", "mixgrad training checkpoint"}});
+  settings.merge(settings_of(learner));
+  settings["format"] = format;
+  write_safetensors(path, save.tensors, settings);
 }
 
-void resume(Learner& learner, const std::string& path) {
+void resume(Learner& learner, const std::string& path, const Settings& settings) {
   SafeTensors file = read_safetensors(path);
+  check(file.metadata["format"] == format, path, ": is no checkpoint of a training");
+  file.metadata.erase("format");
+  const auto ours = [settings](const Learner& learner) {
+    Settings all = settings;
+    all.merge(settings_of(learner));
+    return all;
+  };
+  compare(ours(learner), file.metadata, ours(learner), path);
   const auto load = std::make_shared<Load>(std::move(file.tensors), path);
   visit_random(*load);
   visit_model_and_optimizer(*load, learner);
   visit_callbacks(*load, learner);
 
   load->checking = false;
-  load->prefix("settings.");
-  for (const auto& [name, value] : settings(learner)) {
-    double saved = value;
-    load->number(name, saved, any_number);
-    check(saved == value, path, ": was written with ", name, " ", saved, ", this training has ", value);
-  }
   Position position{};
   visit_position(*load, position, learner);
   load->require_all_used();
@@ -221,13 +244,19 @@ void resume(Learner& learner, const std::string& path) {
   visit_model_and_optimizer(*load, learner);
   learner.start_from({.epochs = static_cast<int>(position.epochs),
                       .epoch = static_cast<int>(position.epoch),
+                      .lr = position.lr,
                       .pass = static_cast<std::uint32_t>(position.pass),
                       .batch = static_cast<std::int64_t>(position.batch),
+                      .compare =
+                          [=, saved = std::move(file.metadata)](const Learner& learner) {
+                            compare(saved, saved, ours(learner), path);
+                            compare(ours(learner), saved, ours(learner), path);
+                          },
                       .restore = [load](Learner& learner) { visit_callbacks(*load, learner); }});
 }
 
-Checkpoint::Checkpoint(std::string path, std::int64_t every_batches)
-    : path_(std::move(path)), every_batches_(every_batches) {
+Checkpoint::Checkpoint(std::string path, std::int64_t every_batches, Settings settings)
+    : path_(std::move(path)), every_batches_(every_batches), settings_(std::move(settings)) {
   check(every_batches >= 1, "checkpoint: every ", every_batches, " batches");
 }
 
@@ -255,7 +284,7 @@ void Checkpoint::save(Learner& learner) const {
   visit_model_and_optimizer(state, learner);
   for (const NamedTensor& named : state.tensors)
     if (!all_finite(named.tensor)) return;
-  save_checkpoint(learner, path_);
+  save_checkpoint(learner, path_, settings_);
 }
 
 }  // namespace mixgrad::train

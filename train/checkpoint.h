@@ -11,11 +11,15 @@
 // else is needed: what is drawn at random is named by seed, pass and batch (core/random.h).
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "train/learner.h"
 
 namespace mixgrad::train {
+
+// What a program wants to be the same where a training is resumed, by names of its own: {{"--digits", "3,7"}}.
+using Settings = std::map<std::string, std::string>;
 
 // Writes a checkpoint before every so many batches but the first that it meets, when the last epoch is over, and when
 // training is stopped within an epoch, such as by Ctrl-C; but not after a loss that is not finite, nor of weights,
@@ -24,7 +28,7 @@ namespace mixgrad::train {
 class Checkpoint : public Callback {
  public:
   // Throws unless every_batches >= 1.
-  Checkpoint(std::string path, std::int64_t every_batches);
+  Checkpoint(std::string path, std::int64_t every_batches, Settings settings = {});
 
   void on_train_begin(Learner& learner) override;
   void on_batch_begin(Learner& learner) override;
@@ -35,16 +39,22 @@ class Checkpoint : public Callback {
 
   std::string path_;
   std::int64_t every_batches_;
+  Settings settings_;
   bool trained_ = false;  // whether this fit has begun a batch
 };
 
 // The state of training before batch `learner.batch` of epoch `learner.epoch`.
-void save_checkpoint(Learner& learner, const std::string& path);
+void save_checkpoint(Learner& learner, const std::string& path, Settings settings = {});
 
-// Loads a checkpoint into a learner that was made in the same way, with the same callbacks; the next fit, given the
-// same number of epochs, goes on from there. Throws, naming the first difference and having changed nothing, on a file
-// that is no whole checkpoint, is one of another model, optimizer, data, batch size or seed, or has a number outside
-// its range, a callback's own too.
-void resume(Learner& learner, const std::string& path);
+// Loads a checkpoint into a learner that was made in the same way; the next fit, given the same number of epochs, goes
+// on from there. Throws, naming the first difference and having changed nothing, on a file that is no whole checkpoint,
+// has a number outside its range, a callback's own too, or is of another training. Compared are:
+//   the names, shapes and dtypes of the model's weights; name and options of optimizer and loss, as they describe
+//   themselves; the number of training samples and the names of their classes; batch size, shuffling, and seeds; what
+//   callbacks say in description(); the program's own settings, if any.
+// Not what functions do, such as the model's forward, a metric or a transform, nor the samples themselves. What is only
+// known in fit is compared there, before anything is trained: the learning rate, if one is given, and the schedule of
+// fit_one_cycle.
+void resume(Learner& learner, const std::string& path, const Settings& settings = {});
 
 }  // namespace mixgrad::train

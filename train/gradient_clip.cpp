@@ -24,6 +24,8 @@ GradientClip::GradientClip(double max_norm) : max_norm_(max_norm) {
   check(max_norm > 0, "gradient clip: a largest norm of ", max_norm);
 }
 
+std::string GradientClip::description() const { return text_of("GradientClip: max_norm ", max_norm_); }
+
 void GradientClip::on_backward_end(Learner& learner) {
   if (learner.skip_step) return;
   const NoGrad off;

@@ -15,6 +15,7 @@ class GradientClip : public Callback {
   explicit GradientClip(double max_norm);
 
   void on_backward_end(Learner& learner) override;
+  std::string description() const override;
 
  private:
   double max_norm_;

@@ -77,8 +77,12 @@ void Learner::fit(int epochs, std::optional<double> lr) {
   this->epochs = epochs;
   if (start_) {
     check(start_->epochs == epochs, "fit: ", epochs, " epochs, the training that is resumed has ", start_->epochs);
+    check(lr.value_or(start_->lr) == start_->lr, "fit: learning rate ", rate,
+          ", the training that is resumed began with ", start_->lr);
+    if (start_->compare) start_->compare(*this);
+    first_lr = start_->lr;
   } else {
-    optimizer->lr = rate;
+    optimizer->lr = first_lr = rate;
     optimizer->zero_grad();  // an exception may have left gradients behind
   }
   stopping = false;

@@ -73,11 +73,14 @@ class Learner : NonCopyable {
   Learner& mixup(const MixUpOptions& options = {});
   Learner& add(std::shared_ptr<Callback> callback);
   const std::vector<std::shared_ptr<Callback>>& callbacks() const { return callbacks_; }
-  // The next fit begins there (train/checkpoint.h: resume). It must be asked for as many epochs.
+  // The next fit begins there (train/checkpoint.h: resume). It must be asked for as many epochs, and for no other
+  // learning rate.
   struct Start {
     int epochs = 0, epoch = 0;
+    double lr = 0;  // that it first began with
     std::uint32_t pass = 0;
     std::int64_t batch = 0;
+    std::function<void(Learner&)> compare = {};  // called before all hooks; throws if fit is to do something else
     std::function<void(Learner&)> restore = {};  // called after on_train_begin and on_epoch_begin
   };
   void start_from(Start start) { start_ = std::move(start); }
@@ -95,6 +98,7 @@ class Learner : NonCopyable {
   std::function<Tensor(const Tensor& output, const augment::Target& target)> loss_function;
 
   int epochs = 0;          // that this fit is asked for
+  double first_lr = 0;     // that this fit began with, resumed or not
   int epoch = 0;           // of this fit, from 0
   std::uint32_t pass = 0;  // over the training data, from 0, counted over all fits: names the random streams
   std::int64_t batch = 0;  // of this epoch, from 0

@@ -38,6 +38,13 @@ void MixUpCallback::on_epoch_begin(Learner& learner) {
   if (second_loader_) second_epoch_.emplace(second_loader_->epoch(learner.pass));
 }
 
+std::string MixUpCallback::description() const {
+  const MixUpOptions& o = options_;
+  return text_of("mixup: alpha ", o.alpha, ", stack_x ", o.stack_x, ", stack_y ", o.stack_y, ", source ",
+                 static_cast<int>(o.source), ", lambda_per ", static_cast<int>(o.lambda_per), ", dedupe ", o.dedupe,
+                 ", loss_weight ", static_cast<int>(o.loss_weight), ", plan ", o.plan != nullptr);
+}
+
 augment::MixPlan MixUpCallback::make_plan(const Learner& learner, std::int64_t batch_size) const {
   if (options_.plan) return options_.plan(learner.pass, learner.batch, batch_size);
   Random random(learner.options.seed, Purpose::mixup, learner.pass, static_cast<std::uint32_t>(learner.batch));

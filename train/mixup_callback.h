@@ -42,6 +42,7 @@ class MixUpCallback : public Callback {
   void on_epoch_begin(Learner& learner) override;
   void on_batch_begin(Learner& learner) override;
   void on_train_end(Learner& learner) noexcept override;
+  std::string description() const override;
 
  private:
   augment::MixPlan make_plan(const Learner& learner, std::int64_t batch_size) const;

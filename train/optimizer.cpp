@@ -50,6 +50,13 @@ void Optimizer::zero_grad() { gradients_.fill_(0); }
 
 Tensor Optimizer::zeros_like_parameters() const { return Tensor::zeros(values_.shape(), values_.options()); }
 
+std::string Optimizer::description() const {
+  std::string text = name_and_options();
+  for (const Range& group : ranges_)
+    text += text_of("; lr_scale ", group.lr_scale, ", weight_decay ", group.weight_decay);
+  return text;
+}
+
 ParameterGroups no_decay_of_vectors(nn::Module& model) {
   ParameterGroup matrices, vectors{.parameters = {}, .weight_decay = 0.0};
   for (const Tensor& parameter : nn::parameters(model))

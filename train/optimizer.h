@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "core/tensor.h"
@@ -39,6 +40,8 @@ class Optimizer : NonCopyable {
 
   // All gradients, [total]: for what looks at them together, such as clipping by norm.
   const Tensor& gradients() const { return gradients_; }
+  // Its name, options and groups as text: what must be the same where a checkpoint is resumed.
+  std::string description() const;
   // What a checkpoint must keep beside the parameters: name and tensor of each piece of state, and the steps taken.
   virtual std::vector<NamedTensor> state() const = 0;
   std::int64_t steps = 0;
@@ -50,6 +53,7 @@ class Optimizer : NonCopyable {
   // `weight_decay` their group's.
   virtual void update(const Tensor& values, const Tensor& gradients, std::int64_t first, double lr,
                       double weight_decay) = 0;
+  virtual std::string name_and_options() const = 0;
   Tensor zeros_like_parameters() const;  // [total], for an optimizer's own state
 
  private:

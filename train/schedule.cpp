@@ -49,6 +49,15 @@ Schedule one_cycle_momentum(const OneCycleOptions& options) {
                    {1 - options.rise, cosine(options.low_momentum, options.high_momentum)}});
 }
 
+std::string LrSchedule::description() const {
+  std::string text = "LrSchedule: lr";
+  for (int tenths = 0; tenths <= 10; ++tenths) text += text_of(" ", lr_(tenths / 10.0));
+  if (!momentum_) return text;
+  text += ", momentum";
+  for (int tenths = 0; tenths <= 10; ++tenths) text += text_of(" ", (*momentum_)(tenths / 10.0));
+  return text;
+}
+
 void LrSchedule::on_batch_begin(Learner& learner) {
   const auto batches = static_cast<double>(learner.data.train.num_batches());
   const double progress = (learner.epoch + static_cast<double>(learner.batch) / batches) / learner.epochs;

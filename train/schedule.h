@@ -42,6 +42,7 @@ class LrSchedule : public Callback {
       : lr_(std::move(lr)), momentum_(std::move(momentum)) {}
 
   void on_batch_begin(Learner& learner) override;
+  std::string description() const override;
 
  private:
   Schedule lr_;

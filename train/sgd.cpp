@@ -20,6 +20,10 @@ void Sgd::update(const Tensor& values, const Tensor& gradients, std::int64_t fir
            [&](auto device) { kernels::sgd_step(device, now, gradients, values, velocity); });
 }
 
+std::string Sgd::name_and_options() const {
+  return text_of("sgd: lr ", options_.lr, ", momentum ", options_.momentum, ", nesterov ", options_.nesterov);
+}
+
 OptimizerFactory sgd(const SgdOptions& options) {
   return [options](const ParameterGroups& groups) { return std::make_unique<Sgd>(groups, options); };
 }

@@ -21,6 +21,7 @@ class Sgd : public Optimizer {
  protected:
   void update(const Tensor& values, const Tensor& gradients, std::int64_t first, double lr,
               double weight_decay) override;
+  std::string name_and_options() const override;
 
  private:
   SgdOptions options_;

@@ -9,6 +9,8 @@ TransformCallback::TransformCallback(std::vector<data::Transform> transforms) : 
   for (const data::Transform& transform : transforms_) check(transform != nullptr, "transforms: one of them is empty");
 }
 
+std::string TransformCallback::description() const { return text_of("transforms: ", transforms_.size()); }
+
 void TransformCallback::on_batch_begin(Learner& learner) {
   const bool plain = std::holds_alternative<Tensor>(learner.input) && std::holds_alternative<Tensor>(learner.target);
   check(plain, "transforms: the batch is mixed already; add the transforms before mixup");

@@ -23,6 +23,7 @@ class TransformCallback : public Callback {
   explicit TransformCallback(std::vector<data::Transform> transforms);
 
   void on_batch_begin(Learner& learner) override;
+  std::string description() const override;
 
  private:
   std::vector<data::Transform> transforms_;

@@ -4,19 +4,8 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "core/check.h"
-#include "core/safetensors.h"
-#include "data/image_dataset.h"
-#include "nn/activation.h"
-#include "nn/batch_norm.h"
-#include "nn/dropout.h"
-#include "nn/flatten.h"
-#include "nn/linear.h"
-#include "nn/sequential.h"
+#include "mixgrad.h"
 #include "tests/fuzz/fuzz.h"
-#include "train/accumulate.h"
-#include "train/early_stopping.h"
-#include "train/mixed_accuracy.h"
 
 // libFuzzer's own changes to an input.
 extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);

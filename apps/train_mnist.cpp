@@ -84,7 +84,7 @@ std::unique_ptr<train::Learner> make_learner(const Options& options, const data:
   nn::Sequential cnn = make_model(options);
   if (!options.load.empty()) load_weights(options, cnn);
   const data::DataLoaders seeded = data.with_seed(seed);
-  const train::LearnerOptions settings{.metrics = {train::accuracy}, .seed = seed};
+  const train::LearnerOptions settings{.metrics = {train::accuracy}, .device = options.device, .seed = seed};
   auto learn = mixup && options.stack_x ? std::make_unique<train::Learner>(seeded, StackedCnn(cnn), settings)
                                         : std::make_unique<train::Learner>(seeded, cnn, settings);
   if (mixup) learn->mixup(options.mixup_options());

@@ -72,6 +72,10 @@ void add_options(CLI::App& app, TrainOptions& o, std::string& digits) {
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000000}));
   app.add_flag("--resume", o.resume, "go on from the checkpoints in --out, bit for bit");
   app.add_flag("--profile", o.profile, "print which operations took how long");
+  app.add_option_function<std::string>(
+         "--device", [&o](const std::string& name) { o.device = name == "cuda" ? cuda : cpu; },
+         "where to train: cpu (default) or cuda, the first GPU")
+      ->check(CLI::IsMember({"cpu", "cuda"}));
   app.add_option("--threads", o.threads, "default: all cores")->check(CLI::Range(1, 4096));
   app.add_option("--out", o.out, "folder for metrics.csv and pictures");
 }
@@ -91,6 +95,7 @@ void add_exclusions(CLI::App& app) {
 }
 
 void check_values(const TrainOptions& options) {
+  check_available(options.device);
   check(std::isfinite(options.lr) && options.lr >= 0, "--lr: ", options.lr, " is no learning rate");
   const train::MixUpCallback refuses_bad_options(options.mixup_options());
   check((!options.resume && !options.checkpoint_every) || !options.out.empty(),

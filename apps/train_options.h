@@ -18,6 +18,7 @@ struct TrainOptions {
   std::int64_t batch_size = 64;
   double lr = 3e-3, alpha = 0.4;
   std::uint64_t seed = 42;
+  Device device = cpu;
   bool stack_x = false, stack_y = true, per_batch_lambda = false, no_dedupe = false, second_loader = false;
   bool batch_mean_lambda = false;
   bool one_cycle = false, lr_find = false, profile = false, resume = false;

@@ -229,6 +229,7 @@ void view_cases(Table& table) {
   table.push_back({.name = "to f32 and back",
                    .inputs = {{3, 4}},
                    .f = [](const Inputs& x) { return x[0].to(DType::f32).to(DType::f64); },
+                   .needs_f64 = true,
                    .gradcheck = {.step = 0.25, .tolerance = 1e-5}});
 }
 

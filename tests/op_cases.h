@@ -28,6 +28,7 @@ struct OpCase {
   std::vector<Shape> large = {};   // enough work to be shared among threads; empty: nothing in it is shared
   std::function<Tensor(const Inputs&)> f = {};  // deterministic, in the dtype of its inputs, for any extents
   Domain domain = Domain::normal;
+  bool needs_f64 = false;  // computes in f64, whatever its inputs: not on a GPU
   // Central differences with a step of 1e-5 are off by about 1e-10 (third derivative) and 1e-11 (rounding); 1e-7
   // leaves room for sums of many terms.
   GradcheckOptions gradcheck = {.tolerance = 1e-7};

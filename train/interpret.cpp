@@ -98,7 +98,7 @@ std::vector<TopLoss> top_losses(Learner& learner, std::int64_t n) {
   const data::DataLoader loader = learner.data.valid.with(in_order);
   std::vector<TopLoss> all;
   for (const data::Batch& batch : loader.epoch(0)) {
-    const Tensor output = learner.predict(batch.x);
+    const Tensor output = learner.predict(batch.x).to(cpu);
     const auto targets = target_classes("top_losses", output, batch.y);
     const auto losses = learner.options.loss.each_sample(output, batch.y).to(DType::f64).to_vector<double>();
     const auto predicted = argmax(output, 1).to_vector<std::int32_t>();

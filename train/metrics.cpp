@@ -54,12 +54,13 @@ Metric top_k_accuracy(std::int64_t k) {
           }};
 }
 
-double mixed_accuracy_of(const Tensor& output, const augment::Target& target) {
+double mixed_accuracy_of(const Tensor& device_output, const augment::Target& target) {
+  const Tensor output = device_output.detach().to(cpu);
   if (const Tensor* plain = std::get_if<Tensor>(&target)) {
     if (output.rank() != 2 || plain->shape() != output.shape()) return accuracy_of(output, *plain);
     if (output.size(0) == 0) return 0;
     const Tensor chosen = one_hot(argmax(output, 1), output.size(1), DType::f64);
-    return mean(sum(chosen * plain->detach().to(DType::f64), 1)).item();
+    return mean(sum(chosen * plain->detach().to(cpu).to(DType::f64), 1)).item();
   }
   const auto& mixed = std::get<augment::MixedTarget>(target);
   const auto y = target_classes("mixed_accuracy", output, mixed.y);

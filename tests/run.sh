@@ -26,6 +26,9 @@ read_options() {
   done
 }
 
+# What the executor of CUDA kernels needs.
+has_executor() { has_header boost/context/detail/fcontext.hpp; }
+
 requirements() {
   need_to_build
   need doctest-dev has_header doctest/doctest.h
@@ -34,6 +37,7 @@ requirements() {
   want curl have curl
   want gzip have gzip
   want python3 have python3
+  want libboost-context-dev has_executor
   case $mode in
     thread-sanitizer)
       need clang find_clang
@@ -44,25 +48,41 @@ requirements() {
   esac
 }
 
-# build_instrumented <flags> <cmake option...>: the tests, optimised a little.
+# build_instrumented <flags> <target...> -- <cmake option...>: tests, optimised a little.
 build_instrumented() {
-  build_tree "$build" mixgrad_tests -- -DMIXGRAD_BUILD_APPS=OFF -DMIXGRAD_WERROR=OFF -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-    -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 $1" "${@:2}"
+  local flags=$1 targets=()
+  shift
+  while [ "$1" != -- ]; do
+    targets+=("$1")
+    shift
+  done
+  build_tree "$build" "${targets[@]}" -- -DMIXGRAD_BUILD_APPS=OFF -DMIXGRAD_WERROR=OFF -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+    -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 $flags" "${@:2}"
+}
+
+# build_sanitized <target...>: with AddressSanitizer and UndefinedBehaviorSanitizer, and with the CUDA kernels for the
+# executor. GCC's warnings have false positives under sanitizers; the other build has them as errors.
+build_sanitized() {
+  local executor=OFF
+  ! has_executor || executor=ON
+  build_instrumented '' "$@" -- -DMIXGRAD_SANITIZE=ON -DMIXGRAD_CUDA_EXECUTOR=$executor
 }
 
 build_tests() {
   build=$root/build/$mode
   case $mode in
-    # GCC's warnings have false positives under sanitizers; the other build has them as errors.
-    sanitize) build_instrumented '' -DMIXGRAD_SANITIZE=ON ;;
-    thread-sanitizer) build_instrumented "-g -fsanitize=thread" -DCMAKE_CXX_COMPILER="$(find_clang)" ;;
+    sanitize) build_sanitized mixgrad_tests ;;
+    thread-sanitizer)
+      build_instrumented "-g -fsanitize=thread" mixgrad_tests -- -DCMAKE_CXX_COMPILER="$(find_clang)"
+      ;;
     coverage)
-      build_instrumented "--coverage -fprofile-update=atomic"
+      build_instrumented "--coverage -fprofile-update=atomic" mixgrad_tests --
       find "$build" -name '*.gcda' -delete # Counts of runs before.
       ;;
     all)
       build=$root/build/tests
       build_tree "$build" train_mnist make_mnist_sample mixgrad_tests --
+      ! has_executor || build=$root/build/sanitize build_sanitized mixgrad_cuda_tests cuda_executor_tests
       ;;
   esac
 }
@@ -92,6 +112,17 @@ run_suite() {
   passed=$((passed + suite_passed))
   failed=$((failed + suite_failed))
   skipped=$((skipped + $(number_of skipped "$totals")))
+}
+
+# The CUDA kernels on the CPU, and the executor that runs them.
+run_cuda_suites() {
+  if has_executor; then
+    run_suite "$root/build/sanitize/tests/cuda_executor/cuda_executor_tests" --no-colors
+    run_suite "$root/build/sanitize/tests/mixgrad_cuda_tests" --no-colors
+  else
+    say "skipped: CUDA kernels on the CPU (needs Boost.Context; package libboost-context-dev)"
+    skipped=$((skipped + 1))
+  fi
 }
 
 # Prints the share of lines that the tests have run, by folder; one below 90 % is a failure. build/coverage/coverage.txt
@@ -133,6 +164,7 @@ run_suite "$build/tests/mixgrad_tests" --no-colors "${only[@]}"
 case $mode in
   coverage) report_coverage ;;
   all)
+    run_cuda_suites
     run_suite "$root/tests/test_app.sh" "$build/apps/train_mnist"
     run_suite "$root/tests/test_library.sh" "$build"
     run_suite "$root/tests/test_scripts.sh"

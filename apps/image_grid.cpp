@@ -56,12 +56,12 @@ bool write_image_grid(const std::string& png, const Tensor& images, const std::v
   const int rows = (count + columns - 1) / columns;
   std::size_t longest = 0;
   for (const auto& caption : captions) longest = std::max(longest, caption.size());
-  // In pixels; a letter of a caption is 9 wide.
+  // In pixels; a letter of a caption is 8.5 wide.
   const double scale =
       std::min(180.0 / static_cast<double>(images.size(1)), 400.0 / static_cast<double>(images.size(2)));
   const double height = scale * static_cast<double>(images.size(1)),
                width = scale * static_cast<double>(images.size(2));
-  const double letters = 9 * static_cast<double>(std::min<std::size_t>(longest, 60));
+  const double letters = 8.5 * static_cast<double>(std::min<std::size_t>(longest, 60));
   const double caption = 32, gap = 10, cell = std::max(width + 2 * gap, letters + 24);
   const double canvas_width = columns * cell, canvas_height = rows * (height + caption) + gap;
 
@@ -75,6 +75,7 @@ bool write_image_grid(const std::string& png, const Tensor& images, const std::v
          << (cell - width) / 2 / canvas_width << ',' << 1 - (cell - width) / 2 / canvas_width << ','
          << gap / canvas_height << ',' << 1 - caption / canvas_height << " spacing " << (cell - width) / canvas_width
          << ',' << caption / canvas_height << '\n';
+  script.precision(3);  // of pixels
   const Tensor host = images.to(cpu);
   const bool colour = is_colour(host);
   for (int n = 0; n < count; ++n) {

@@ -188,7 +188,8 @@ double shade(std::int32_t count, double row_total) {
 
 }  // namespace
 
-bool write_confusion_matrix(const std::string& png, const Tensor& matrix, const std::vector<std::string>& class_names) {
+bool write_confusion_matrix(const std::string& png, const Tensor& matrix, const std::vector<std::string>& class_names,
+                            const std::string& title) {
   const auto classes = static_cast<int>(class_names.size());
   check(classes >= 1 && classes <= 100, "confusion matrix: ", classes, " classes, expected 1 to 100");
   check(matrix.dtype() == DType::i32 && matrix.shape() == Shape{classes, classes}, "confusion matrix: the counts are ",
@@ -204,7 +205,7 @@ bool write_confusion_matrix(const std::string& png, const Tensor& matrix, const 
     }
     for (int j = 0; j < classes; ++j) {
       const double dark = shade(row[j], total);
-      const char* const ink = row[j] == 0 ? "#999999" : dark > 0.6 ? "white" : "black";
+      const char* const ink = row[j] == 0 ? "#999999" : dark > 0.7 ? "white" : "black";
       labels << "set label '" << row[j] << "' at " << j << ',' << i << " center front textcolor rgb '" << ink << "'\n";
       cells << j << ' ' << i << ' ' << dark << '\n';
     }
@@ -217,17 +218,23 @@ bool write_confusion_matrix(const std::string& png, const Tensor& matrix, const 
       labels << (i > 0 ? ", " : "") << quoted_tic(class_names[static_cast<std::size_t>(i)]) << ' ' << i;
     labels << ")\n";
   };
-  name_tics(longest > 5 ? "xtics rotate by 45 right" : "xtics");
+  const bool rotated = longest > 5;
+  name_tics(rotated ? "xtics rotate by 45 right" : "xtics");
   name_tics("ytics");
-  labels << "set tics scale 0\nset size square\nset xlabel 'predicted'\nset ylabel 'true'\n"
+  // In pixels: the matrix, a square whatever the names are, and what stands around it. A letter is 11 wide.
+  const int side = std::max(400, 64 * classes), names = static_cast<int>(std::min<std::size_t>(longest, 30)) * 11;
+  const int left = 70 + names, right = 170, top = title.empty() ? 20 : 60, bottom = 70 + (rotated ? names * 3 / 4 : 20);
+  const double width = left + side + right, height = top + side + bottom;
+  labels << "set lmargin at screen " << left / width << "\nset rmargin at screen " << (left + side) / width
+         << "\nset bmargin at screen " << bottom / height << "\nset tmargin at screen " << (bottom + side) / height
+         << "\nset title " << quoted(title) << "\nset tics scale 0\nset xlabel 'predicted'\nset ylabel 'true'\n"
          << "set xrange [-0.5:" << classes - 1 << ".5]\nset yrange [" << classes - 1 << ".5:-0.5]\n"
          << "set palette defined (0 '#FFFFFF', 0.4 '#9ECAE9', 0.7 '#3182BD', 1 '#08306B')\nset cbrange [0:1]\n"
          << "set cblabel 'share of the true class'\n"
          << "set cbtics ('0.1 %%' 0, '1 %%' 1./3, '10 %%' 2./3, '100 %%' 1)\nunset key\n"
          << "plot '-' using 1:2:3 with image\n"
          << cells.str() << "e\n";
-  const int side = std::max(400, 64 * classes), names = static_cast<int>(std::min<std::size_t>(longest, 30)) * 11;
-  return draw(png, {side + names + 260, side + names + 60, 14}, labels);
+  return draw(png, {left + side + right, top + side + bottom, 14}, labels);
 }
 
 }  // namespace mixgrad::apps

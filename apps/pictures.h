@@ -33,12 +33,13 @@ double beta_density(double x, double alpha);
 bool write_beta_density(const std::string& png, const augment::MixOptions& options, const Tensor& lambda);
 
 // A sheet of the images that a model is most wrong on, the worst first. images [N, H, W, C] in [0, 1], N in 1..100;
-// captions such as "seven, read as three (0.98)".
+// captions such as "seven (0.01), read as three (0.98)".
 bool write_top_losses(const std::string& png, const Tensor& images, const std::vector<std::string>& captions);
 
 // A heat map of counts, i32 [C, C] with C in 1..100: matrix[i, j] images of class i were predicted to be of class j.
 // The colour is the share of row i on a logarithmic scale, so that single mistakes show beside thousands of hits.
 // Throws on negative counts, or when class_names are not C.
-bool write_confusion_matrix(const std::string& png, const Tensor& matrix, const std::vector<std::string>& class_names);
+bool write_confusion_matrix(const std::string& png, const Tensor& matrix, const std::vector<std::string>& class_names,
+                            const std::string& title = "");
 
 }  // namespace mixgrad::apps

@@ -107,11 +107,15 @@ Training prepare(const Options& options, const data::DataLoaders& data, bool mix
   train::Learner& learn = *training.learn;
   learn.add(training.interrupt).add(training.terminate);
   const std::string checkpoint = checkpoint_of(options, mixup, seed);
-  if (options.checkpoint_every) learn.add(std::make_shared<train::Checkpoint>(checkpoint, options.checkpoint_every));
-  if (!options.resume || !std::filesystem::exists(checkpoint)) return training;
-  train::resume(learn, checkpoint);
-  check(learn.start()->epochs == options.epochs, checkpoint, ": is of a training of ", learn.start()->epochs,
-        " epochs, not ", options.epochs, " (--epochs)");
+  const auto word = [](bool yes) { return yes ? "yes" : "no"; };
+  const train::Settings settings{{"--epochs", std::to_string(options.epochs)},
+                                 {"--lr", text_of(options.lr)},
+                                 {"--model", options.model},
+                                 {"--one-cycle", word(options.one_cycle)},
+                                 {"--synthetic", word(options.synthetic)}};
+  if (options.checkpoint_every)
+    learn.add(std::make_shared<train::Checkpoint>(checkpoint, options.checkpoint_every, settings));
+  if (options.resume && std::filesystem::exists(checkpoint)) train::resume(learn, checkpoint, settings);
   return training;
 }
 
@@ -153,7 +157,8 @@ Run train_once(const Options& options, const data::DataLoaders& data, bool mixup
   if (options.one_cycle) learn->fit_one_cycle(options.epochs, options.lr);
   else learn->fit(options.epochs, options.lr);
   if (const auto& bad = terminate->bad())
-    fail("the loss of batch ", bad->batch, " in epoch ", bad->epoch, " is no finite number; try a smaller --lr");
+    fail("the loss of ", bad->batch > 0 ? text_of("batch ", bad->batch) : "the validation", " in epoch ", bad->epoch,
+         " is no finite number; try a smaller --lr");
   if (!options.save.empty()) {
     if (interrupt->interrupted()) std::printf("not written: %s, as training was stopped\n", options.save.c_str());
     else save_weights(options, *learn->model);

@@ -174,8 +174,11 @@ if [ "$source" = look ] && folder=$(find_mnist); then
 fi
 
 if [ -z "${MIXGRAD_DRY_RUN:-}" ]; then
-  set_up requirements
-  build_tree "$build" train_mnist -- -DMIXGRAD_BUILD_TESTS=OFF -DMIXGRAD_WERROR=OFF
+  if [ "$source" != none ] || [ ! -x "$build/apps/train_mnist" ]; then
+    [ "$source" != none ] || say "train_mnist, which has the list of options, is built first"
+    set_up requirements
+    build_tree "$build" train_mnist -- -DMIXGRAD_BUILD_TESTS=OFF -DMIXGRAD_WERROR=OFF
+  fi
 fi
 [ "$source" != look ] || download_or_draw
 [ "$source" != none ] || printf '%s\n' \

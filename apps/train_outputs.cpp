@@ -1,5 +1,7 @@
 #include "apps/train_outputs.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -60,19 +62,31 @@ void output_lr_curve(const TrainOptions& options, const train::LrCurve& curve) {
 
 void output_mistakes(const TrainOptions& options, train::Learner& learn, const std::string& run) {
   const std::vector<std::string> names = options.digit_names();
+  std::vector<train::TopLoss> mistakes = train::top_losses(learn, learn.data.valid.dataset().size());
+  std::erase_if(mistakes, [](const train::TopLoss& loss) { return loss.predicted == loss.target; });
+  const train::EpochRecord& last = learn.recorder->epochs().back();
+  std::ostringstream title;
+  title << run << ", " << last.epoch << (last.epoch == 1 ? " epoch: " : " epochs: ") << std::fixed
+        << std::setprecision(2) << 100 * last.metrics.at(0) << " % right";
+  announce(write_confusion_matrix, in_output(options, run + "_confusion.png"), train::confusion_matrix(learn), names,
+           title.str());
+
   const auto name = [&](std::int32_t label) { return names.at(static_cast<std::size_t>(label)); };
   std::vector<std::int32_t> worst;
   std::vector<std::string> captions;
-  for (const train::TopLoss& loss : train::top_losses(learn, 12)) {
+  mistakes.resize(std::min<std::size_t>(mistakes.size(), 12));
+  for (const train::TopLoss& loss : mistakes) {
     worst.push_back(static_cast<std::int32_t>(loss.index));
     std::ostringstream caption;
-    caption << name(loss.target) << ", read as " << name(loss.predicted) << " (" << std::fixed << std::setprecision(2)
-            << loss.probability << ")";
+    // The loss is cross entropy, -log of the probability that the model gave the true class.
+    caption << std::setprecision(2) << name(loss.target) << " (" << std::exp(-loss.loss) << "), read as "
+            << name(loss.predicted) << " (" << std::fixed << loss.probability << ")";
     captions.push_back(caption.str());
   }
-  announce(write_top_losses, in_output(options, run + "_top_losses.png"), learn.data.valid.dataset().get(worst).x,
-           captions);
-  announce(write_confusion_matrix, in_output(options, run + "_confusion.png"), train::confusion_matrix(learn), names);
+  const std::string sheet = in_output(options, run + "_top_losses.png");
+  if (!worst.empty()) return announce(write_top_losses, sheet, learn.data.valid.dataset().get(worst).x, captions);
+  std::filesystem::remove(sheet);  // of an earlier run
+  std::printf("not drawn: %s, as every digit is read right\n", sheet.c_str());
 }
 
 void output_curves(const TrainOptions& options, const std::vector<RunCurves>& runs) {

@@ -24,7 +24,8 @@ std::string start_output(const TrainOptions& options, const data::DataLoaders& d
 // The curve of --lr-find.
 void output_lr_curve(const TrainOptions& options, const train::LrCurve& curve);
 
-// What a trained model gets wrong: a sheet of the worst digits, and the confusion matrix.
+// What a trained model gets wrong: the confusion matrix, and a sheet of the worst mistakes, each with the probabilities
+// that the model gave the digit that it is and the one that it was taken for.
 void output_mistakes(const TrainOptions& options, train::Learner& learn, const std::string& run);
 
 // The curves of the first seed's runs, and the density that lambda came from beside draws of it.

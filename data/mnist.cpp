@@ -25,11 +25,10 @@ DataLoaders loaders(const LabelledImages& train, const LabelledImages& valid, co
   for (const int digit : options.digits) classes.push_back(std::to_string(digit));
   const auto dataset = [&](const LabelledImages& images) {
     const LabelledImages selected = select(images, options.digits);
-    if (selected.labels.numel() == 0) {
-      std::string digits;
-      for (const std::string& digit : classes) digits += (digits.empty() ? "" : ", ") + digit;
-      fail("mnist: none of ", images.labels.numel(), " images shows a digit of ", digits);
-    }
+    const std::int32_t *label = selected.labels.data<std::int32_t>(), *end = label + selected.labels.numel();
+    for (std::size_t i = 0; i < classes.size(); ++i)
+      check(std::find(label, end, static_cast<std::int32_t>(i)) != end, "mnist: none of ", images.labels.numel(),
+            &images == &train ? " training" : " validation", " images shows the digit ", classes[i]);
     return std::make_shared<ImageDataset>(selected, classes, ImageDatasetOptions{.channels = options.channels});
   };
   return {DataLoader(dataset(train),

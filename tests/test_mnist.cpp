@@ -205,17 +205,18 @@ TEST_CASE("mnist: bad digits and batch sizes are named") {
   CHECK(data::mnist(folder.path(), {.batch_size = 40}).train.num_batches() == 1);
 }
 
-TEST_CASE("mnist: digits of which the files hold none are named") {
+TEST_CASE("mnist: a digit of which the training or validation images hold none is named") {
   const SmallMnist folder;
-  for (const char* split : {"train", "t10k"}) {
-    const int count = split == std::string("train") ? train_count : valid_count;
-    std::string bytes = labels(count);
-    std::replace_if(
-        bytes.begin() + 8, bytes.end(), [](char digit) { return digit == 3 || digit == 7; }, '\1');
-    folder.write(split + std::string("-labels-idx1-ubyte"), bytes);
-    check_refused(folder.path(), {.digits = {3, 7}, .batch_size = 4}, {"digit", "3", "7"});
-    folder.write(split + std::string("-labels-idx1-ubyte"), labels(count));
-  }
+  for (const std::string split : {"train", "t10k"})
+    for (const char missing : {'\3', '\7'}) {
+      const int count = split == "train" ? train_count : valid_count;
+      std::string bytes = labels(count);
+      std::replace(bytes.begin() + 8, bytes.end(), missing, '\1');
+      folder.write(split + "-labels-idx1-ubyte", bytes);
+      check_refused(folder.path(), {.digits = {3, 7}, .batch_size = 4},
+                    {split == "train" ? "training" : "validation", "digit " + std::to_string(missing)});
+      folder.write(split + "-labels-idx1-ubyte", labels(count));
+    }
 }
 
 TEST_CASE("mnist: the real one has 12,396 threes and sevens to train on and 2,038 to validate") {

@@ -178,7 +178,8 @@ TEST_CASE("pictures: curves show each run's losses and accuracy, and leave out w
   constexpr double inf = std::numeric_limits<double>::infinity();
   CHECK(write_curves(out / "a.png", {run("plain", {1, 0.25}), run("mix'up", {inf, std::nan("")})}));
   const std::string script = gnuplot.script();
-  for (const char* const title : {"'plain, training'", "'plain, validation'", "'mix''up, training (not finite)'", "'mix''up'"})
+  for (const char* const title :
+       {"'plain, training'", "'plain, validation'", "'mix''up, training (not finite)'", "'mix''up'"})
     CHECK(contains(script, std::string("title ") + title));
   const std::vector<Rows> data = data_of(script);
   REQUIRE(data.size() == 6);
@@ -306,6 +307,8 @@ TEST_CASE("pictures: a confusion matrix has true classes down, predicted ones ac
   CHECK(contains(script, "set label '2' at 1,0 "));
   CHECK(contains(script, "set label '0' at 0,1 "));
   CHECK(contains(script, "ytics ('100 %%d' 0, 'b_2' 1)"));
+  CHECK(write_confusion_matrix(out / "a.png", counts, {"a", "b"}, "it's 99.00 % right"));
+  CHECK(contains(gnuplot.script(), "set title 'it''s 99.00 % right'\n"));
   const Rows shades = data_of(script).at(0);
   REQUIRE(shades.size() == 4);
   CHECK(shades[3] == std::vector<double>{1, 1, 1});

@@ -281,9 +281,17 @@ CPP
 test_building() {
   local stub="$work/a stub"
   make_stub_project "$stub"
+  run "$stub/apps/train_mnist.sh" --no-install --help
+  check "build: --help says that it builds first" all '[ "$status" = 7 ]' 'said "is built first"'
   run "$stub/apps/train_mnist.sh" --no-install --synthetic "a b" ''
   check "build: the application gets its arguments as they are" [ "$(cat "$work/out")" = "[--synthetic][a b][]" ]
   check "build: the script's exit code is the application's" [ "$status" = 7 ]
+
+  echo "wrong" >>"$stub/stub.cpp"
+  run "$stub/apps/train_mnist.sh" --help
+  check "build: --help of what is built builds nothing" \
+    all '[ "$status" = 7 ]' 'grep -qF "[--help]" "$work/out"' said_nothing
+  sed -i '/^wrong$/d' "$stub/stub.cpp"
 
   mv "$stub" "$work/moved"
   run "$work/moved/apps/train_mnist.sh" --no-install --synthetic

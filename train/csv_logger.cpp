@@ -9,14 +9,13 @@
 namespace mixgrad::train {
 
 CsvLogger::CsvLogger(std::string path, CsvOptions options)
-    : path_(std::move(path)),
-      options_(std::move(options)),
-      file_(path_, options_.append ? std::ios::app : std::ios::trunc) {
+    : path_(std::move(path)), options_(std::move(options)), file_(path_, std::ios::app) {
   flush();
 }
 
 void CsvLogger::on_train_begin(Learner& learner) {
   rows_ = 0;
+  if (!std::exchange(options_.append, true)) file_ = std::ofstream(path_);
   file_.seekp(0, std::ios::end);
   if (file_.tellp() > 0) return;
   for (const auto& [name, value] : options_.labels) file_ << name << ',';

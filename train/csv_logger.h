@@ -15,7 +15,9 @@ namespace mixgrad::train {
 
 struct CsvOptions {
   std::vector<std::pair<std::string, std::string>> labels = {};  // columns in front: name, and value in every row
-  bool append = false;  // go on in a file that is there; without its header if that is written already
+  // Go on in a file that is there, without its header if that is written already. Otherwise what it holds is lost when
+  // training begins: not before, as a training to be resumed may yet be refused.
+  bool append = false;
 };
 
 class CsvLogger : public Callback {

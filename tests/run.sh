@@ -60,18 +60,11 @@ build_instrumented() {
     -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 $flags" "${@:2}"
 }
 
-# build_sanitized <target...>: with AddressSanitizer and UndefinedBehaviorSanitizer, and with the CUDA kernels for the
-# executor. GCC's warnings have false positives under sanitizers; the other build has them as errors.
-build_sanitized() {
-  local executor=OFF
-  ! has_executor || executor=ON
-  build_instrumented '' "$@" -- -DMIXGRAD_SANITIZE=ON -DMIXGRAD_CUDA_EXECUTOR=$executor
-}
-
 build_tests() {
   build=$root/build/$mode
   case $mode in
-    sanitize) build_sanitized mixgrad_tests ;;
+    # GCC's warnings have false positives under sanitizers; the other build has them as errors.
+    sanitize) build_instrumented '' mixgrad_tests -- -DMIXGRAD_SANITIZE=ON ;;
     thread-sanitizer)
       build_instrumented "-g -fsanitize=thread" mixgrad_tests -- -DCMAKE_CXX_COMPILER="$(find_clang)"
       ;;
@@ -82,7 +75,9 @@ build_tests() {
     all)
       build=$root/build/tests
       build_tree "$build" train_mnist make_mnist_sample mixgrad_tests --
-      ! has_executor || build=$root/build/sanitize build_sanitized mixgrad_cuda_tests cuda_executor_tests
+      # For any CPU: so portable code is tested as well.
+      ! has_executor || build=$root/build/executor build_instrumented '' mixgrad_cuda_tests cuda_executor_tests -- \
+        -DMIXGRAD_CUDA_EXECUTOR=ON -DMIXGRAD_NATIVE=OFF
       ;;
   esac
 }
@@ -117,8 +112,8 @@ run_suite() {
 # The CUDA kernels on the CPU, and the executor that runs them.
 run_cuda_suites() {
   if has_executor; then
-    run_suite "$root/build/sanitize/tests/cuda_executor/cuda_executor_tests" --no-colors
-    run_suite "$root/build/sanitize/tests/mixgrad_cuda_tests" --no-colors
+    run_suite "$root/build/executor/tests/cuda_executor/cuda_executor_tests" --no-colors
+    run_suite "$root/build/executor/tests/mixgrad_cuda_tests" --no-colors
   else
     say "skipped: CUDA kernels on the CPU (needs Boost.Context; package libboost-context-dev)"
     skipped=$((skipped + 1))

@@ -8,8 +8,8 @@
 // mixtures would be the same image; with 0.9 for both they differ.
 //
 // A plan is drawn before anything is mixed. It can be printed, read back and used again; images and targets are both
-// mixed by it, so that they cannot disagree; and it is drawn on the CPU, where it stays, so that it is the same for every
-// device.
+// mixed by it, so that they cannot disagree; and it is drawn on the CPU, where it stays, so that it is the same for
+// every device.
 #pragma once
 
 #include <cstdint>

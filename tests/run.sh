@@ -5,7 +5,8 @@
 #   tests/run.sh [--sanitize | --thread-sanitizer | --coverage] [--no-install]
 #
 # --sanitize           build with AddressSanitizer and UndefinedBehaviorSanitizer; the tests of the scripts are left out
-# --thread-sanitizer   build with clang++ and ThreadSanitizer; only the tests of loaders, workers and the Learner
+# --thread-sanitizer   build with clang++, without warnings, and ThreadSanitizer; only the tests of loaders, workers and
+#                      the Learner
 # --coverage           count the lines that the tests run, by folder; the tests of the scripts are left out
 # --no-install         end with an error instead of installing packages
 set -euo pipefail
@@ -66,7 +67,8 @@ build_tests() {
     # GCC's warnings have false positives under sanitizers; the other build has them as errors.
     sanitize) build_instrumented '' mixgrad_tests -- -DMIXGRAD_SANITIZE=ON ;;
     thread-sanitizer)
-      build_instrumented "-g -fsanitize=thread" mixgrad_tests -- -DCMAKE_CXX_COMPILER="$(find_clang)"
+      build_instrumented "-g -fsanitize=thread" mixgrad_tests train_mnist make_mnist_sample -- \
+        -DCMAKE_CXX_COMPILER="$(find_clang)" -DMIXGRAD_WERROR=ON -DMIXGRAD_BUILD_APPS=ON
       ;;
     coverage)
       build_instrumented "--coverage -fprofile-update=atomic" mixgrad_tests --

@@ -19,6 +19,8 @@
 #include "core/random.h"
 #include "core/reduce.h"
 #include "core/safetensors.h"
+#include "core/series.h"
+#include "core/step_table.h"
 #include "core/tensor.h"
 #include "core/unary.h"
 #include "core/view.h"

@@ -51,13 +51,15 @@ class CachingAllocator {
     const std::size_t size = block_size(bytes);
     const std::scoped_lock lock(mutex_);
     void* memory = nullptr;
-    if (auto found = free_.find(size); found != free_.end() && !found->second.empty()) {
+    FreeBlocks& free = free_[pool_];
+    if (auto found = free.find(size); found != free.end() && !found->second.empty()) {
       memory = found->second.back();
       found->second.pop_back();
       stats_.bytes_cached -= size;
       ++stats_.hits;
     } else {
       memory = system_allocate(size);
+      if (pool_ != shared_pool) private_.emplace(memory, pool_);
       ++stats_.misses;
     }
     stats_.bytes_in_use += size;
@@ -69,11 +71,14 @@ class CachingAllocator {
     const std::size_t size = block_size(bytes);
     const std::scoped_lock lock(mutex_);
     stats_.bytes_in_use -= size;
-    if (!allocator_caches()) return source_.deallocate(memory);
+    const auto found = private_.find(memory);
+    const std::uint32_t pool = found == private_.end() ? shared_pool : found->second;
+    if (pool == shared_pool && pool_ == shared_pool && !allocator_caches()) return source_.deallocate(memory);
     try {
-      free_[size].push_back(memory);
+      free_[pool][size].push_back(memory);
       stats_.bytes_cached += size;
     } catch (const std::bad_alloc&) {  // no room to remember the block: give it back instead
+      private_.erase(memory);
       source_.deallocate(memory);
     }
   }
@@ -85,27 +90,51 @@ class CachingAllocator {
 
   void release() {
     const std::scoped_lock lock(mutex_);
-    release_locked();
+    release_locked(shared_pool);
+  }
+
+  // While a pool is open, no memory goes back to the system: for that a GPU stops, which it must not in a capture.
+  std::uint32_t open_pool() {
+    const std::scoped_lock lock(mutex_);
+    return pool_ = ++last_pool_;
+  }
+  void close_pool() {
+    const std::scoped_lock lock(mutex_);
+    pool_ = shared_pool;
+    if (!allocator_caches()) release_locked(shared_pool);
+  }
+  void release_pool(std::uint32_t pool) {
+    const std::scoped_lock lock(mutex_);
+    release_locked(pool);
+    std::erase_if(private_, [=](const auto& block) { return block.second == pool; });
   }
 
  private:
+  using FreeBlocks = std::unordered_map<std::size_t, std::vector<void*>>;  // by size class
+  static constexpr std::uint32_t shared_pool = 0;
+
   void* system_allocate(std::size_t size) {
     if (void* memory = source_.allocate(size)) return memory;
-    release_locked();  // what is cached in other sizes may make room
-    if (void* memory = source_.allocate(size)) return memory;
+    if (pool_ == shared_pool) {  // what is cached in other sizes may make room
+      release_locked(shared_pool);
+      if (void* memory = source_.allocate(size)) return memory;
+    }
     fail("out of memory: asked for ", size, " bytes, holding ", stats_.bytes_in_use);
   }
 
-  void release_locked() {
-    for (auto& [size, blocks] : free_)
+  void release_locked(std::uint32_t pool) {
+    for (auto& [size, blocks] : free_[pool]) {
       for (void* memory : blocks) source_.deallocate(memory);
-    free_.clear();
-    stats_.bytes_cached = 0;
+      stats_.bytes_cached -= size * blocks.size();
+    }
+    free_.erase(pool);
   }
 
   MemorySource source_;
   std::mutex mutex_;
-  std::unordered_map<std::size_t, std::vector<void*>> free_;  // by size class
+  std::unordered_map<std::uint32_t, FreeBlocks> free_;  // by pool
+  std::unordered_map<void*, std::uint32_t> private_;    // the pool of each block that is not of the shared one
+  std::uint32_t pool_ = shared_pool, last_pool_ = 0;    // what is allocated comes from pool_
   AllocatorStats stats_;
 };
 
@@ -135,6 +164,13 @@ void deallocate(Device device, void* memory, std::size_t bytes) noexcept {
 }
 AllocatorStats allocator_stats(Device device) { return allocator_of(device).stats(); }
 void release_cache(Device device) { allocator_of(device).release(); }
+
+PrivatePool::PrivatePool(Device device) : device_(device), id_(allocator_of(device).open_pool()) {}
+PrivatePool::~PrivatePool() {
+  allocator_of(device_).close_pool();
+  if (!kept_) release_pool(device_, id_);
+}
+void release_pool(Device device, std::uint32_t id) noexcept { allocator_of(device).release_pool(id); }
 
 bool allocator_caches() {
 #ifdef MIXGRAD_ASAN

@@ -22,7 +22,26 @@ void* allocate(Device device, std::size_t bytes);
 void deallocate(Device device, void* memory, std::size_t bytes) noexcept;
 
 AllocatorStats allocator_stats(Device device = cpu);
-// Gives all cached memory back to the system.
+// While it lives, what is allocated on the device comes from a pool of its own: memory that nobody else is given, even
+// once it is free, because a captured step (core/graph.h) writes to it again at each replay. Not for two at once.
+class PrivatePool : NonCopyable {
+ public:
+  explicit PrivatePool(Device device);
+  ~PrivatePool();  // releases the pool unless it is kept
+  std::uint32_t keep() {
+    kept_ = true;
+    return id_;
+  }
+
+ private:
+  Device device_;
+  std::uint32_t id_;
+  bool kept_ = false;
+};
+// The pool's free memory goes back to the system; what is in use becomes memory like any other.
+void release_pool(Device device, std::uint32_t id) noexcept;
+
+// Gives all cached memory back to the system, but for that of private pools.
 void release_cache(Device device = cpu);
 // False under AddressSanitizer, where caching would hide every use after free: then each request is a miss.
 bool allocator_caches();

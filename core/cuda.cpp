@@ -1,15 +1,16 @@
 #include "core/cuda.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cstring>
+#include <vector>
 
 namespace mixgrad {
 namespace {
 
 constexpr const char* oldest = "8.0";  // the least compute capability there is machine code for
 constexpr int oldest_major = 8;
+constexpr std::size_t small_upload = std::size_t{16} << 10;  // bytes
 
 int attribute(cudaDeviceAttr name) {
   int value = 0;
@@ -17,25 +18,33 @@ int attribute(cudaDeviceAttr name) {
   return value;
 }
 
-// A piece of pinned memory through which host memory goes to the device, and the event after which it is free again.
-class StagingSlot {
+// Pinned memory through which host memory goes to the device, a piece at a time: the host waits only for a piece that
+// is still on its way from the last time round.
+class StagingRing {
  public:
-  static constexpr std::size_t size = std::size_t{4} << 20;
+  StagingRing(std::size_t pieces, std::size_t piece_size) : size_(piece_size), sent_(pieces, nullptr) {}
 
   void upload(cudaStream_t stream, void* to, const void* from, std::size_t bytes) {
-    if (!memory_) {
-      check_cuda("upload", cudaMallocHost(&memory_, size));
-      check_cuda("upload", cudaEventCreateWithFlags(&sent_, cudaEventDisableTiming));
+    if (!memory_) check_cuda("upload", cudaMallocHost(&memory_, sent_.size() * size_));
+    for (std::size_t done = 0; done < bytes; done += size_) {
+      const std::size_t count = std::min(bytes - done, size_);
+      std::byte* const piece = memory_ + next_ * size_;
+      cudaEvent_t& sent = sent_[next_];
+      next_ = (next_ + 1) % sent_.size();
+      if (!sent) check_cuda("upload", cudaEventCreateWithFlags(&sent, cudaEventDisableTiming));
+      else if (cudaEventQuery(sent) != cudaSuccess) check_cuda("upload", cudaEventSynchronize(sent));
+      std::memcpy(piece, static_cast<const std::byte*>(from) + done, count);
+      check_cuda("upload",
+                 cudaMemcpyAsync(static_cast<std::byte*>(to) + done, piece, count, cudaMemcpyHostToDevice, stream));
+      check_cuda("upload", cudaEventRecord(sent, stream));
     }
-    check_cuda("upload", cudaEventSynchronize(sent_));
-    std::memcpy(memory_, from, bytes);
-    check_cuda("upload", cudaMemcpyAsync(to, memory_, bytes, cudaMemcpyHostToDevice, stream));
-    check_cuda("upload", cudaEventRecord(sent_, stream));
   }
 
  private:
-  void* memory_ = nullptr;
-  cudaEvent_t sent_ = nullptr;
+  std::size_t size_;
+  std::vector<cudaEvent_t> sent_;  // after which each piece is free again
+  std::size_t next_ = 0;
+  std::byte* memory_ = nullptr;
 };
 
 // The first device, its stream and what goes with it. Lives as long as the process, as the allocator does.
@@ -50,13 +59,19 @@ struct DeviceState {
   }
   cudaStream_t stream = nullptr;
   DeviceError* error = nullptr;
-  std::array<StagingSlot, 2> staging;  // one is filled while the other is on its way
-  std::size_t next_slot = 0;
+  // One large piece is filled while the other is on its way; with small ones the host is some steps ahead.
+  StagingRing large{2, std::size_t{4} << 20}, small{128, small_upload};
 };
 
 DeviceState& state() {
   static DeviceState* const state = new DeviceState;
   return *state;
+}
+
+bool capturing() {
+  cudaStreamCaptureStatus status{};
+  check_cuda("cuda", cudaStreamIsCapturing(state().stream, &status));
+  return status != cudaStreamCaptureStatusNone;
 }
 
 void throw_posted(const DeviceError& error) {
@@ -100,24 +115,18 @@ void cuda_deallocate(void* memory) noexcept { static_cast<void>(cudaFree(memory)
 
 void upload(void* to, const void* from, std::size_t bytes) {
   DeviceState& device = state();
-  cudaStreamCaptureStatus capture{};
-  check_cuda("upload", cudaStreamIsCapturing(device.stream, &capture));
-  check(capture == cudaStreamCaptureStatusNone, "upload: host memory cannot be read inside a captured step");
-  for (std::size_t done = 0; done < bytes;) {
-    const std::size_t piece = std::min(bytes - done, StagingSlot::size);
-    device.staging[device.next_slot].upload(device.stream, static_cast<std::byte*>(to) + done,
-                                            static_cast<const std::byte*>(from) + done, piece);
-    device.next_slot = 1 - device.next_slot;
-    done += piece;
-  }
+  check(!capturing(), "upload: host memory cannot be read inside a captured step");
+  (bytes <= small_upload ? device.small : device.large).upload(device.stream, to, from, bytes);
 }
 
 void download(void* to, const void* from, std::size_t bytes) {
+  check(!capturing(), "download: the host cannot wait for the device inside a captured step");
   check_cuda("download", cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, state().stream));
   synchronize();
 }
 
 void synchronize() {
+  check(!capturing(), "the host cannot wait for the device inside a captured step");
   DeviceError error{};
   check_cuda("synchronize",
              cudaMemcpyAsync(&error, state().error, sizeof error, cudaMemcpyDeviceToHost, state().stream));

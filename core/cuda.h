@@ -26,7 +26,8 @@ void cuda_deallocate(void* memory) noexcept;
 // Host to device, by way of pinned memory: returns once `from` may change. Throws inside a captured step, which would
 // read these bytes again at each replay.
 void upload(void* to, const void* from, std::size_t bytes);
-// Device to host; waits for the device, and throws what a kernel posted (DeviceError).
+// Device to host; waits for the device, and throws what a kernel posted (DeviceError). Throws inside a captured step
+// too.
 void download(void* to, const void* from, std::size_t bytes);
 // Waits for the device, and throws what a kernel posted.
 void synchronize();

@@ -112,6 +112,28 @@ class Divisor {
   std::uint32_t divisor_, multiplier_ = 0, shift_ = 0;
 };
 
+// check(index, position): the index, or, where it is outside 0..size-1, one that is inside: the error has been posted
+// (core/cuda.h), but the kernel runs on.
+class IndexCheck {
+ public:
+  IndexCheck(const char* op, std::int64_t size)
+      : op_(reinterpret_cast<std::uintptr_t>(op)), size_(size), error_(device_error()) {}
+  __device__ std::int64_t operator()(std::int64_t index, std::int64_t position) const {
+    if (index >= 0 && index < size_) return index;
+    if (atomicCAS(reinterpret_cast<unsigned long long*>(&error_->op), 0ull, op_) == 0) {  // it is the first
+      error_->index = index;
+      error_->position = position;
+      error_->size = size_;
+    }
+    return 0;
+  }
+
+ private:
+  unsigned long long op_;
+  std::int64_t size_;
+  DeviceError* error_;
+};
+
 // `width` neighbouring elements, read and written as one.
 template <class T, int width>
 struct alignas(sizeof(T) * width) Pack {
@@ -179,6 +201,17 @@ void update(Cuda device, std::int64_t n, F f, T*... arrays) {
            arrays...);
   else launch(device, update_kernel<1, F, T...>, blocks_for(n), block_threads, 0, n, f, arrays...);
 }
+
+// The functor F(numbers), for numbers that are in device memory.
+template <class F>
+struct FromMemory {
+  const float* numbers;
+  template <class... X>
+  __device__ void operator()(X&... x) const {
+    F f(numbers);
+    f(x...);
+  }
+};
 
 template <int width, class F, class... In>
 __global__ void map_channels_kernel(std::int64_t n, Divisor channels, F f, float* out, const In*... in) {

@@ -4,15 +4,9 @@
 namespace mixgrad::kernels {
 namespace {
 
-__global__ void check_indices_kernel(std::uint64_t op, const std::int32_t* indices, std::int64_t n, std::int64_t size,
-                                     DeviceError* error) {
+__global__ void check_indices_kernel(IndexCheck check, const std::int32_t* indices, std::int64_t n) {
   const std::int64_t i = global_index();
-  if (i >= n || (indices[i] >= 0 && indices[i] < size)) return;
-  if (atomicCAS(reinterpret_cast<unsigned long long*>(&error->op), 0ull, static_cast<unsigned long long>(op)) != 0)
-    return;  // not the first
-  error->index = indices[i];
-  error->position = i;
-  error->size = size;
+  if (i < n) check(indices[i], i);
 }
 
 // What an index outside the table reads: the error has been posted, but the kernel runs on.
@@ -49,8 +43,8 @@ std::int64_t row_of(const Tensor& x) { return x.shape().product(1, x.rank()); }
 }  // namespace
 
 void check_indices(Cuda device, const char* op, const Tensor& indices, std::int64_t size) {
-  launch(device, check_indices_kernel, blocks_for(indices.numel()), block_threads, 0,
-         reinterpret_cast<std::uintptr_t>(op), read<std::int32_t>(indices), indices.numel(), size, device_error());
+  launch(device, check_indices_kernel, blocks_for(indices.numel()), block_threads, 0, IndexCheck(op, size),
+         read<std::int32_t>(indices), indices.numel());
 }
 
 void gather(Cuda device, const Tensor& x, const Tensor& indices, const Tensor& out) {

@@ -22,6 +22,11 @@ std::int64_t DataLoader::num_batches() const {
   return n / size + (!options_.drop_last && n % size != 0);
 }
 
+DataLoader DataLoader::to(Device device) const {
+  const ResidentDataset* const here = resident();
+  return here && here->device() != device ? DataLoader(here->to(device), options_) : *this;
+}
+
 DataLoader::Epoch::Epoch(const DataLoader& loader, std::uint32_t epoch, std::int64_t first_batch)
     : loader_(&loader), first_batch_(first_batch) {
   const std::int64_t n = loader.dataset().size();
@@ -33,12 +38,11 @@ DataLoader::Epoch::Epoch(const DataLoader& loader, std::uint32_t epoch, std::int
   }
 }
 
-Batch DataLoader::Epoch::operator[](std::int64_t batch) const {
+std::span<const std::int32_t> DataLoader::Epoch::numbers(std::int64_t batch) const {
   check(batch >= 0 && batch < size(), "data loader: batch ", batch, " of ", size());
   const std::int64_t first = batch * loader_->options_.batch_size;
   const std::int64_t count = std::min(loader_->options_.batch_size, loader_->dataset().size() - first);
-  return loader_->dataset().get(
-      std::span(order_).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)));
+  return std::span(order_).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
 }
 
 DataLoaders DataLoaders::with_seed(std::uint64_t seed) const {

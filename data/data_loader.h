@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/random.h"
-#include "data/dataset.h"
+#include "data/resident_dataset.h"
 
 namespace mixgrad::data {
 
@@ -35,6 +35,10 @@ class DataLoader {
   const LoaderOptions& options() const { return options_; }
   // The same dataset under other options.
   DataLoader with(const LoaderOptions& options) const { return {dataset_, options}; }
+  // The dataset, if all of it lies in the memory of a device; else null.
+  const ResidentDataset* resident() const { return dynamic_cast<const ResidentDataset*>(dataset_.get()); }
+  // The same with the dataset on another device, if it is a resident one.
+  DataLoader to(Device device) const;
 
   // One pass over the data; must not outlive the loader. A loop over it has the workers read ahead; they stop when the
   // iterator goes, however the loop ends. epoch[i] reads batch i at once, without workers.
@@ -42,7 +46,8 @@ class DataLoader {
    public:
     Epoch(const DataLoader& loader, std::uint32_t epoch, std::int64_t first_batch);
     std::int64_t size() const { return loader_->num_batches(); }
-    Batch operator[](std::int64_t batch) const;
+    Batch operator[](std::int64_t batch) const { return loader_->dataset().get(numbers(batch)); }
+    std::span<const std::int32_t> numbers(std::int64_t batch) const;  // of the samples in the batch
 
     struct End {};
     struct Iterator {
@@ -75,6 +80,7 @@ struct DataLoaders {
   const std::vector<std::string>& classes() const { return train.dataset().classes(); }
   // The same data, shuffled by another seed.
   DataLoaders with_seed(std::uint64_t seed) const;
+  DataLoaders to(Device device) const { return {train.to(device), valid.to(device)}; }
 };
 
 }  // namespace mixgrad::data

@@ -20,17 +20,40 @@ ImageDataset::ImageDataset(LabelledImages images, std::vector<std::string> class
   check_indices("dataset labels", labels_, static_cast<std::int64_t>(classes_.size()));
 }
 
-Batch ImageDataset::get(std::span<const std::int32_t> indices) const {
-  const auto n = static_cast<std::int64_t>(indices.size());
-  const Tensor rows = Tensor::from(indices, {n});
-  check_indices("dataset", rows, size());
-  const std::int64_t height = images_.size(1), width = images_.size(2), pixels = height * width;
-  Tensor x = Tensor::empty({n, height, width, channels_});
-  dispatch("gather_images", images_.device(), [&](auto device) {
-    kernels::gather_images(device, images_.raw_view({size(), pixels, images_.size(3)}, 0), rows,
-                           x.raw_view({n, pixels, channels_}, 0));
+std::shared_ptr<const ResidentDataset> ImageDataset::to(Device device) const {
+  auto moved = std::make_shared<ImageDataset>(*this);
+  moved->images_ = images_.to(device);
+  moved->labels_ = labels_.to(device);
+  return moved;
+}
+
+Tensor ImageDataset::empty_batch(const Tensor& numbers) const {
+  check_same_device("dataset", numbers.device(), device());
+  check(numbers.rank() == 1 && numbers.dtype() == DType::i32, "dataset: the numbers of samples are ",
+        name_of(numbers.dtype()), numbers.shape(), ", not i32 [N]");
+  return Tensor::empty({numbers.size(0), images_.size(1), images_.size(2), channels_}, {.device = device()});
+}
+
+Batch ImageDataset::gather(const Tensor& numbers) const {
+  Tensor x = empty_batch(numbers), y = Tensor::empty(numbers.shape(), numbers.options());
+  dispatch("gather_images", device(),
+           [&](auto device) { kernels::gather_images(device, images_, labels_, numbers, x, y); });
+  return {x, y};
+}
+
+MixedBatch ImageDataset::gather_mixed(const Tensor& numbers, const Tensor& partners, const Tensor& lambda) const {
+  Tensor x = empty_batch(numbers), y = Tensor::empty(numbers.shape(), numbers.options());
+  Tensor partner = Tensor::empty(numbers.shape(), numbers.options());
+  check(partners.dtype() == DType::i32 && lambda.dtype() == DType::f32 && partners.shape() == numbers.shape() &&
+            lambda.shape() == numbers.shape(),
+        "dataset: mixing ", numbers.shape(), " samples with partners ", name_of(partners.dtype()), partners.shape(),
+        " and lambda ", name_of(lambda.dtype()), lambda.shape());
+  check_same_device("dataset", numbers.device(), partners.device());
+  check_same_device("dataset", numbers.device(), lambda.device());
+  dispatch("gather_mixed_images", device(), [&](auto device) {
+    kernels::gather_mixed_images(device, images_, labels_, numbers, partners, lambda, x, y, partner);
   });
-  return {x, gather(labels_, rows)};
+  return {x, y, partner};
 }
 
 LabelledImages select(const LabelledImages& all, std::span<const std::int32_t> labels) {
@@ -49,24 +72,63 @@ LabelledImages select(const LabelledImages& all, std::span<const std::int32_t> l
 }  // namespace mixgrad::data
 
 namespace mixgrad::kernels {
+namespace {
 
-void gather_images(Cpu, const Tensor& images, const Tensor& indices, const Tensor& out) {
-  const std::int64_t pixels = out.size(1), channels = out.size(2), stored = images.size(2);
-  const std::uint8_t* from = images.data<std::uint8_t>();
-  const std::int32_t* index = indices.data<std::int32_t>();
-  float* to = out.mutable_data<float>();
-  constexpr std::int64_t grain = std::int64_t{1} << 14;  // bytes read per range
-  const std::int64_t image = pixels * stored;
-  parallel_for(out.size(0), rows_per_range(image, grain), [=](std::int64_t begin, std::int64_t end) {
+constexpr std::int64_t grain = std::int64_t{1} << 14;  // bytes read per range
+
+std::int64_t bytes_of_one(const Tensor& images) { return images.shape().product(1, 4); }
+
+// x[n, i, every channel] = value(n, i) for the `image` bytes of each stored image.
+template <class F>
+void fill_images(const Tensor& images, const Tensor& x, F value) {
+  const std::int64_t image = bytes_of_one(images), copies = x.size(3) / images.size(3);
+  float* const to = x.mutable_data<float>();
+  parallel_for(x.size(0), rows_per_range(image, grain), [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t n = begin; n < end; ++n) {
-      const std::uint8_t* source = from + index[n] * image;
-      float* target = to + n * pixels * channels;
-      if (stored == channels)
-        for (std::int64_t i = 0; i < image; ++i) target[i] = static_cast<float>(source[i]) / 255.0f;
+      float* target = to + n * image * copies;
+      if (copies == 1)
+        for (std::int64_t i = 0; i < image; ++i) target[i] = value(n, i);
       else
-        for (std::int64_t p = 0; p < pixels; ++p)
-          std::fill_n(target + p * channels, channels, static_cast<float>(source[p]) / 255.0f);
+        for (std::int64_t i = 0; i < image; ++i) std::fill_n(target + i * copies, copies, value(n, i));
     }
+  });
+}
+
+void gather_labels(const Tensor& labels, const Tensor& numbers, const Tensor& y) {
+  const auto* label = labels.data<std::int32_t>();
+  const auto* number = numbers.data<std::int32_t>();
+  auto* to = y.mutable_data<std::int32_t>();
+  for (std::int64_t n = 0; n < y.numel(); ++n) to[n] = label[number[n]];
+}
+
+}  // namespace
+
+void gather_images(Cpu, const Tensor& images, const Tensor& labels, const Tensor& numbers, const Tensor& x,
+                   const Tensor& y) {
+  mixgrad::check_indices("dataset", numbers, images.size(0));
+  gather_labels(labels, numbers, y);
+  const std::uint8_t* byte = images.data<std::uint8_t>();
+  const std::int32_t* number = numbers.data<std::int32_t>();
+  const std::int64_t image = bytes_of_one(images);
+  fill_images(images, x,
+              [=](std::int64_t n, std::int64_t i) { return static_cast<float>(byte[number[n] * image + i]) / 255.0f; });
+}
+
+void gather_mixed_images(Cpu, const Tensor& images, const Tensor& labels, const Tensor& numbers, const Tensor& partners,
+                         const Tensor& lambda, const Tensor& x, const Tensor& y, const Tensor& partner) {
+  mixgrad::check_indices("dataset", numbers, images.size(0));
+  mixgrad::check_indices("dataset", partners, images.size(0));
+  gather_labels(labels, numbers, y);
+  gather_labels(labels, partners, partner);
+  const std::uint8_t* byte = images.data<std::uint8_t>();
+  const std::int32_t* number = numbers.data<std::int32_t>();
+  const std::int32_t* other = partners.data<std::int32_t>();
+  const float* weight = lambda.data<float>();
+  const std::int64_t image = bytes_of_one(images);
+  fill_images(images, x, [=](std::int64_t n, std::int64_t i) {
+    const float a = static_cast<float>(byte[number[n] * image + i]) / 255.0f;
+    const float b = static_cast<float>(byte[other[n] * image + i]) / 255.0f;
+    return a + (1.0f - weight[n]) * (b - a);
   });
 }
 

@@ -1,7 +1,7 @@
 // Images kept in memory as bytes, given out as numbers in [0, 1].
 #pragma once
 
-#include "data/dataset.h"
+#include "data/resident_dataset.h"
 
 namespace mixgrad::data {
 
@@ -20,17 +20,22 @@ struct ImageDatasetOptions {
 };
 
 // Batches x f32 [N, H, W, channels] = byte / 255 and y i32 [N]. Nothing is normalised or transformed.
-class ImageDataset : public Dataset {
+class ImageDataset : public ResidentDataset {
  public:
-  // images u8 [N, H, W, C] with C = 1 or C = channels, labels i32 [N] in 0..classes-1.
+  // images u8 [N, H, W, C] with C = 1 or C = channels, labels i32 [N] in 0..classes-1, both on one device.
   // Throws on other shapes, counts that differ or labels out of range.
   ImageDataset(LabelledImages images, std::vector<std::string> classes, const ImageDatasetOptions& options = {});
 
   std::int64_t size() const override { return images_.size(0); }
-  Batch get(std::span<const std::int32_t> indices) const override;
+  Device device() const override { return images_.device(); }
+  std::shared_ptr<const ResidentDataset> to(Device device) const override;
+  Batch gather(const Tensor& numbers) const override;
+  MixedBatch gather_mixed(const Tensor& numbers, const Tensor& partners, const Tensor& lambda) const override;
   const std::vector<std::string>& classes() const override { return classes_; }
 
  private:
+  Tensor empty_batch(const Tensor& numbers) const;
+
   Tensor images_, labels_;
   std::vector<std::string> classes_;
   std::int64_t channels_;
@@ -42,6 +47,10 @@ LabelledImages select(const LabelledImages& all, std::span<const std::int32_t> l
 }  // namespace mixgrad::data
 
 namespace mixgrad::kernels {
-// out[n, p, c] = images[indices[n], p, c or 0] / 255 for images u8 [N, pixels, 1 or channels]
-MIXGRAD_KERNEL(gather_images, const Tensor& images, const Tensor& indices, const Tensor& out);
+// x[n, p, c] = images[numbers[n], p, c or 0] / 255 for images u8 [S, pixels, 1 or channels]; y[n] = labels[numbers[n]]
+MIXGRAD_KERNEL(gather_images, const Tensor& images, const Tensor& labels, const Tensor& numbers, const Tensor& x,
+               const Tensor& y);
+// The same images a and those numbered `partners`, b, mixed: x = a + (1 - lambda[n]) (b - a), and the labels of both.
+MIXGRAD_KERNEL(gather_mixed_images, const Tensor& images, const Tensor& labels, const Tensor& numbers,
+               const Tensor& partners, const Tensor& lambda, const Tensor& x, const Tensor& y, const Tensor& partner);
 }  // namespace mixgrad::kernels

@@ -8,6 +8,13 @@
 #include "core/unary.h"
 
 namespace mixgrad::nn {
+namespace {
+thread_local Tensor captured_first;
+thread_local std::uint32_t captured_begin = 0;  // next_dropout_index() when captured_first was set
+}  // namespace
+
+DropoutFrom::DropoutFrom(const Tensor& first)
+    : first_(captured_first, first), begin_(captured_begin, random_state().dropouts) {}
 
 Dropout::Dropout(double probability) : probability_(probability) {
   check(probability >= 0 && probability < 1, "Dropout: probability ", probability, " must be at least 0 and below 1");
@@ -16,12 +23,12 @@ Dropout::Dropout(double probability) : probability_(probability) {
 Tensor Dropout::forward(const Tensor& x) {
   if (!training() || probability_ == 0) return x;
   check(x.numel() < (std::int64_t{1} << 34), "dropout: ", x.shape(), " is too large for one random stream");
-  const auto drop = [seed = default_seed(), stream = next_dropout_index(),
-                     threshold = static_cast<std::uint32_t>(std::ldexp(probability_, 32)),
+  const kernels::DropoutStream stream{default_seed(), next_dropout_index() - captured_begin, captured_first};
+  const auto drop = [stream, threshold = static_cast<std::uint32_t>(std::ldexp(probability_, 32)),
                      scale = 1 / (1 - probability_)](const Tensor& from) {
     Tensor to = Tensor::empty(from.shape(), from.options());
     dispatch("dropout", from.device(),
-             [&](auto device) { kernels::dropout(device, from, seed, stream, threshold, scale, to); });
+             [&](auto device) { kernels::dropout(device, from, stream, threshold, scale, to); });
     return to;
   };
   Tensor y = drop(x);
@@ -34,8 +41,11 @@ Tensor Dropout::forward(const Tensor& x) {
 
 namespace mixgrad::kernels {
 
-void dropout(Cpu, const Tensor& x, std::uint64_t seed, std::uint32_t stream, std::uint32_t threshold, double scale,
+void dropout(Cpu, const Tensor& x, const DropoutStream& from, std::uint32_t threshold, double scale,
              const Tensor& out) {
+  const std::uint64_t seed = from.seed;
+  const std::uint32_t first = from.first ? static_cast<std::uint32_t>(*from.first.data<std::int32_t>()) : 0;
+  const std::uint32_t stream = from.stream + first;
   constexpr std::int64_t grain = std::int64_t{1} << 13;  // elements per range; a multiple of 4
   with_floating("dropout", x.dtype(), [&]<class T>(T) {
     const T* px = x.data<T>();

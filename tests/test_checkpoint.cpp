@@ -218,7 +218,7 @@ TEST_CASE(
   std::filesystem::remove(path);
   Training bad;
   bad.learn.add(std::make_shared<Checkpoint>(path, 1000)).add(std::make_shared<TerminateOnNan>());
-  bad.learn.add(at(&At::batch_begin, [](Learner& learner) { std::get<Tensor>(learner.input).fill_(std::nan("")); }));
+  bad.learn.add(at(&At::batch_begin, [](Learner& learner) { learner.x().fill_(std::nan("")); }));
   bad.learn.fit(1);
   CHECK(!std::filesystem::exists(path));
 }
@@ -351,8 +351,8 @@ TEST_CASE("checkpoint: numbers that a callback can't have kept are refused at on
   if (!has_json()) return;
   const TemporaryFolder folder;
   const std::string path = folder / "run.safetensors";
-  const Metric half{"half", [](const Tensor&, const Tensor&) { return 0.5; }};
-  const TrainMetric third{"third", [](const Tensor&, const augment::Target&) { return 1.0 / 3; }};
+  const Metric half{"half", [](const Tensor&, const Tensor&) { return Tensor::full({}, 0.5); }};
+  const TrainMetric third{"third", [](const Tensor&, const augment::Target&) { return Tensor::full({}, 1.0 / 3); }};
   const auto make = [&] {
     manual_seed(5);
     auto learn = std::make_unique<Learner>(

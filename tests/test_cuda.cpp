@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 #include <utility>
 
 #include "core/allocator.h"
@@ -17,12 +16,8 @@
 #include "core/reduce.h"
 #include "error.h"
 #include "nn/conv2d.h"
+#include "on_cuda.h"
 #include "op_cases.h"
-#include "training.h"
-
-#ifdef MIXGRAD_CUDA_EXECUTOR
-#include "executor.h"
-#endif
 
 using namespace mixgrad;
 using namespace mixgrad::test;
@@ -40,17 +35,6 @@ TEST_CASE("cuda: a build without it says so") {
 
 namespace {
 
-// Calls f, and with the executor once more in each of its orders; all must give the same bits.
-template <class F>
-std::vector<double> in_every_order(F f) {
-#ifdef MIXGRAD_CUDA_EXECUTOR
-  release_cache(cuda);
-  return executor::run_in_every_order(f);
-#else
-  return f();
-#endif
-}
-
 std::vector<double> flat(const Evaluation& evaluation) {
   std::vector<double> all = evaluation.output.to_vector<double>();
   for (const Tensor& gradient : evaluation.gradients) {
@@ -64,19 +48,6 @@ Inputs on_cuda(const Inputs& inputs) {
   Inputs moved;
   for (const Tensor& input : inputs) moved.push_back(input.to(cuda));
   return moved;
-}
-
-// max |a - b| / max |b|; infinite when a nan is on one side only.
-double relative_error(const std::vector<double>& a, const std::vector<double>& b) {
-  if (a.size() != b.size()) return std::numeric_limits<double>::infinity();
-  double error = 0, largest = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    if (std::isnan(a[i]) != std::isnan(b[i])) return std::numeric_limits<double>::infinity();
-    if (std::isnan(a[i]) || a[i] == b[i]) continue;
-    error = std::max(error, std::abs(a[i] - b[i]));
-    largest = std::max(largest, std::abs(b[i]));
-  }
-  return error == 0 ? 0 : error / largest;
 }
 
 Tensor normal(const Shape& shape, std::uint64_t seed) {
@@ -199,46 +170,6 @@ TEST_CASE("cuda: memory is used again, and all of it is counted") {
   CHECK(allocator_stats(cuda).misses == before.misses);
   CHECK(allocator_stats(cuda).hits == before.hits + 1);
   CHECK(allocator_stats(cuda).bytes_in_use == before.bytes_in_use);
-}
-
-TEST_CASE("cuda: a Learner trains there as on the CPU, with mixup, batch norm and dropout") {
-  const auto train_on = [](Device device) {
-    manual_seed(7);
-    nn::Sequential model{nn::Conv2d(3, 4, {.stride = 2, .padding = 1, .bias = false}),
-                         nn::BatchNorm(4),
-                         nn::ReLU(),
-                         nn::MaxPool2d(2),
-                         nn::Flatten(),
-                         nn::Dropout(0.25),
-                         nn::Linear(7 * 7 * 4, 2)};
-    train::LearnerOptions options = quiet();
-    options.device = device;
-    train::Learner learn(digits(40), model, options);
-    learn.mixup().fit(2);
-    const train::Validation validation = learn.validate();
-    std::vector<double> result{learn.recorder->smoothed_loss(), validation.loss, validation.metrics[0]};
-    for (const float weight : weights(model)) result.push_back(weight);
-    for (const float value : values_of(nn::named_buffers(model))) result.push_back(value);
-    return result;
-  };
-  // Adam's first steps are as long for the smallest gradient as for a large one, so they magnify roundings; a bias
-  // before batch norm, whose gradient is nothing but roundings, would walk anywhere.
-  CHECK(relative_error(in_every_order([&] { return train_on(cuda); }), train_on(cpu)) <= 1e-3);
-}
-
-TEST_CASE("cuda: SGD steps as on the CPU") {
-  const auto train_on = [](Device device) {
-    manual_seed(7);
-    nn::Sequential model{nn::Flatten(), nn::Linear(28 * 28 * 3, 2)};
-    train::LearnerOptions options = quiet();
-    options.device = device;
-    options.optimizer = train::sgd({.momentum = 0.9, .nesterov = true, .weight_decay = 0.1});
-    train::Learner learn(digits(40), model, options);
-    learn.fit(1);
-    const auto all = weights(model);
-    return std::vector<double>(all.begin(), all.end());
-  };
-  CHECK(relative_error(in_every_order([&] { return train_on(cuda); }), train_on(cpu)) <= 1e-5);
 }
 
 #ifdef MIXGRAD_CUDA_EXECUTOR

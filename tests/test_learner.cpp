@@ -55,7 +55,7 @@ TEST_CASE("learner: a second fit goes on from the first, in another order") {
   std::vector<std::vector<float>> first_batches;
   Learner learn(digits(64), nn::simple_cnn({3, 4, 2}), quiet());
   learn.add(at(&At::batch_begin, [&](Learner& learner) {
-    if (learner.batch == 0) first_batches.push_back(std::get<Tensor>(learner.input).to_vector<float>());
+    if (learner.batch == 0) first_batches.push_back(learner.x().to_vector<float>());
   }));
   learn.fit(1);
   learn.fit(1);
@@ -202,7 +202,7 @@ TEST_CASE("learner: validation weighs batches by their size") {
   for (const data::Batch& batch : learn.data.valid.epoch(0)) {
     const Tensor output = learn.predict(batch.x);
     loss += sum(nn::cross_entropy.per_sample(output, batch.y)).item();
-    right += accuracy_of(output, batch.y) * static_cast<double>(batch.size());
+    right += accuracy_of(output, batch.y).item() * static_cast<double>(batch.size());
   }
   CHECK(validation.loss == doctest::Approx(loss / 40).epsilon(1e-6));
   CHECK(validation.metrics[0] == doctest::Approx(right / 40));

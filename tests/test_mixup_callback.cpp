@@ -67,7 +67,7 @@ TEST_CASE("mixup callback: mixes in training and never in validation") {
   int mixed = 0, batches = 0;
   learn.add(at(&At::backward_begin, [&](Learner& learner) {
     ++batches;
-    mixed += std::holds_alternative<MixedTarget>(learner.target);
+    mixed += std::holds_alternative<MixedTarget>(learner.target());
   }));
   learn.fit(1);
   CHECK(mixed == batches);
@@ -150,7 +150,7 @@ TEST_CASE("mixup callback: draws follow the seed, differ from epoch to epoch and
     options.seed = seed;
     Learner learn(digits(32), nn::simple_cnn({3, 4, 2}), options);
     learn.mixup().add(at(&At::batch_end, [&](Learner& learner) {
-      all.push_back(std::get<MixedTarget>(learner.target).lambda.to_vector<float>());
+      all.push_back(std::get<MixedTarget>(learner.target()).lambda.to_vector<float>());
     }));
     learn.fit(2);
     return all;
@@ -184,10 +184,10 @@ TEST_CASE("mixup callback: a second loader brings partners from other batches, i
                                      .seed = learner.data.train.options().seed,
                                      .purpose = Purpose::partner_shuffle})
                               .epoch(learner.pass)[learner.batch];
-    const auto& target = std::get<MixedTarget>(learner.target);
+    const auto& target = std::get<MixedTarget>(learner.target());
     CHECK(target.partner.to_vector<std::int32_t>() == expected.y.to_vector<std::int32_t>());
     // 1e-6: x + (p - x) against p, one rounding each way.
-    const auto mixed = std::get<Tensor>(learner.input).to_vector<float>(), partner = expected.x.to_vector<float>();
+    const auto mixed = learner.x().to_vector<float>(), partner = expected.x.to_vector<float>();
     double worst = 0;
     for (std::size_t i = 0; i < mixed.size(); ++i) worst = std::max(worst, std::abs(double{mixed[i] - partner[i]}));
     CHECK(worst < 1e-6);

@@ -178,7 +178,7 @@ TEST_CASE("transform callback: transform k of batch b in pass p draws from a str
     Random crop(5, Purpose::transform, learner.pass, batch, 0), cut(5, Purpose::transform, learner.pass, batch, 1);
     x = data::random_crop({.padding = 2})(x, crop);
     x = data::cutout({.size = 5, .fill = 0.5f})(x, cut);
-    CHECK(same(std::get<Tensor>(learner.input), x));
+    CHECK(same(learner.x(), x));
     ++checked;
   }));
   learn.fit(2);
@@ -218,14 +218,13 @@ TEST_CASE("transform callback: mixup mixes transformed images; transforms of mix
   learn.add(crop_and_cut());
   Tensor transformed;
   augment::MixPlan plan;
-  learn.add(at(&At::batch_begin, [&](train::Learner& l) { transformed = std::get<Tensor>(l.input); }));
+  learn.add(at(&At::batch_begin, [&](train::Learner& l) { transformed = l.x(); }));
   learn.mixup({.plan = [&](std::uint32_t, std::int64_t batch, std::int64_t size) {
     Random random(static_cast<std::uint64_t>(batch));
     return plan = augment::draw_mix_plan(size, {}, random);
   }});
-  learn.add(at(&At::batch_begin, [&](train::Learner& l) {
-    CHECK(same(std::get<Tensor>(l.input), augment::mix(transformed, transformed, plan)));
-  }));
+  learn.add(at(&At::batch_begin,
+               [&](train::Learner& l) { CHECK(same(l.x(), augment::mix(transformed, transformed, plan))); }));
   learn.fit(1);
 
   train::Learner wrong(digits(40), nn::simple_cnn({3, 4, 2}), quiet());

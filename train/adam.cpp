@@ -16,14 +16,24 @@ Adam::Adam(const ParameterGroups& groups, const AdamOptions& options, WeightDeca
   check(options.weight_decay >= 0, "adam: weight decay ", options.weight_decay, " must not be negative");
 }
 
-void Adam::update(const Tensor& values, const Tensor& gradients, std::int64_t first, double lr, double weight_decay) {
-  AdamOptions now = options_;
-  now.lr = lr;
-  now.beta1 = momentum;
-  now.weight_decay = weight_decay;
+std::vector<double> Adam::coefficients(std::int64_t step, double lr, double weight_decay) const {
+  const double beta1 = momentum, beta2 = options_.beta2, t = static_cast<double>(step);
+  const bool decoupled = decay_ == WeightDecay::decoupled;
+  return {beta1,
+          1 - beta1,
+          beta2,
+          1 - beta2,
+          lr / (1 - std::pow(beta1, t)),          // rate
+          1 / std::sqrt(1 - std::pow(beta2, t)),  // correction
+          options_.eps,
+          decoupled ? 1 - lr * weight_decay : 1,  // shrink
+          decoupled ? 0 : weight_decay};          // l2
+}
+
+void Adam::update(const Tensor& coefficients, const Tensor& values, const Tensor& gradients, std::int64_t first) {
   const Tensor mean = mean_.raw_view(values.shape(), first), square = square_.raw_view(values.shape(), first);
   dispatch("adam_step", values.device(),
-           [&](auto device) { kernels::adam_step(device, now, decay_, steps, gradients, values, mean, square); });
+           [&](auto device) { kernels::adam_step(device, coefficients, gradients, values, mean, square); });
 }
 
 std::string Adam::name_and_options() const {
@@ -44,10 +54,10 @@ OptimizerFactory adam(AdamOptions options) { return factory(options, WeightDecay
 
 namespace mixgrad::kernels {
 
-void adam_step(Cpu, const train::AdamOptions& options, train::WeightDecay decay, std::int64_t step,
-               const Tensor& gradients, const Tensor& values, const Tensor& mean, const Tensor& square) {
+void adam_step(Cpu, const Tensor& coefficients, const Tensor& gradients, const Tensor& values, const Tensor& mean,
+               const Tensor& square) {
   with_floating("adam", values.dtype(), [&]<class T>(T) {
-    const AdamStep<T> update(options, decay, step);
+    const AdamStep<T> update(coefficients.data<T>());
     const T* g = gradients.data<T>();
     T* p = values.mutable_data<T>();
     T* m = mean.mutable_data<T>();

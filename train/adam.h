@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "core/host_device.h"
 #include "train/optimizer.h"
 
 namespace mixgrad::train {
@@ -28,8 +29,8 @@ class Adam : public Optimizer {
   std::vector<NamedTensor> state() const override { return {{"mean", mean_}, {"square", square_}}; }
 
  protected:
-  void update(const Tensor& values, const Tensor& gradients, std::int64_t first, double lr,
-              double weight_decay) override;
+  std::vector<double> coefficients(std::int64_t step, double lr, double weight_decay) const override;
+  void update(const Tensor& coefficients, const Tensor& values, const Tensor& gradients, std::int64_t first) override;
   std::string name_and_options() const override;
 
  private:
@@ -44,19 +45,19 @@ OptimizerFactory adam(AdamOptions options = {});   // with weight_decay as an L2
 }  // namespace mixgrad::train
 
 namespace mixgrad::kernels {
-// The update of one parameter p with gradient g, at a given step.
+// The update of one parameter p with gradient g; Adam::coefficients says by which numbers.
 template <class T>
 struct AdamStep {
-  AdamStep(const train::AdamOptions& o, train::WeightDecay decay, std::int64_t step)
-      : beta1(static_cast<T>(o.beta1)),
-        rest1(static_cast<T>(1 - o.beta1)),
-        beta2(static_cast<T>(o.beta2)),
-        rest2(static_cast<T>(1 - o.beta2)),
-        rate(static_cast<T>(o.lr / (1 - std::pow(o.beta1, static_cast<double>(step))))),
-        correction(static_cast<T>(1 / std::sqrt(1 - std::pow(o.beta2, static_cast<double>(step))))),
-        eps(static_cast<T>(o.eps)),
-        shrink(static_cast<T>(decay == train::WeightDecay::decoupled ? 1 - o.lr * o.weight_decay : 1)),
-        l2(static_cast<T>(decay == train::WeightDecay::decoupled ? 0 : o.weight_decay)) {}
+  MIXGRAD_HOST_DEVICE explicit AdamStep(const T* c)
+      : beta1(c[0]),
+        rest1(c[1]),
+        beta2(c[2]),
+        rest2(c[3]),
+        rate(c[4]),
+        correction(c[5]),
+        eps(c[6]),
+        shrink(c[7]),
+        l2(c[8]) {}
 
   MIXGRAD_HOST_DEVICE void operator()(T g, T& p, T& m, T& v) const {
     const T gradient = g + l2 * p;
@@ -67,6 +68,6 @@ struct AdamStep {
 
   T beta1, rest1, beta2, rest2, rate, correction, eps, shrink, l2;
 };
-MIXGRAD_KERNEL(adam_step, const train::AdamOptions& options, train::WeightDecay decay, std::int64_t step,
-               const Tensor& gradients, const Tensor& values, const Tensor& mean, const Tensor& square);
+MIXGRAD_KERNEL(adam_step, const Tensor& coefficients, const Tensor& gradients, const Tensor& values, const Tensor& mean,
+               const Tensor& square);
 }  // namespace mixgrad::kernels

@@ -3,15 +3,22 @@
 //
 //   on_train_begin
 //     on_epoch_begin
-//       on_batch_begin        input and target are set; mixup replaces them here
-//       on_loss_begin         output is set
-//       on_backward_begin     loss is set
-//       on_backward_end       gradients are set
-//       on_step_end           parameters are updated
+//       on_batch_plan         what the host decides for a batch: the learning rate, mixup's draw
+//         on_batch_begin      input and target are set; mixup replaces them here
+//         on_loss_begin       output is set
+//         on_backward_begin   loss is set
+//         on_backward_end     gradients are set
+//         on_step_end         parameters are updated
+//       on_figures            losses are known: of this batch, or on the GPU of some at a time
 //       on_batch_end
+//       on_save_point         all callbacks are done with the batch
 //     on_validate_begin
 //     on_epoch_end            validation is set, unless the run was stopped in this epoch
 //   on_train_end              in reverse order: what was put on last comes off first
+//
+// The step, from on_batch_begin to on_step_end, may be captured as a CUDA graph and replayed: then its hooks run once,
+// while it is captured, and on_batch_plan runs for all batches of an epoch before the first of them is trained on. A
+// callback whose work differs from batch to batch leaves it to on_batch_plan to say how, by Learner::put.
 #pragma once
 
 #include <string>
@@ -26,17 +33,23 @@ class Callback {
   virtual ~Callback() = default;
   virtual void on_train_begin(Learner&) {}
   virtual void on_epoch_begin(Learner&) {}
+  virtual void on_batch_plan(Learner&) {}
   virtual void on_batch_begin(Learner&) {}
   virtual void on_loss_begin(Learner&) {}
   virtual void on_backward_begin(Learner&) {}
   virtual void on_backward_end(Learner&) {}
   virtual void on_step_end(Learner&) {}
+  virtual void on_figures(Learner&) {}
   virtual void on_batch_end(Learner&) {}
+  virtual void on_save_point(Learner&) {}
   virtual void on_validate_begin(Learner&) {}
   virtual void on_epoch_end(Learner&) {}
   // Runs for every callback however training ends, even when its on_train_begin was never reached: whatever a callback
   // took hold of, it lets go of here. noexcept, because it also runs while an exception passes.
   virtual void on_train_end(Learner&) noexcept {}
+  // Whether the step may be captured with it: true where its hooks of the step queue the same work for every batch, or
+  // do nothing. Where one callback says no, the GPU is given each kernel anew, and the table says why.
+  virtual bool capturable() const { return false; }
   // What it makes of training, with all options that matter to it, as text; empty where it changes nothing, such as
   // printing. A checkpoint is resumed only where all callbacks describe themselves as they did then.
   virtual std::string description() const { return {}; }

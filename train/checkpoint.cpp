@@ -1,5 +1,6 @@
 #include "train/checkpoint.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -262,15 +263,24 @@ Checkpoint::Checkpoint(std::string path, std::int64_t every_batches, Settings se
 
 void Checkpoint::on_train_begin(Learner&) { trained_ = false; }
 
-void Checkpoint::on_batch_begin(Learner& learner) {
-  const std::int64_t done = learner.epoch * learner.data.train.num_batches() + learner.batch;
-  if (std::exchange(trained_, true) && done % every_batches_ == 0) save(learner);
+void Checkpoint::on_save_point(Learner& learner) {
+  trained_ = true;
+  const std::int64_t done = learner.epoch * learner.data.train.num_batches() + learner.batch + 1;
+  if (done % every_batches_ == 0 && !learner.stopping) save_after_batch(learner);
+}
+
+// As if the next batch were about to begin.
+void Checkpoint::save_after_batch(Learner& learner) const {
+  learner.read_figures();
+  const auto finite = [](const BatchFigures& figures) { return std::isfinite(figures.loss); };
+  if (!std::all_of(learner.figures.begin(), learner.figures.end(), finite)) return;
+  const Temporarily batch(learner.batch, learner.batch + 1);
+  save(learner);
 }
 
 void Checkpoint::on_epoch_end(Learner& learner) {
-  if (!learner.validation) {  // stopped: as if the next batch were about to begin
-    const Temporarily batch(learner.batch, learner.batch + 1);
-    if (trained_ && std::isfinite(learner.loss.item())) save(learner);
+  if (!learner.validation) {  // stopped
+    if (trained_) save_after_batch(learner);
   } else if (learner.epoch + 1 == learner.epochs) {  // as if the next epoch were
     const Temporarily epoch(learner.epoch, learner.epoch + 1);
     const Temporarily pass(learner.pass, learner.pass + 1);

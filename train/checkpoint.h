@@ -21,7 +21,7 @@ namespace mixgrad::train {
 // What a program wants to be the same where a training is resumed, by names of its own: {{"--digits", "3,7"}}.
 using Settings = std::map<std::string, std::string>;
 
-// Writes a checkpoint before every so many batches but the first that it meets, when the last epoch is over, and when
+// Writes a checkpoint after every so many batches, when the last epoch is over, and when
 // training is stopped within an epoch, such as by Ctrl-C; but not after a loss that is not finite, nor of weights,
 // gradients or optimizer state that are not: those never replace good ones. The file is replaced as a whole: a program
 // that is killed, or a disk that is full, leaves the last one.
@@ -31,10 +31,12 @@ class Checkpoint : public Callback {
   Checkpoint(std::string path, std::int64_t every_batches, Settings settings = {});
 
   void on_train_begin(Learner& learner) override;
-  void on_batch_begin(Learner& learner) override;
+  void on_save_point(Learner& learner) override;
   void on_epoch_end(Learner& learner) override;
+  bool capturable() const override { return true; }
 
  private:
+  void save_after_batch(Learner& learner) const;
   void save(Learner& learner) const;
 
   std::string path_;

@@ -20,8 +20,8 @@ std::int64_t classes_of(const Tensor& matrix) {
 Tensor confusion_matrix(Learner& learner) {
   Tensor matrix;
   for (const data::Batch& batch : learner.data.valid.epoch(0)) {
-    const Tensor output = learner.predict(batch.x);
-    const auto actual = target_classes("confusion matrix", output, batch.y);
+    const Tensor output = learner.predict(batch.x).to(cpu);
+    const auto actual = target_classes("confusion matrix", output, batch.y.to(cpu));
     const auto predicted = argmax(output, 1).to_vector<std::int32_t>();
     const std::int64_t classes = output.size(1);
     if (!matrix) matrix = Tensor::zeros({classes, classes}, {.dtype = DType::i32});

@@ -28,6 +28,7 @@ class CsvLogger : public Callback {
   void on_train_begin(Learner& learner) override;
   void on_epoch_end(Learner& learner) override { write(learner); }
   void on_train_end(Learner& learner) noexcept override;
+  bool capturable() const override { return true; }
 
  private:
   void write(Learner& learner);  // the epochs not written yet: after a resume, those of before too

@@ -1,8 +1,9 @@
 #include "train/gradient_clip.h"
 
-#include <cmath>
+#include <limits>
 
 #include "core/autograd.h"
+#include "core/compare.h"
 #include "core/pointwise.h"
 #include "core/reduce.h"
 #include "core/unary.h"
@@ -11,11 +12,13 @@
 namespace mixgrad::train {
 namespace {
 
-double l2_norm(const Tensor& x) {
-  const double largest = max(abs(x)).item();
-  if (largest == 0 || !std::isfinite(largest)) return largest;
-  const Tensor scaled = x / largest;  // the squares of large gradients would overflow
-  return largest * std::sqrt(sum(scaled * scaled).item());
+// The factor that brings |x| down to max_norm: a scalar, 1 where |x| is no larger, or not finite.
+Tensor clip_factor(const Tensor& x, double max_norm) {
+  const Tensor largest = max(abs(x)), one = Tensor::ones({}, x.options());
+  const Tensor scaled = x / largest;  // the squares of large gradients would overflow; 0 / 0 is not finite either
+  const Tensor norm = largest * sqrt(sum(scaled * scaled));
+  const Tensor clipped = where(norm > max_norm, max_norm / norm, one);
+  return where(norm < std::numeric_limits<double>::infinity(), clipped, one);
 }
 
 }  // namespace
@@ -30,8 +33,7 @@ void GradientClip::on_backward_end(Learner& learner) {
   if (learner.skip_step) return;
   const NoGrad off;
   const Tensor& gradients = learner.optimizer->gradients();
-  const double norm = l2_norm(gradients);
-  if (std::isfinite(norm) && norm > max_norm_) gradients.copy_(gradients * (max_norm_ / norm));
+  gradients.copy_(gradients * clip_factor(gradients, max_norm_));
 }
 
 }  // namespace mixgrad::train

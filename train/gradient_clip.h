@@ -16,6 +16,7 @@ class GradientClip : public Callback {
 
   void on_backward_end(Learner& learner) override;
   std::string description() const override;
+  bool capturable() const override { return true; }
 
  private:
   double max_norm_;

@@ -99,8 +99,9 @@ std::vector<TopLoss> top_losses(Learner& learner, std::int64_t n) {
   std::vector<TopLoss> all;
   for (const data::Batch& batch : loader.epoch(0)) {
     const Tensor output = learner.predict(batch.x).to(cpu);
-    const auto targets = target_classes("top_losses", output, batch.y);
-    const auto losses = learner.options.loss.each_sample(output, batch.y).to(DType::f64).to_vector<double>();
+    const Tensor y = batch.y.to(cpu);
+    const auto targets = target_classes("top_losses", output, y);
+    const auto losses = learner.options.loss.each_sample(output, y).to(DType::f64).to_vector<double>();
     const auto predicted = argmax(output, 1).to_vector<std::int32_t>();
     const auto probabilities = max(softmax(output), 1).to(DType::f64).to_vector<double>();
     for (std::size_t i = 0; i < targets.size(); ++i)

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/autograd.h"
+#include "train/captured_step.h"
 #include "train/progress_bar.h"
 #include "train/recorder.h"
 #include "train/schedule.h"
@@ -46,15 +47,19 @@ void check_all_visited(const Tensor& loss, nn::Module& model) {
           "module's visit() name all of its parameters and children?");
 }
 
+// As many batches' figures as the GPU keeps before the host waits for it.
+constexpr std::int64_t most_unread = 64;
+
 }  // namespace
 
 Learner::Learner(data::DataLoaders data, std::shared_ptr<nn::Module> model, LearnerOptions options)
-    : data(std::move(data)),
+    : data(data.to(options.device)),
       options(std::move(options)),
       model(moved(std::move(model), this->options.device)),
       optimizer(this->options.optimizer(this->options.groups(*this->model))),
       recorder(std::make_shared<Recorder>(this->options.verbose)),
-      loss_function(plain_loss(this->options.loss)) {
+      loss_function(plain_loss(this->options.loss)),
+      series_(this->options.device, 1 + std::ssize(this->options.train_metrics), most_unread) {
   if (this->options.verbose) add(std::make_shared<ProgressBar>());
   add(recorder);
 }
@@ -70,6 +75,7 @@ void Learner::fit(int epochs, std::optional<double> lr) {
       for (auto callback = learner.callbacks_.rbegin(); callback != learner.callbacks_.rend(); ++callback)
         (*callback)->on_train_end(learner);
       learner.model->eval();
+      learner.captured_.reset();
       learner.fitting_ = false;
     }
   } ending{*this};
@@ -86,6 +92,10 @@ void Learner::fit(int epochs, std::optional<double> lr) {
     optimizer->zero_grad();  // an exception may have left gradients behind
   }
   stopping = false;
+  unread_.clear();
+  series_.take();
+  why_not_captured_ = obstacle_to_capture();
+  if (options.device == cuda && why_not_captured_.empty()) captured_ = std::make_unique<Captured>(*this);
   each(&Callback::on_train_begin);
   Start start = std::exchange(start_, {}).value_or(Start{.epochs = epochs, .pass = pass});
   const auto restore = [&] {
@@ -127,50 +137,120 @@ void Learner::fit_with(std::vector<std::shared_ptr<Callback>> callbacks, int epo
 void Learner::train_epoch(std::int64_t first_batch) {
   model->train();
   batch = first_batch;
-  for (const data::Batch& samples : data.train.epoch(pass, first_batch)) {
-    input = samples.x.to(options.device);
-    target = samples.y.to(options.device);
+  const data::DataLoader::Epoch epoch = data.train.epoch(pass, first_batch);
+  if (captured_) train_captured(epoch);
+  std::optional<data::DataLoader::Epoch::Iterator> reader;  // it may read ahead, from the first batch on
+  if (!data.train.resident()) reader = epoch.begin();
+  for (; batch < epoch.size() && !stopping; ++batch) {
+    plan_batch(epoch);
+    if (reader) {
+      const data::Batch samples = **reader;
+      set_batch(samples.x.to(options.device), samples.y.to(options.device));
+      ++*reader;
+    }
     train_batch();
-    if (stopping) return;
-    ++batch;
+    end_batch();
+    if (stopping) break;
   }
+  read_figures();
+}
+
+void Learner::plan_batch(const data::DataLoader::Epoch& epoch) {
+  numbers = epoch.numbers(batch);
+  if (const data::ResidentDataset* dataset = data.train.resident())
+    pending_ = {dataset, put(Tensor::from(numbers, {std::ssize(numbers)}))};
+  each(&Callback::on_batch_plan);
 }
 
 void Learner::train_batch() {
   skip_step = false;
   each(&Callback::on_batch_begin);
-  output = call(*model, input);
+  output = call(*model, input());
   each(&Callback::on_loss_begin);
-  loss = loss_function(output, target);
+  loss = loss_function(output, target());
   if (batch == 0) check_all_visited(loss, *model);
   each(&Callback::on_backward_begin);
   loss.backward();
   each(&Callback::on_backward_end);
   if (!skip_step) {
-    optimizer->step();
+    optimizer->step(step_coefficients());
     optimizer->zero_grad();
   }
   each(&Callback::on_step_end);
+  std::vector<Tensor> row{loss};
+  for (const TrainMetric& metric : options.train_metrics) row.push_back(metric.mean(output, target()));
+  series_.append(row);
+}
+
+void Learner::end_batch() {
+  unread_.push_back({.batch = batch, .size = static_cast<double>(numbers.size())});
+  const bool all_read = options.device == cpu || stopping || batch + 1 == data.train.num_batches();
+  if (all_read || std::ssize(unread_) == most_unread) read_figures();
   each(&Callback::on_batch_end);
+  each(&Callback::on_save_point);
+}
+
+void Learner::read_figures() {
+  if (unread_.empty()) return;
+  const std::vector<double> rows = series_.take();
+  figures = std::exchange(unread_, {});
+  auto at = rows.begin();
+  for (BatchFigures& row : figures) {
+    row.loss = *at++;
+    row.train_metrics.assign(at, at + std::ssize(options.train_metrics));
+    at += std::ssize(options.train_metrics);
+  }
+  each(&Callback::on_figures);
+}
+
+void Learner::set_batch(augment::Input input, augment::Target target) {
+  input_ = std::move(input);
+  target_ = std::move(target);
+  pending_.reset();
+}
+
+augment::Input& Learner::input() {
+  if (pending_) {
+    data::Batch samples = pending_->dataset->gather(pending_->numbers);
+    set_batch(std::move(samples.x), std::move(samples.y));
+  }
+  return input_;
+}
+
+augment::Target& Learner::target() {
+  input();
+  return target_;
+}
+
+const Tensor& Learner::x() {
+  const Tensor* plain = std::get_if<Tensor>(&input());
+  check(plain != nullptr, "learner: the input is two batches and lambda, not one tensor");
+  return *plain;
 }
 
 Validation Learner::validate() {
   const NoGrad off;
   const nn::EvalMode eval(*model);
-  Validation sum{.metrics = std::vector<double>(options.metrics.size())};
-  double samples = 0;
-  for (const data::Batch& batch : data.valid.epoch(0)) {
-    const Tensor prediction = (*model)(batch.x.to(options.device)), target = batch.y.to(options.device);
-    const auto size = static_cast<double>(batch.size());
-    const nn::Loss mean{options.loss.name, options.loss.per_sample};
-    sum.loss += mean(prediction, target).item() * size;
-    for (std::size_t i = 0; i < sum.metrics.size(); ++i)
-      sum.metrics[i] += options.metrics[i].mean(prediction, target) * size;
-    samples += size;
+  const nn::Loss mean{options.loss.name, options.loss.per_sample};
+  const std::size_t columns = 1 + options.metrics.size();
+  Series series(options.device, std::ssize(options.metrics) + 1, data.valid.num_batches());
+  std::vector<double> sizes;
+  for (const data::Batch& samples : data.valid.epoch(0)) {
+    const Tensor prediction = (*model)(samples.x.to(options.device)), target = samples.y.to(options.device);
+    std::vector<Tensor> row{mean(prediction, target)};
+    for (const Metric& metric : options.metrics) row.push_back(metric.mean(prediction, target));
+    series.append(row);
+    sizes.push_back(static_cast<double>(samples.size()));
   }
-  sum.loss /= samples;
-  for (double& metric : sum.metrics) metric /= samples;
-  return sum;
+  const std::vector<double> rows = series.take();
+  std::vector<double> means(columns, 0.0);
+  double total = 0;
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    for (std::size_t column = 0; column < columns; ++column) means[column] += rows[i * columns + column] * sizes[i];
+    total += sizes[i];
+  }
+  for (double& value : means) value /= total;
+  return {means[0], {means.begin() + 1, means.end()}};
 }
 
 Tensor Learner::predict(const Tensor& x) {

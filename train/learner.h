@@ -14,9 +14,11 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "augment/mixup.h"
+#include "core/series.h"
 #include "data/data_loader.h"
 #include "nn/cross_entropy.h"
 #include "nn/module.h"
@@ -36,7 +38,8 @@ struct LearnerOptions {
   OptimizerFactory optimizer = adamw();
   // How the model's parameters are grouped for the optimizer; by default into one.
   std::function<ParameterGroups(nn::Module&)> groups = [](nn::Module& model) { return nn::parameters(model); };
-  Device device = cpu;                  // where the model is moved to and trained
+  Device device = cpu;                  // where the model is moved to and trained, and a resident dataset
+  bool capture = true;                  // on the GPU, capture the step as a CUDA graph where all callbacks allow it
   std::uint64_t seed = default_seed();  // of what callbacks draw, such as mixup's plans
   bool verbose = true;                  // print the table, and a progress bar while training
 };
@@ -47,6 +50,14 @@ struct Validation {
   std::vector<double> metrics;
 };
 
+// What is known of a training batch once it is over.
+struct BatchFigures {
+  std::int64_t batch = 0;  // of its epoch, from 0
+  double size = 0;
+  double loss = 0;
+  std::vector<double> train_metrics = {};
+};
+
 class Learner : NonCopyable {
  public:
   // The learner trains the very model it is given: a module is a handle.
@@ -54,6 +65,8 @@ class Learner : NonCopyable {
   Learner(data::DataLoaders data, Model model, LearnerOptions options = {})
       : Learner(std::move(data), std::make_shared<Model>(std::move(model)), std::move(options)) {}
   Learner(data::DataLoaders data, std::shared_ptr<nn::Module> model, LearnerOptions options = {});
+
+  ~Learner();
 
   // Trains for some epochs at a constant learning rate, the optimizer's own unless one is given; a further fit goes on
   // from there. Leaves the model in evaluation mode. Throws unless epochs >= 0 and lr is finite and not negative.
@@ -104,20 +117,54 @@ class Learner : NonCopyable {
   std::int64_t batch = 0;  // of this epoch, from 0
   bool stopping = false;
   bool skip_step = false;  // of this batch: set by a callback, the optimizer neither steps nor clears the gradients
-  augment::Input input;
-  augment::Target target;
+  std::span<const std::int32_t> numbers;  // of this batch's samples, from on_batch_plan on
   Tensor output, loss;
+  std::vector<BatchFigures> figures;     // what on_figures tells of, oldest first
   std::optional<Validation> validation;  // of this epoch, once it is done
+
+  // The batch. A resident dataset gathers it when it is first asked for here; until then pending() has the numbers of
+  // its samples, on the device.
+  augment::Input& input();
+  augment::Target& target();
+  const Tensor& x();  // the input as one tensor; throws if it is mixed, but not combined
+  struct Pending {
+    const data::ResidentDataset* dataset;
+    Tensor numbers;
+  };
+  const std::optional<Pending>& pending() const { return pending_; }
+  void set_batch(augment::Input input, augment::Target target);
+
+  // A value that the host decides for this batch, as a tensor on the device. In on_batch_plan, f32 or i32: what is
+  // returned has the value while the batch is trained on.
+  Tensor put(const Tensor& value);
+  // Tells the callbacks the figures of the batches that it has not told them yet, if any; waits for the device.
+  void read_figures();
+  // Why the steps of this fit are not captured; empty where they are, or on the CPU.
+  const std::string& why_not_captured() const { return why_not_captured_; }
 
  private:
   void train_epoch(std::int64_t first_batch);
+  void plan_batch(const data::DataLoader::Epoch& epoch);
   void train_batch();
+  void end_batch();
+  Tensor step_coefficients() const;  // of the optimizer, for this batch
   void each(void (Callback::*hook)(Learner&));
+  std::string obstacle_to_capture() const;
+  struct Captured;
+  void train_captured(const data::DataLoader::Epoch& epoch);
+  bool capture_step();
 
   std::vector<std::shared_ptr<Callback>> callbacks_;
   std::shared_ptr<Callback> mixup_;
   std::optional<Start> start_;
   bool fitting_ = false;
+  augment::Input input_;
+  augment::Target target_;
+  std::optional<Pending> pending_;
+  Series series_;                     // loss and train metrics of each batch
+  std::vector<BatchFigures> unread_;  // the batches in it
+  std::unique_ptr<Captured> captured_;
+  std::string why_not_captured_;
 };
 
 }  // namespace mixgrad::train

@@ -5,8 +5,7 @@
 
 #include "core/check.h"
 #include "core/random.h"
-#include "nn/weights.h"
-#include "train/learner.h"
+#include "train/snapshot.h"
 
 namespace mixgrad::train {
 namespace {
@@ -39,29 +38,24 @@ class RangeTest : public Callback {
   double average_ = 0, weight_ = 0, best_ = INFINITY;
 };
 
-// Keeps copies, and puts them back when it goes.
+// Puts all back as it was when it goes.
 class Restore : NonCopyable {
  public:
   explicit Restore(Learner& learner)
       : pass_(learner.pass, learner.pass),
-        steps_(learner.optimizer->steps, learner.optimizer->steps),
         lr_(learner.optimizer->lr, learner.optimizer->lr),
-        random_(random_state()) {
-    for (const auto& [name, tensor] : nn::named_weights(*learner.model)) copies_.emplace_back(tensor, tensor.clone());
-    for (const auto& [name, tensor] : learner.optimizer->state()) copies_.emplace_back(tensor, tensor.clone());
-    copies_.emplace_back(learner.optimizer->gradients(), learner.optimizer->gradients().clone());
-  }
+        random_(random_state()),
+        snapshot_(learner) {}
   ~Restore() {
-    for (const auto& [tensor, copy] : copies_) tensor.copy_(copy);
+    snapshot_.restore();
     set_random_state(random_);
   }
 
  private:
   Temporarily<std::uint32_t> pass_;
-  Temporarily<std::int64_t> steps_;
   Temporarily<double> lr_;
   RandomState random_;
-  std::vector<std::pair<Tensor, Tensor>> copies_;
+  Snapshot snapshot_;
 };
 
 // The middle of the 2 half + 1 points before the minimum whose least-squares line falls most steeply; a tenth of the

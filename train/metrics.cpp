@@ -1,5 +1,9 @@
 #include "train/metrics.h"
 
+#include <algorithm>
+
+#include "core/autograd.h"
+#include "core/compare.h"
 #include "core/index.h"
 #include "core/pointwise.h"
 #include "core/reduce.h"
@@ -18,25 +22,32 @@ std::int64_t rank_of(std::int32_t c, const float* outputs, std::int64_t classes)
   return ahead;
 }
 
+// i32 [N] on the output's device.
+Tensor class_indices(const char* what, const Tensor& output, const Tensor& target) {
+  check(output.rank() == 2, what, ": output ", output.shape(), " must be [N, C]");
+  Tensor classes = target.shape() == output.shape() ? argmax(target, 1) : target;
+  check(classes.dtype() == DType::i32 && classes.shape() == Shape{output.size(0)}, what, ": output ", output.shape(),
+        " with target ", name_of(target.dtype()), target.shape());
+  check_indices(what, classes, output.size(1));
+  return classes;
+}
+
+// f32 [N]: 1 where the largest output is that of the class.
+Tensor hits(const Tensor& output, const Tensor& classes) {
+  return equal(argmax(output.detach(), 1), classes).to(DType::f32);
+}
+
+Tensor mean_or_zero(const Tensor& x) { return x.numel() == 0 ? Tensor::zeros({}, x.options()) : mean(x); }
+
 }  // namespace
 
 std::vector<std::int32_t> target_classes(const char* what, const Tensor& output, const Tensor& target) {
-  check(output.rank() == 2, what, ": output ", output.shape(), " must be [N, C]");
-  const Tensor classes = target.shape() == output.shape() ? argmax(target, 1) : target;
-  check(classes.dtype() == DType::i32 && classes.shape() == Shape{output.size(0)}, what, ": output ", output.shape(),
-        " with target ", name_of(target.dtype()), target.shape());
-  const auto all = classes.to_vector<std::int32_t>();
-  for (const std::int32_t c : all)
-    check(c >= 0 && c < output.size(1), what, ": class ", c, " with output ", output.shape());
-  return all;
+  return class_indices(what, output, target).to_vector<std::int32_t>();
 }
 
-double accuracy_of(const Tensor& output, const Tensor& target) {
-  const auto expected = target_classes("accuracy", output, target);
-  const auto predicted = argmax(output, 1).to_vector<std::int32_t>();
-  std::int64_t right = 0;
-  for (std::size_t i = 0; i < expected.size(); ++i) right += predicted[i] == expected[i];
-  return expected.empty() ? 0 : static_cast<double>(right) / static_cast<double>(expected.size());
+Tensor accuracy_of(const Tensor& output, const Tensor& target) {
+  const NoGrad off;
+  return mean_or_zero(hits(output, class_indices("accuracy", output, target)));
 }
 
 Metric top_k_accuracy(std::int64_t k) {
@@ -50,29 +61,24 @@ Metric top_k_accuracy(std::int64_t k) {
             std::int64_t right = 0;
             for (std::size_t i = 0; i < expected.size(); ++i)
               right += rank_of(expected[i], &outputs[i * static_cast<std::size_t>(classes)], classes) < k;
-            return expected.empty() ? 0 : static_cast<double>(right) / static_cast<double>(expected.size());
+            const auto count = static_cast<double>(std::max<std::size_t>(expected.size(), 1));
+            return Tensor::full({}, static_cast<double>(right) / count);
           }};
 }
 
-double mixed_accuracy_of(const Tensor& device_output, const augment::Target& target) {
-  const Tensor output = device_output.detach().to(cpu);
+Tensor mixed_accuracy_of(const Tensor& output, const augment::Target& target) {
+  const NoGrad off;
   if (const Tensor* plain = std::get_if<Tensor>(&target)) {
     if (output.rank() != 2 || plain->shape() != output.shape()) return accuracy_of(output, *plain);
-    if (output.size(0) == 0) return 0;
-    const Tensor chosen = one_hot(argmax(output, 1), output.size(1), DType::f64);
-    return mean(sum(chosen * plain->detach().to(cpu).to(DType::f64), 1)).item();
+    const Tensor chosen = one_hot(argmax(output.detach(), 1), output.size(1), plain->dtype());
+    return mean_or_zero(sum(chosen * plain->detach(), 1).to(DType::f32));
   }
-  const auto& mixed = std::get<augment::MixedTarget>(target);
-  const auto y = target_classes("mixed_accuracy", output, mixed.y);
-  const auto partner = target_classes("mixed_accuracy", output, mixed.partner);
-  check(mixed.lambda.shape() == Shape{output.size(0)}, "mixed_accuracy: output ", output.shape(), " with lambda ",
-        mixed.lambda.shape());
-  const auto lambda = mixed.lambda.to_vector<float>();
-  const auto predicted = argmax(output, 1).to_vector<std::int32_t>();
-  double total = 0;
-  for (std::size_t i = 0; i < y.size(); ++i)
-    total += lambda[i] * (predicted[i] == y[i]) + (1 - lambda[i]) * (predicted[i] == partner[i]);
-  return y.empty() ? 0 : total / static_cast<double>(y.size());
+  const auto& [y, partner, lambda] = std::get<augment::MixedTarget>(target);
+  const Tensor own = class_indices("mixed_accuracy", output, y);
+  const Tensor theirs = class_indices("mixed_accuracy", output, partner);
+  check(lambda.shape() == Shape{output.size(0)}, "mixed_accuracy: output ", output.shape(), " with lambda ",
+        lambda.shape());
+  return mean_or_zero(lambda * hits(output, own) + (1.0 - lambda) * hits(output, theirs));
 }
 
 std::string class_name(const std::vector<std::string>& classes, std::int64_t index) {

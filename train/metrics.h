@@ -11,21 +11,22 @@
 
 namespace mixgrad::train {
 
-// A mean over the samples of a batch; a validation weighs batches by their size.
+// A mean over the samples of a batch, a single f32 on any device; a validation weighs batches by their size.
 struct Metric {
   std::string name;
-  std::function<double(const Tensor& output, const Tensor& target)> mean;
+  std::function<Tensor(const Tensor& output, const Tensor& target)> mean;
 };
 
-// The same of a training batch, whose target may be mixed; an epoch weighs batches by their size.
+// The same of a training batch, whose target may be mixed; an epoch weighs batches by their size. One that waits for
+// the device, as item() and to_vector() do, keeps the step from being captured (LearnerOptions::capture).
 struct TrainMetric {
   std::string name;
-  std::function<double(const Tensor& output, const augment::Target& target)> mean;
+  std::function<Tensor(const Tensor& output, const augment::Target& target)> mean;
 };
 
 // The share of samples whose largest output is the target's class. output [N, C]; target i32 [N], or [N, C] whose
 // largest entry is the class. Throws on other shapes, or a class outside 0..C-1.
-double accuracy_of(const Tensor& output, const Tensor& target);
+Tensor accuracy_of(const Tensor& output, const Tensor& target);
 
 inline const Metric accuracy{"accuracy", accuracy_of};
 
@@ -41,7 +42,7 @@ Metric top_k_accuracy(std::int64_t k);
 // accuracy_of does.
 //
 //   train::Learner learn(data, model, {.metrics = {train::accuracy}, .train_metrics = {train::mixed_accuracy}});
-double mixed_accuracy_of(const Tensor& output, const augment::Target& target);
+Tensor mixed_accuracy_of(const Tensor& output, const augment::Target& target);
 
 inline const TrainMetric mixed_accuracy{"mixed_accuracy", mixed_accuracy_of};
 

@@ -45,36 +45,59 @@ std::string MixUpCallback::description() const {
                  ", loss_weight ", static_cast<int>(o.loss_weight), ", plan ", o.plan != nullptr);
 }
 
-augment::MixPlan MixUpCallback::make_plan(const Learner& learner, std::int64_t batch_size) const {
-  if (options_.plan) return options_.plan(learner.pass, learner.batch, batch_size);
-  Random random(learner.options.seed, Purpose::mixup, learner.pass, static_cast<std::uint32_t>(learner.batch));
-  return augment::draw_mix_plan(
-      batch_size, {.alpha = options_.alpha, .lambda_per = options_.lambda_per, .dedupe = options_.dedupe}, random);
+augment::MixPlan MixUpCallback::make_plan(const Learner& learner) const {
+  const std::int64_t size = std::ssize(learner.numbers);
+  if (!options_.plan) {
+    Random random(learner.options.seed, Purpose::mixup, learner.pass, static_cast<std::uint32_t>(learner.batch));
+    return augment::draw_mix_plan(
+        size, {.alpha = options_.alpha, .lambda_per = options_.lambda_per, .dedupe = options_.dedupe}, random);
+  }
+  augment::MixPlan plan = options_.plan(learner.pass, learner.batch, size);
+  augment::check_plan(plan);
+  check(plan.size() == size, "mixup: a plan for ", plan.size(), " samples on a batch of ", size);
+  return plan;
+}
+
+void MixUpCallback::on_batch_plan(Learner& learner) {
+  plan_ = make_plan(learner);
+  if (!learner.data.train.resident()) return;
+  const auto numbers = second_epoch_ ? second_epoch_->numbers(learner.batch) : learner.numbers;
+  std::vector<std::int32_t> partners;
+  for (const std::int32_t i : plan_.permutation.to_vector<std::int32_t>())
+    partners.push_back(numbers[static_cast<std::size_t>(i)]);
+  partners_ = learner.put(Tensor::from(partners, {plan_.size()}));
+  lambda_ = learner.put(plan_.lambda);
 }
 
 void MixUpCallback::on_batch_begin(Learner& learner) {
-  const Tensor* const input = std::get_if<Tensor>(&learner.input);
-  const Tensor* const target = std::get_if<Tensor>(&learner.target);
-  check(input && target, "mixup: the batch is mixed already; is there a second MixUpCallback?");
-  const Tensor x = *input;
-  Tensor y = *target;
-  data::Batch partners{x, y};
-  if (second_epoch_) partners = (*second_epoch_)[learner.batch];
-  const augment::MixPlan plan = make_plan(learner, x.size(0));
-
-  if (options_.stack_x) learner.input = augment::stack_input(x, partners.x, plan);
-  else learner.input = augment::mix(x, partners.x, plan);
-
-  if (options_.stack_y) {
-    learner.target = augment::mixed_target(y, partners.y, plan);
-  } else {
-    if (y.dtype() == DType::i32) {
-      const auto classes = static_cast<std::int64_t>(learner.data.classes().size());
-      y = one_hot(y, classes);
-      partners.y = one_hot(partners.y, classes);
+  if (const auto pending = learner.pending()) {
+    if (options_.stack_x) {
+      const data::Batch own = pending->dataset->gather(pending->numbers), other = pending->dataset->gather(partners_);
+      learner.set_batch(augment::MixedInput{own.x, other.x, lambda_}, target_of({own.y, other.y, lambda_}, learner));
+    } else {
+      const auto [x, y, partner] = pending->dataset->gather_mixed(pending->numbers, partners_, lambda_);
+      learner.set_batch(x, target_of({y, partner, lambda_}, learner));
     }
-    learner.target = augment::mix(y, partners.y, plan);
+    return;
   }
+  const Tensor* const x = std::get_if<Tensor>(&learner.input());
+  const Tensor* const y = std::get_if<Tensor>(&learner.target());
+  check(x && y, "mixup: the batch is mixed already; is there a second MixUpCallback?");
+  const data::Batch partners = second_epoch_ ? (*second_epoch_)[learner.batch] : data::Batch{*x, *y};
+  const augment::MixedInput input = augment::stack_input(*x, partners.x, plan_);
+  const augment::Target target = target_of(augment::mixed_target(*y, partners.y, plan_), learner);
+  if (options_.stack_x) learner.set_batch(input, target);
+  else learner.set_batch(augment::mix(input), target);
+}
+
+augment::Target MixUpCallback::target_of(augment::MixedTarget target, const Learner& learner) const {
+  if (options_.stack_y) return target;
+  if (target.y.dtype() == DType::i32) {
+    const std::int64_t classes = std::ssize(learner.data.classes());
+    target.y = one_hot(target.y, classes);
+    target.partner = one_hot(target.partner, classes);
+  }
+  return augment::mix(augment::MixedInput{target.y, target.partner, target.lambda});
 }
 
 }  // namespace mixgrad::train

@@ -32,7 +32,8 @@ struct MixUpOptions {
   std::function<augment::MixPlan(std::uint32_t pass, std::int64_t batch, std::int64_t batch_size)> plan = nullptr;
 };
 
-// The plan of batch b in pass p over the data is drawn from Random(learner.options.seed, Purpose::mixup, p, b).
+// The plan of batch b in pass p over the data is drawn from Random(learner.options.seed, Purpose::mixup, p, b). A batch
+// of a resident dataset that no other callback has asked for is gathered and mixed in one pass (data/image_dataset.h).
 class MixUpCallback : public Callback {
  public:
   // Throws on an alpha that draw_mix_plan would refuse, or a loss_weight without stack_y.
@@ -40,14 +41,19 @@ class MixUpCallback : public Callback {
 
   void on_train_begin(Learner& learner) override;
   void on_epoch_begin(Learner& learner) override;
+  void on_batch_plan(Learner& learner) override;
   void on_batch_begin(Learner& learner) override;
   void on_train_end(Learner& learner) noexcept override;
   std::string description() const override;
+  bool capturable() const override { return true; }
 
  private:
-  augment::MixPlan make_plan(const Learner& learner, std::int64_t batch_size) const;
+  augment::MixPlan make_plan(const Learner& learner) const;
+  augment::Target target_of(augment::MixedTarget target, const Learner& learner) const;
 
   MixUpOptions options_;
+  augment::MixPlan plan_;     // of the batch
+  Tensor partners_, lambda_;  // the same for a resident dataset, on its device: partners by their number in the data
   std::function<Tensor(const Tensor&, const augment::Target&)> original_loss_;  // while training, with stack_y
   std::optional<data::DataLoader> second_loader_;
   std::optional<data::DataLoader::Epoch> second_epoch_;

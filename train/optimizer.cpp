@@ -36,14 +36,27 @@ Optimizer::Optimizer(const ParameterGroups& groups, double lr, double momentum, 
   }
 }
 
-void Optimizer::step() {
+Tensor Optimizer::coefficients(std::int64_t step) const {
+  std::vector<double> all;
+  for (const Range& group : ranges_) {
+    const std::vector<double> row = coefficients(step, lr * group.lr_scale, group.weight_decay);
+    all.insert(all.end(), row.begin(), row.end());
+  }
+  const std::int64_t groups = std::ssize(ranges_);
+  return Tensor::from(all, {groups, std::ssize(all) / groups}).to(values_.dtype());
+}
+
+void Optimizer::step(const Tensor& coefficients) {
   for (const Tensor& parameter : parameters_)
     check(parameter.storage() == values_.storage() && parameter.grad().storage() == gradients_.storage(),
           "optimizer: another optimizer has taken over its parameters");
   const NoGrad off;
   ++steps;
-  for (const auto& [first, size, lr_scale, weight_decay] : ranges_)
-    update(values_.raw_view({size}, first), gradients_.raw_view({size}, first), first, lr * lr_scale, weight_decay);
+  for (std::int64_t group = 0; group < std::ssize(ranges_); ++group) {
+    const auto& [first, size, lr_scale, weight_decay] = ranges_[static_cast<std::size_t>(group)];
+    update(coefficients.raw_view({coefficients.size(1)}, group * coefficients.size(1)), values_.raw_view({size}, first),
+           gradients_.raw_view({size}, first), first);
+  }
 }
 
 void Optimizer::zero_grad() { gradients_.fill_(0); }

@@ -32,7 +32,11 @@ class Optimizer : NonCopyable {
 
   // One update from the gradients accumulated since zero_grad. Throws when another optimizer has been made for the
   // same parameters since: they have moved to its memory.
-  void step();
+  void step() { step(coefficients(steps + 1).to(gradients_.device())); }
+  // The same in two parts, so that the first can be done ahead: what step number `step`, from 1, depends on besides
+  // parameters and gradients, with lr and momentum as they are now, a row for each group on the CPU; and the update.
+  Tensor coefficients(std::int64_t step) const;
+  void step(const Tensor& coefficients);
   void zero_grad();
 
   double lr = 1e-3;     // the learning rate of the next step
@@ -49,10 +53,12 @@ class Optimizer : NonCopyable {
  protected:
   // Takes over leaf tensors of one dtype and device; throws on none, or on tensors that require no gradient.
   Optimizer(const ParameterGroups& groups, double lr, double momentum, double weight_decay);
-  // Updates elements [first, first + values.numel()) of the flat arrays: `values` and `gradients` are those, `lr` and
-  // `weight_decay` their group's.
-  virtual void update(const Tensor& values, const Tensor& gradients, std::int64_t first, double lr,
-                      double weight_decay) = 0;
+  // The numbers by which a group with this learning rate and weight decay is updated in this step.
+  virtual std::vector<double> coefficients(std::int64_t step, double lr, double weight_decay) const = 0;
+  // Updates elements [first, first + values.numel()) of the flat arrays, of which `values` and `gradients` are those,
+  // by their group's coefficients, on the same device in the same dtype.
+  virtual void update(const Tensor& coefficients, const Tensor& values, const Tensor& gradients,
+                      std::int64_t first) = 0;
   virtual std::string name_and_options() const = 0;
   Tensor zeros_like_parameters() const;  // [total], for an optimizer's own state
 

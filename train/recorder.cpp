@@ -14,11 +14,6 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-std::int64_t batch_size(const augment::Input& input) {
-  const Tensor* plain = std::get_if<Tensor>(&input);
-  return plain ? plain->size(0) : std::get<augment::MixedInput>(input).x.size(0);
-}
-
 // A column is as wide as its name, and as a figure.
 int width_of(const std::string& name) { return std::max(8, static_cast<int>(name.size())); }
 
@@ -40,7 +35,9 @@ void Recorder::on_train_begin(Learner& learner) {
   epochs_.clear();
   average_ = weight_ = 0;
   printed_ = 0;
+  obstacle_.clear();
   if (!print_) return;
+  print_obstacle(learner);
   std::printf("%-8s  %-10s", "epoch", "train_loss");
   print_names(learner.options.train_metrics);
   std::printf("  %-10s", "valid_loss");
@@ -54,17 +51,18 @@ void Recorder::on_epoch_begin(Learner& learner) {
   epoch_start_ = Clock::now();
 }
 
-void Recorder::on_batch_begin(Learner& learner) { print_rows(learner); }
+void Recorder::on_batch_plan(Learner& learner) { print_rows(learner); }
 
-void Recorder::on_batch_end(Learner& learner) {
+void Recorder::on_figures(Learner& learner) {
   constexpr double decay = 0.98;
-  average_ = decay * average_ + (1 - decay) * learner.loss.item();
-  weight_ = decay * weight_ + (1 - decay);
-  const auto size = static_cast<double>(batch_size(learner.input));
-  for (std::size_t i = 0; i < train_metrics_.size(); ++i)
-    train_metrics_[i] += learner.options.train_metrics[i].mean(learner.output, learner.target) * size;
-  samples_ += size;
-  images_ += size;
+  for (const BatchFigures& figures : learner.figures) {
+    average_ = decay * average_ + (1 - decay) * figures.loss;
+    weight_ = decay * weight_ + (1 - decay);
+    for (std::size_t i = 0; i < train_metrics_.size(); ++i)
+      train_metrics_[i] += figures.train_metrics[i] * figures.size;
+    samples_ += figures.size;
+    images_ += figures.size;
+  }
 }
 
 void Recorder::on_validate_begin(Learner&) { train_seconds_ = seconds_since(epoch_start_); }
@@ -76,6 +74,7 @@ void Recorder::on_epoch_end(Learner& learner) {
                   static_cast<long long>(learner.batch + 1), static_cast<long long>(learner.data.train.num_batches()));
     return;
   }
+  print_obstacle(learner);
   const double seconds = seconds_since(epoch_start_);
   epochs_.push_back({.epoch = learner.epoch + 1,
                      .train_loss = smoothed_loss(),
@@ -89,6 +88,12 @@ void Recorder::on_epoch_end(Learner& learner) {
 }
 
 void Recorder::on_train_end(Learner& learner) noexcept { print_rows(learner); }
+
+void Recorder::print_obstacle(const Learner& learner) {
+  if (!print_ || learner.why_not_captured() == obstacle_) return;
+  obstacle_ = learner.why_not_captured();
+  std::fprintf(stderr, "the step is not captured as a CUDA graph: %s\n", obstacle_.c_str());
+}
 
 void Recorder::print_rows(const Learner& learner) noexcept {
   for (; print_ && printed_ < epochs_.size(); ++printed_) {

@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <iosfwd>
+#include <string>
 #include <vector>
 
 #include "train/callback.h"
@@ -33,20 +34,23 @@ class Recorder : public Callback {
 
   void on_train_begin(Learner& learner) override;
   void on_epoch_begin(Learner& learner) override;
-  void on_batch_begin(Learner& learner) override;
-  void on_batch_end(Learner& learner) override;
+  void on_batch_plan(Learner& learner) override;
+  void on_figures(Learner& learner) override;
   void on_validate_begin(Learner& learner) override;
   void on_epoch_end(Learner& learner) override;
   void on_train_end(Learner& learner) noexcept override;
+  bool capturable() const override { return true; }
   void state(StateVisitor& visitor, const Learner& learner) override;
 
  private:
+  void print_obstacle(const Learner& learner);
   void print_rows(const Learner& learner) noexcept;  // not printed yet: after a resume, those of before too
 
   using Clock = std::chrono::steady_clock;
 
   bool print_;
   std::size_t printed_ = 0;  // rows of this fit
+  std::string obstacle_;     // to capturing the step, as printed
   std::vector<EpochRecord> epochs_;
   double average_ = 0, weight_ = 0;    // of the moving average: the sum and what it would be for a loss of 1
   std::vector<double> train_metrics_;  // of this epoch: each batch's times its size

@@ -58,7 +58,7 @@ std::string LrSchedule::description() const {
   return text;
 }
 
-void LrSchedule::on_batch_begin(Learner& learner) {
+void LrSchedule::on_batch_plan(Learner& learner) {
   const auto batches = static_cast<double>(learner.data.train.num_batches());
   const double progress = (learner.epoch + static_cast<double>(learner.batch) / batches) / learner.epochs;
   learner.optimizer->lr = lr_(progress);

@@ -41,8 +41,9 @@ class LrSchedule : public Callback {
   explicit LrSchedule(Schedule lr, std::optional<Schedule> momentum = {})
       : lr_(std::move(lr)), momentum_(std::move(momentum)) {}
 
-  void on_batch_begin(Learner& learner) override;
+  void on_batch_plan(Learner& learner) override;
   std::string description() const override;
+  bool capturable() const override { return true; }
 
  private:
   Schedule lr_;

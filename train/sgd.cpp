@@ -13,11 +13,10 @@ Sgd::Sgd(const ParameterGroups& groups, const SgdOptions& options)
   check(!options.nesterov || options.momentum > 0, "sgd: Nesterov's momentum needs a momentum above 0");
 }
 
-void Sgd::update(const Tensor& values, const Tensor& gradients, std::int64_t first, double lr, double weight_decay) {
-  const SgdOptions now{.lr = lr, .momentum = momentum, .nesterov = options_.nesterov, .weight_decay = weight_decay};
+void Sgd::update(const Tensor& coefficients, const Tensor& values, const Tensor& gradients, std::int64_t first) {
   const Tensor velocity = velocity_.raw_view(values.shape(), first);
   dispatch("sgd_step", values.device(),
-           [&](auto device) { kernels::sgd_step(device, now, gradients, values, velocity); });
+           [&](auto device) { kernels::sgd_step(device, coefficients, gradients, values, velocity); });
 }
 
 std::string Sgd::name_and_options() const {
@@ -32,10 +31,9 @@ OptimizerFactory sgd(const SgdOptions& options) {
 
 namespace mixgrad::kernels {
 
-void sgd_step(Cpu, const train::SgdOptions& options, const Tensor& gradients, const Tensor& values,
-              const Tensor& velocity) {
+void sgd_step(Cpu, const Tensor& coefficients, const Tensor& gradients, const Tensor& values, const Tensor& velocity) {
   with_floating("sgd", values.dtype(), [&]<class T>(T) {
-    const SgdStep<T> update(options);
+    const SgdStep<T> update(coefficients.data<T>());
     const T* g = gradients.data<T>();
     T* p = values.mutable_data<T>();
     T* v = velocity.mutable_data<T>();

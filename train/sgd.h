@@ -19,8 +19,10 @@ class Sgd : public Optimizer {
   std::vector<NamedTensor> state() const override { return {{"velocity", velocity_}}; }
 
  protected:
-  void update(const Tensor& values, const Tensor& gradients, std::int64_t first, double lr,
-              double weight_decay) override;
+  std::vector<double> coefficients(std::int64_t, double lr, double weight_decay) const override {
+    return {lr, momentum, weight_decay, options_.nesterov ? 1.0 : 0.0};
+  }
+  void update(const Tensor& coefficients, const Tensor& values, const Tensor& gradients, std::int64_t first) override;
   std::string name_and_options() const override;
 
  private:
@@ -36,11 +38,7 @@ namespace mixgrad::kernels {
 // The update of one parameter p with gradient g.
 template <class T>
 struct SgdStep {
-  explicit SgdStep(const train::SgdOptions& o)
-      : rate(static_cast<T>(o.lr)),
-        momentum(static_cast<T>(o.momentum)),
-        decay(static_cast<T>(o.weight_decay)),
-        nesterov(o.nesterov) {}
+  MIXGRAD_HOST_DEVICE explicit SgdStep(const T* c) : rate(c[0]), momentum(c[1]), decay(c[2]), nesterov(c[3] != 0) {}
 
   MIXGRAD_HOST_DEVICE void operator()(T g, T& p, T& v) const {
     const T gradient = g + decay * p;
@@ -51,6 +49,6 @@ struct SgdStep {
   T rate, momentum, decay;
   bool nesterov;
 };
-MIXGRAD_KERNEL(sgd_step, const train::SgdOptions& options, const Tensor& gradients, const Tensor& values,
+MIXGRAD_KERNEL(sgd_step, const Tensor& coefficients, const Tensor& gradients, const Tensor& values,
                const Tensor& velocity);
 }  // namespace mixgrad::kernels

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -11,10 +12,17 @@
 
 namespace mixgrad::train {
 
+class Snapshot;  // train/snapshot.h
+
 // No step is taken for such a batch, and what its forward pass did to the model's buffers, such as batch norm's running
-// mean, is undone. Prints one line if the learner is verbose: "stopped: the loss of batch 17 in epoch 3 is nan".
+// mean, is undone. On the GPU losses are known some batches later, and the model goes back to where it was when they
+// were last known to be finite. Prints one line if the learner is verbose: "stopped: the loss of batch 17 in epoch 3 is
+// nan".
 class TerminateOnNan : public Callback {
  public:
+  TerminateOnNan();
+  ~TerminateOnNan() override;
+
   struct Place {
     int epoch;           // from 1
     std::int64_t batch;  // from 1; 0: it was the validation
@@ -25,11 +33,17 @@ class TerminateOnNan : public Callback {
   void on_batch_begin(Learner& learner) override;
   void on_backward_begin(Learner& learner) override;
   void on_step_end(Learner& learner) override;
+  void on_figures(Learner& learner) override;
+  void on_train_end(Learner& learner) noexcept override;
   void on_epoch_end(Learner& learner) override;
+  bool capturable() const override { return true; }
 
  private:
+  void stop_at(Learner& learner, std::int64_t batch, double loss);
+
   std::optional<Place> bad_;
   double loss_ = 0;
+  std::unique_ptr<Snapshot> last_good_;   // on the GPU
   std::vector<Tensor> buffers_, before_;  // of the model, and what they were before this batch
 };
 

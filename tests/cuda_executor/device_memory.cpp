@@ -50,6 +50,7 @@ cudaError_t allocate(Allocations& allocations, void** memory, std::size_t bytes,
 cudaError_t free(Allocations& allocations, void* memory) {
   if (!memory) return cudaSuccess;
   if (const cudaError_t error = synchronize_device(); error != cudaSuccess) return error;
+  ++stats.frees;
   const auto found = allocations.find(static_cast<const std::byte*>(memory));
   if (found == allocations.end()) return cudaErrorInvalidValue;
   if (&allocations == &device) bytes_in_use -= found->second.bytes;

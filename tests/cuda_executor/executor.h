@@ -48,6 +48,7 @@ struct Stats {
   std::uint64_t copies = 0;            // cudaMemcpyAsync carried out, those of graphs included
   std::uint64_t allocations = 0;       // cudaMalloc and cudaMallocHost
   std::uint64_t synchronizations = 0;  // calls that make the host wait
+  std::uint64_t frees = 0;             // of these, cudaFree and cudaFreeHost
   std::uint64_t blocks = 0;
   std::uint64_t threads = 0;
   std::uint64_t switches = 0;  // from one thread of a block to another

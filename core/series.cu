@@ -1,0 +1,31 @@
+#include "core/gpu.cuh"
+#include "core/series.h"
+
+namespace mixgrad::kernels {
+namespace {
+
+constexpr std::size_t most_values = 16;
+
+struct Values {
+  const float* from[most_values];
+};
+
+// A thread for each value.
+__global__ void append_row_kernel(Values values, std::int64_t rows, float* to, std::int32_t* count) {
+  const std::int32_t row = *count;
+  if (row < rows) to[row * blockDim.x + threadIdx.x] = *values.from[threadIdx.x];
+  __syncthreads();
+  if (threadIdx.x == 0) *count = row + 1;
+}
+
+}  // namespace
+
+void append_row(Cuda device, std::span<const Tensor> values, const Tensor& rows, const Tensor& count) {
+  check(values.size() <= most_values, device.op, ": ", values.size(), " values in a row are more than ", most_values);
+  Values from{};
+  std::transform(values.begin(), values.end(), from.from, [](const Tensor& value) { return read(value); });
+  launch(device, append_row_kernel, 1, static_cast<unsigned>(values.size()), 0, from, rows.size(0), write(rows),
+         write<std::int32_t>(count));
+}
+
+}  // namespace mixgrad::kernels

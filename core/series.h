@@ -1,0 +1,36 @@
+// Series: rows of numbers that the device computes, one row per step, and the host reads some at a time. Appending
+// waits for nothing, and can be captured (core/graph.h).
+//
+//   Series losses(cuda, 1, 64);
+//   for (...) losses.append({loss});
+//   for (double loss : losses.take()) ...
+#pragma once
+
+#include <initializer_list>
+#include <span>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace mixgrad {
+
+class Series : NonCopyable {
+ public:
+  // Holds up to `rows` rows of so many columns until they are taken; what is appended beyond them is lost.
+  Series(Device device, std::int64_t columns, std::int64_t rows);
+  // One number for each column, f32. Throws unless there are as many.
+  void append(std::span<const Tensor> row);
+  void append(std::initializer_list<Tensor> row) { append(std::span(row.begin(), row.size())); }
+  // All rows appended since the last time, one after the other; waits for the device.
+  std::vector<double> take();
+
+ private:
+  Tensor rows_, count_;  // f32 [rows, columns]; i32 [1]: how many are filled
+};
+
+namespace kernels {
+// rows[count] = values, unless rows are full; count += 1
+MIXGRAD_KERNEL(append_row, std::span<const Tensor> values, const Tensor& rows, const Tensor& count);
+}  // namespace kernels
+
+}  // namespace mixgrad

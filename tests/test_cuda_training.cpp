@@ -1,0 +1,330 @@
+// Training on the GPU, step by step and with the step captured as a CUDA graph. On a machine without a GPU the kernels
+// run in the executor of tests/cuda_executor.
+#include <doctest/doctest.h>
+
+#ifdef MIXGRAD_WITH_CUDA
+
+#include <cstring>
+
+#include "core/graph.h"
+#include "error.h"
+#include "on_cuda.h"
+#include "optional.h"
+#include "temporary_folder.h"
+#include "training.h"
+
+using namespace mixgrad;
+using namespace mixgrad::test;
+using train::Learner;
+using train::LearnerOptions;
+
+namespace {
+
+nn::Sequential small_model(double dropout = 0.25) {
+  return nn::Sequential{nn::Conv2d(3, 4, {.stride = 2, .padding = 1, .bias = false}),
+                        nn::BatchNorm(4),
+                        nn::ReLU(),
+                        nn::MaxPool2d(2),
+                        nn::Flatten(),
+                        nn::Dropout(dropout),
+                        nn::Linear(7 * 7 * 4, 2)};
+}
+
+LearnerOptions on_cuda(bool capture = true) {
+  LearnerOptions options = quiet();
+  options.device = cuda;
+  options.capture = capture;
+  options.train_metrics = {train::mixed_accuracy};
+  return options;
+}
+
+// All that a training leaves behind.
+std::vector<double> result_of(Learner& learn) {
+  std::vector<double> result;
+  for (const train::EpochRecord& epoch : learn.recorder->epochs()) {
+    result.insert(result.end(), {epoch.train_loss, epoch.valid_loss, epoch.metrics[0]});
+    for (const double metric : epoch.train_metrics) result.push_back(metric);
+  }
+  for (const float value : weights(*learn.model)) result.push_back(value);
+  for (const float value : values_of(nn::named_buffers(*learn.model))) result.push_back(value);
+  for (const float value : values_of(learn.optimizer->state())) result.push_back(value);
+  return result;
+}
+
+// Epochs of four full batches and, unless it is dropped, a short one.
+data::LoaderOptions four_batches(bool drop_last = false) {
+  return {.batch_size = 8, .shuffle = true, .drop_last = drop_last};
+}
+constexpr std::int64_t samples = 37;
+
+struct Training {
+  explicit Training(const LearnerOptions& options, bool drop_last = false, double dropout = 0.25)
+      : model((manual_seed(7), small_model(dropout))),
+        learn(digits(samples, four_batches(drop_last)), model, options) {}
+  nn::Sequential model;
+  Learner learn;
+};
+
+bool same(const std::vector<double>& a, const std::vector<double>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(double)) == 0;
+}
+
+// The result of a fit that prepare() has set up, captured or not.
+template <class Prepare>
+std::vector<double> trained(bool capture, Prepare prepare) {
+  Training training(on_cuda(capture));
+  prepare(training.learn);
+  return result_of(training.learn);
+}
+
+template <class Prepare>
+void check_captured_is_plain(Prepare prepare) {
+  const auto captured = in_every_order([&] { return trained(true, prepare); });
+  CHECK(same(captured, trained(false, prepare)));
+}
+
+}  // namespace
+
+TEST_CASE("cuda: a Learner trains there as on the CPU, with mixup, batch norm and dropout") {
+  const auto train_on = [](Device device) {
+    manual_seed(7);
+    nn::Sequential model{nn::Conv2d(3, 4, {.stride = 2, .padding = 1, .bias = false}),
+                         nn::BatchNorm(4),
+                         nn::ReLU(),
+                         nn::MaxPool2d(2),
+                         nn::Flatten(),
+                         nn::Dropout(0.25),
+                         nn::Linear(7 * 7 * 4, 2)};
+    train::LearnerOptions options = quiet();
+    options.device = device;
+    train::Learner learn(digits(40), model, options);
+    learn.mixup().fit(2);
+    const train::Validation validation = learn.validate();
+    std::vector<double> result{learn.recorder->smoothed_loss(), validation.loss, validation.metrics[0]};
+    for (const float weight : weights(model)) result.push_back(weight);
+    for (const float value : values_of(nn::named_buffers(model))) result.push_back(value);
+    return result;
+  };
+  // Adam's first steps are as long for the smallest gradient as for a large one, so they magnify roundings; a bias
+  // before batch norm, whose gradient is nothing but roundings, would walk anywhere.
+  CHECK(relative_error(in_every_order([&] { return train_on(cuda); }), train_on(cpu)) <= 1e-3);
+}
+
+TEST_CASE("cuda: SGD steps as on the CPU") {
+  const auto train_on = [](Device device) {
+    manual_seed(7);
+    nn::Sequential model{nn::Flatten(), nn::Linear(28 * 28 * 3, 2)};
+    train::LearnerOptions options = quiet();
+    options.device = device;
+    options.optimizer = train::sgd({.momentum = 0.9, .nesterov = true, .weight_decay = 0.1});
+    train::Learner learn(digits(40), model, options);
+    learn.fit(1);
+    const auto all = weights(model);
+    return std::vector<double>(all.begin(), all.end());
+  };
+  CHECK(relative_error(in_every_order([&] { return train_on(cuda); }), train_on(cpu)) <= 1e-5);
+}
+
+TEST_CASE("graph: a replay runs the captured kernels again, on what the memory holds then") {
+  const Tensor x = Tensor::full({1000}, 1, {.device = cuda}), y = Tensor::zeros({1000}, {.device = cuda});
+  const Graph graph([&] { y.copy_(y + x * 2.0); });
+  CHECK(y.to_vector<float>() == std::vector<float>(1000, 0));  // nothing has run yet
+  graph.replay();
+  CHECK(y.to_vector<float>() == std::vector<float>(1000, 2));
+  x.fill_(5);
+  graph.replay();
+  CHECK(y.to_vector<float>() == std::vector<float>(1000, 12));
+}
+
+TEST_CASE("graph: its memory is nobody else's while it lives, and anybody's afterwards") {
+  const Tensor x = Tensor::full({1000}, 3, {.device = cuda});
+  Tensor y;
+  std::size_t held = 0;
+  {
+    const Graph graph([&] { y = x * x + x; });
+    std::vector<Tensor> others;
+    for (int i = 0; i < 4; ++i) others.push_back(Tensor::full({1000}, i, {.device = cuda}));
+    graph.replay();
+    for (int i = 0; i < 4; ++i)
+      CHECK(others[static_cast<std::size_t>(i)].to_vector<float>() == std::vector<float>(1000, static_cast<float>(i)));
+    held = allocator_stats(cuda).bytes_in_use;
+  }
+  CHECK(y.to_vector<float>() == std::vector<float>(1000, 12));  // what came out of it stays
+  y = Tensor();
+  release_cache(cuda);
+  CHECK(allocator_stats(cuda).bytes_cached == 0);
+  CHECK(allocator_stats(cuda).bytes_in_use < held);
+}
+
+TEST_CASE("graph: what must wait for the device, or reads the host, is refused; nothing of it is captured") {
+  const Tensor x = Tensor::full({10}, 3, {.device = cuda});
+  CHECK_THROWS_WITH_AS(Graph([&] { x.to(cpu); }),
+                       "download: the host cannot wait for the device inside a captured step", Error);
+  CHECK_THROWS_WITH_AS(Graph([&] { Tensor::ones({3}).to(cuda); }),
+                       "upload: host memory cannot be read inside a captured step", Error);
+  CHECK(sum(x).item() == 30);  // the stream is as it was
+}
+
+TEST_CASE("captured steps: the same bits as plain launches, with mixup, batch norm, dropout and a short last batch") {
+  check_captured_is_plain([](Learner& learn) { learn.mixup().fit(2); });
+}
+
+TEST_CASE("captured steps: the same bits as plain launches, without mixup, in one cycle, with clipping") {
+  check_captured_is_plain([](Learner& learn) {
+    learn.add(std::make_shared<train::GradientClip>(0.5));
+    learn.fit_one_cycle(2, 1e-2);
+    learn.fit(1);  // and on
+  });
+}
+
+TEST_CASE("captured steps: the same bits as plain launches, for every way of mixing") {
+  for (const auto& [stack_x, stack_y, source] : {std::tuple{false, false, train::MixSource::shuffled_self},
+                                                 std::tuple{false, true, train::MixSource::second_loader},
+                                                 std::tuple{true, true, train::MixSource::shuffled_self},
+                                                 std::tuple{true, false, train::MixSource::second_loader}}) {
+    const train::MixUpOptions options{.stack_x = stack_x, .stack_y = stack_y, .source = source};
+    CAPTURE(stack_x);
+    CAPTURE(stack_y);
+    struct Stacked : nn::Module {  // mixes by itself
+      nn::Sequential model = small_model();
+      using Module::forward;
+      Tensor forward(const Tensor& x) override { return model(x); }
+      Tensor forward(std::span<const Tensor> inputs) override {
+        return inputs.size() == 1 ? model(inputs[0]) : model(augment::mix({inputs[0], inputs[1], inputs[2]}));
+      }
+      void visit(nn::Visitor& visitor) override { visitor.child("model", model); }
+      std::string name() const override { return "Stacked"; }
+    };
+    const auto train_with = [&](bool capture) {
+      manual_seed(7);
+      Learner learn(digits(samples, four_batches()), Stacked(), on_cuda(capture));
+      learn.mixup(options).fit(2);
+      return result_of(learn);
+    };
+    CHECK(same(train_with(true), train_with(false)));
+  }
+}
+
+TEST_CASE("captured steps: one that takes part in the step and cannot be captured is named, and training goes on") {
+  const auto why = [](auto prepare, LearnerOptions options = on_cuda()) {
+    Training training(options);
+    prepare(training.learn);
+    training.learn.fit(1);
+    CHECK(training.learn.recorder->epochs().size() == 1);
+    return training.learn.why_not_captured();
+  };
+  CHECK(why([](Learner& learn) { learn.mixup(); }) == "");
+  check_contains(why([](Learner& learn) { learn.add(std::make_shared<train::AccumulateGradients>(2)); }),
+                 "mixgrad::train::AccumulateGradients takes part in the step");
+  CHECK(why([](Learner&) {}, on_cuda(false)) == "it is switched off");
+  struct Reads : train::Callback {  // says that it can be captured
+    void on_backward_begin(Learner& learner) override { loss += learner.loss.item(); }
+    bool capturable() const override { return true; }
+    double loss = 0;
+  };
+  check_contains(why([](Learner& learn) { learn.add(std::make_shared<Reads>()); }),
+                 "download: the host cannot wait for the device inside a captured step");
+}
+
+TEST_CASE("captured steps: where capturing fails, training is what it is without") {
+  struct Reads : train::Callback {
+    void on_backward_begin(Learner& learner) override { learner.loss.item(); }
+    bool capturable() const override { return true; }
+  };
+  const auto prepare = [](Learner& learn) {
+    learn.add(std::make_shared<Reads>());
+    learn.mixup().fit(2);
+  };
+  CHECK(same(trained(true, prepare), trained(false, prepare)));
+}
+
+TEST_CASE("captured steps: a training that is stopped and resumed ends with the same bits") {
+  if (!has_json()) return;
+  const TemporaryFolder folder;
+  const auto train_with = [&](bool stop) {
+    const std::string path = folder / (stop ? "stopped" : "whole");
+    const auto begin = [&](Training& training) {
+      training.learn.mixup().add(std::make_shared<train::Checkpoint>(path, 3));
+    };
+    if (stop) {
+      Training first(on_cuda());
+      begin(first);
+      first.learn.add(at(&At::batch_end, [](Learner& learner) {
+        if (learner.epoch == 1 && learner.batch == 2) learner.stop();
+      }));
+      // At's hooks take part in the step: this one is not captured.
+      first.learn.fit(2);
+    }
+    Training second(on_cuda());
+    begin(second);
+    if (stop) train::resume(second.learn, path);
+    second.learn.fit(2);
+    CHECK(second.learn.why_not_captured() == "");
+    return result_of(second.learn);
+  };
+  CHECK(same(train_with(true), train_with(false)));
+}
+
+TEST_CASE("cuda: a loss that is not finite stops training, at its batch, with the weights of before") {
+  struct Spoil : train::Callback {  // the batch of this number
+    explicit Spoil(std::int64_t number) : number(number) {}
+    void on_batch_plan(Learner& learner) override {
+      const double factor = learner.batch == number ? std::nan("") : 1;
+      scale = learner.put(Tensor::full({}, factor));
+    }
+    void on_batch_begin(Learner& learner) override { learner.input() = learner.x() * scale; }
+    bool capturable() const override { return true; }
+    std::int64_t number;
+    Tensor scale;
+  };
+  for (const bool capture : {false, true})
+    for (const std::int64_t bad : {0, 2}) {
+      Training training(on_cuda(capture));
+      const auto before = weights(training.model);
+      const auto terminate = std::make_shared<train::TerminateOnNan>();
+      training.learn.add(terminate).add(std::make_shared<Spoil>(bad)).fit(2);
+      REQUIRE(terminate->bad().has_value());
+      CHECK(terminate->bad()->epoch == 1);
+      CHECK(terminate->bad()->batch == bad + 1);
+      CHECK(weights(training.model) == before);  // no losses had been read before
+      CHECK(training.learn.recorder->epochs().empty());
+    }
+}
+
+#ifdef MIXGRAD_CUDA_EXECUTOR
+
+// Under AddressSanitizer no memory is kept for the next tensor, and to free memory is to wait.
+std::uint64_t waits(const executor::Stats& stats) { return stats.synchronizations - stats.frees; }
+
+TEST_CASE("captured steps: the host waits for the device once an epoch, and launches one graph per step") {
+  Training training(on_cuda(), true);
+  training.learn.mixup();
+  struct Count : train::Callback {
+    std::vector<executor::Stats> begin, end;
+    void on_epoch_begin(Learner&) override { begin.push_back(executor::stats); }
+    void on_validate_begin(Learner&) override { end.push_back(executor::stats); }
+    bool capturable() const override { return true; }
+  };
+  const auto counted = std::make_shared<Count>();
+  training.learn.add(counted).fit(3);
+  for (std::size_t epoch = 1; epoch < 3; ++epoch) {
+    const auto &from = counted->begin[epoch], &to = counted->end[epoch];
+    CHECK(to.graph_launches - from.graph_launches == 4);
+    CHECK(waits(to) - waits(from) <= 2);  // for the count of figures, and for the figures
+  }
+}
+
+TEST_CASE("plain launches: the host does not wait for the device inside a step either") {
+  Training training(on_cuda(false), true);
+  struct Count : train::Callback {
+    std::uint64_t waits = 0, before = 0;
+    void on_batch_begin(Learner&) override { before = ::waits(executor::stats); }
+    void on_step_end(Learner&) override { waits += ::waits(executor::stats) - before; }
+  };
+  const auto counted = std::make_shared<Count>();
+  training.learn.mixup().add(counted).fit(2);
+  CHECK(counted->waits == 0);
+}
+
+#endif
+#endif

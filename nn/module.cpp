@@ -4,6 +4,7 @@
 
 #include "core/autograd.h"
 #include "core/check.h"
+#include "core/unary.h"
 
 namespace mixgrad::nn {
 namespace {
@@ -62,6 +63,8 @@ Tensor Module::forward(std::span<const Tensor> inputs) {
   return forward(inputs.front());
 }
 
+Tensor Module::forward_relu(const Tensor& input) { return relu(forward(input)); }
+
 Tensor Module::operator()(const Tensor& input) { return observed(*this, input.shape(), forward(input)); }
 
 Tensor Module::operator()(std::span<const Tensor> inputs) {
@@ -105,6 +108,12 @@ std::int64_t num_parameters(Module& module) {
   std::int64_t count = 0;
   for (const Tensor& tensor : parameters(module)) count += tensor.numel();
   return count;
+}
+
+Tensor call_with_relu(Module& module, Module& relu, const Tensor& input) {
+  const Tensor output = module.forward_relu(input);
+  observed(module, input.shape(), output);
+  return observed(relu, output.shape(), output);
 }
 
 bool has_children(Module& module) { return !walk(module).modules.empty(); }

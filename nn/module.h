@@ -44,6 +44,9 @@ class Module {
   // The output for several inputs, such as stacked mixup's x, its partner and lambda. Unless overridden, requires
   // exactly one and calls forward(input).
   virtual Tensor forward(std::span<const Tensor> inputs);
+  // relu(forward(input)), which is what a Sequential calls where a ReLU follows. A layer that computes both in one pass
+  // overrides it.
+  virtual Tensor forward_relu(const Tensor& input);
   // Names the module's parameters, buffers and children. A module without any need not override it.
   virtual void visit(Visitor&) {}
   // "Conv2d(3, 16, kernel_size=3)": for printing and error messages.
@@ -91,6 +94,9 @@ std::vector<NamedTensor> named_buffers(Module& module);
 std::vector<Tensor> parameters(Module& module);
 std::int64_t num_parameters(Module& module);
 bool has_children(Module& module);
+
+// module.forward_relu(input); an observer sees both layers, the module and the ReLU that follows it.
+Tensor call_with_relu(Module& module, Module& relu, const Tensor& input);
 
 // While it lives, calls `observer` after every forward() on this thread, innermost modules first.
 class ForwardObserver {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <memory>
 #include <sstream>
+#include <utility>
 
 #include "mixgrad.h"
 #include "op_cases.h"
@@ -153,6 +154,25 @@ TEST_CASE("module: an observer sees each forward, innermost first, and gives way
   }
   model(normal({1, 3}));
   CHECK(seen == std::vector<std::string>{"Linear(3, 2)", "ReLU", "Sequential"});
+}
+
+TEST_CASE("sequential: a layer in front of a ReLU may compute both in one pass, and an observer sees the two") {
+  struct Counting : Affine {
+    explicit Counting(int* calls) : calls(calls) {}
+    Tensor forward_relu(const Tensor& x) override { return ++*calls, Affine::forward_relu(x); }
+    int* calls;
+  };
+  int calls = 0;
+  std::vector<std::string> seen;
+  Sequential fused{Counting(&calls), ReLU(), ReLU(), Tanh(), Counting(&calls)};
+  Sequential apart{Affine(), Function("ReLU", relu), Function("ReLU", relu), Tanh(), Affine()};
+  const Tensor x = Tensor::from({-1.5f, 2.0f}, {2});
+  const ForwardObserver observer([&](Module& module, const Shape&, const Shape&) { seen.push_back(module.name()); });
+  const Tensor y = fused(x);
+  const std::vector<std::string> seen_fused = std::exchange(seen, {});
+  CHECK(y.to_vector<float>() == apart(x).to_vector<float>());
+  CHECK(calls == 1);
+  CHECK(seen_fused == seen);
 }
 
 TEST_CASE("simple_cnn: the document's model, 28x28x3 to two logits with 3,058 parameters") {

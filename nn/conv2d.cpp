@@ -6,13 +6,15 @@
 #include "core/autograd.h"
 #include "core/gemm.h"
 #include "core/parallel.h"
+#include "core/unary.h"
+#include "nn/conv2d_direct.h"
 #include "nn/init.h"
 
 namespace mixgrad::nn {
 namespace {
 
 kernels::Conv2dShape check_shapes(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                                  const Conv2dOptions& options) {
+                                  const Conv2dOptions& options, bool relu) {
   check(x.rank() == 4 && weight.rank() == 4, "conv2d: input ", x.shape(), " must be [N, H, W, in], weight ",
         weight.shape(), " [out, kh, kw, in]");
   const auto [kernel_size, stride, padding, groups, has_bias] = options;
@@ -41,34 +43,44 @@ kernels::Conv2dShape check_shapes(const Tensor& x, const Tensor& weight, const T
           .out_width = free_width / stride + 1,
           .stride = stride,
           .padding = padding,
-          .groups = groups};
+          .groups = groups,
+          .relu = relu};
 }
 
-}  // namespace
-
-Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options) {
-  const kernels::Conv2dShape shape = check_shapes(x, weight, bias, options);
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options, bool relu) {
+  const kernels::Conv2dShape shape = check_shapes(x, weight, bias, options, relu);
   Tensor y = Tensor::empty({shape.batch, shape.out_height, shape.out_width, shape.out_channels}, x.options());
   // A multiplication and an addition for each output and each weight that it sees.
   const double flops = 2.0 * static_cast<double>(y.numel() * shape.group_patch());
   count_flops(flops);
   dispatch("conv2d_forward", x.device(),
            [&](auto device) { kernels::conv2d_forward(device, shape, x, weight, bias, y); });
-  record(y, "conv2d", {x, weight, bias},
-         [shape, flops, x = Saved(x), weight = Saved(weight)](const Tensor& grad, Gradients& to) {
+  record(y, relu ? "conv2d_relu" : "conv2d", {x, weight, bias},
+         [shape, flops, x = Saved(x), weight = Saved(weight), y = Saved(relu ? y : Tensor())](const Tensor& grad,
+                                                                                              Gradients& to) {
            Tensor dx, dweight, dbias;
            if (to.needs(0)) dx = Tensor::empty(x->shape(), grad.options());
            if (to.needs(1)) dweight = Tensor::empty(weight->shape(), grad.options());
            if (to.needs(2)) dbias = Tensor::empty({shape.out_channels}, grad.options());
            count_flops(flops * (to.needs(0) + to.needs(1)));
            dispatch("conv2d_backward", grad.device(), [&](auto device) {
-             kernels::conv2d_backward(device, shape, *x, *weight, grad, dx, dweight, dbias);
+             kernels::conv2d_backward(device, shape, *x, *weight, *y, grad, dx, dweight, dbias);
            });
            if (to.needs(0)) to.add(0, dx);
            if (to.needs(1)) to.add(1, dweight);
            if (to.needs(2)) to.add(2, dbias);
          });
   return y;
+}
+
+}  // namespace
+
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options) {
+  return conv2d(x, weight, bias, options, false);
+}
+
+Tensor conv2d_relu(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options) {
+  return conv2d(x, weight, bias, options, true);
 }
 
 Conv2d::Conv2d(std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options) : options_(options) {
@@ -167,6 +179,9 @@ void col2im(const Conv2dShape& s, const T* patches, T* image) {
   });
 }
 
+// Which convolutions are computed directly (nn/conv2d_direct.h), and which as Eigen's products of their patches.
+bool is_direct(const Conv2dShape& s, DType dtype) { return dtype == DType::f32 && s.groups == 1; }
+
 // Images per range: enough work to be worth a thread, few enough ranges that their gradients fit in memory.
 std::int64_t images_per_range(const Conv2dShape& s) {
   constexpr std::int64_t work = std::int64_t{1} << 20;  // multiply-adds
@@ -177,6 +192,7 @@ std::int64_t images_per_range(const Conv2dShape& s) {
 
 void conv2d_forward(Cpu, const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias,
                     const Tensor& y) {
+  if (is_direct(s, x.dtype())) return conv2d_forward_direct(s, x, weight, bias, y);
   with_floating("conv2d", x.dtype(), [&]<class T>(T) {
     const std::int64_t in_image = s.height * s.width * s.in_channels, out_image = s.positions() * s.out_channels;
     const Tensor scratch = Tensor::empty({num_threads(), s.patches()}, x.options());
@@ -197,13 +213,21 @@ void conv2d_forward(Cpu, const Conv2dShape& s, const Tensor& x, const Tensor& we
           gemm(false, true, s.positions(), s.group_out(), s.group_patch(), patches + g * s.group_patch(), s.patch(),
                pw + g * s.group_out() * s.group_patch(), s.group_patch(), out + g * s.group_out(), s.out_channels,
                pb ? Accumulate::add : Accumulate::overwrite);
+        if (s.relu) std::transform(out, out + out_image, out, [](T value) { return value <= 0 ? T{0} : value; });
       }
     });
   });
 }
 
-void conv2d_backward(Cpu, const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& dy,
-                     const Tensor& dx, const Tensor& dweight, const Tensor& dbias) {
+void conv2d_backward(Cpu device, const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& y,
+                     const Tensor& grad, const Tensor& dx, const Tensor& dweight, const Tensor& dbias) {
+  if (is_direct(s, grad.dtype())) {
+    if (dx.defined()) conv2d_input_gradient_direct(s, weight, y, grad, dx);
+    if (dweight.defined() || dbias.defined()) conv2d_weight_gradient_direct(s, x, y, grad, dweight, dbias);
+    return;
+  }
+  Tensor dy = grad;
+  if (s.relu) unary_backward(device, {Unary::relu}, y, grad, dy = Tensor::empty(grad.shape(), grad.options()));
   with_floating("conv2d", dy.dtype(), [&]<class T>(T) {
     const std::int64_t in_image = s.height * s.width * s.in_channels, out_image = s.positions() * s.out_channels;
     const std::int64_t grain = images_per_range(s), ranges = num_ranges(s.batch, grain);

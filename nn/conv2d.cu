@@ -10,6 +10,7 @@
 
 #include "core/column_sums.cuh"
 #include "core/gemm.cuh"
+#include "core/unary.h"
 #include "nn/conv2d.h"
 
 namespace mixgrad::kernels {
@@ -161,22 +162,24 @@ struct OutputGradients {
   }
 };
 
-// Rows of `channels` numbers, a group's part of each, plus a bias where there is one.
+// Rows of `channels` numbers, a group's part of each, plus a bias where there is one, or 0 where relu makes that of
+// them.
 struct ChannelsOut {
   float* out;
   const float* bias;  // or null
   int channels, group_channels;
-  bool wide;
+  bool wide, relu;
 
   __device__ ChannelsOut at(int group, int) const {
     const int first = group * group_channels;
-    return {out + first, bias ? bias + first : nullptr, channels, group_channels, wide};
+    return {out + first, bias ? bias + first : nullptr, channels, group_channels, wide, relu};
   }
   __device__ void store(int m, int n, float4 v, int valid) const {
     if (bias) {
       const float4 b = load4(wide, bias + n, valid);
       v = make_float4(v.x + b.x, v.y + b.y, v.z + b.z, v.w + b.w);
     }
+    if (relu) v = make_float4(v.x <= 0 ? 0 : v.x, v.y <= 0 ? 0 : v.y, v.z <= 0 ? 0 : v.z, v.w <= 0 ? 0 : v.w);
     store4(wide, out + std::int64_t{m} * channels + n, v, valid);
   }
 };
@@ -228,13 +231,16 @@ void conv2d_forward(Cuda device, const Conv2dShape& s, const Tensor& x, const Te
   with_bool(wide_in, [&](auto wide) {
     gemm(device, {.m = g.positions, .n = g.group_out, .k = g.patch(), .batch = static_cast<int>(s.groups)},
          Patches<wide.value, false>{g, read(x)}, Weights{read(weight), g.group_out, g.patch(), wide_in},
-         ChannelsOut{write(y), pb, g.out_channels, g.group_out, wide_out});
+         ChannelsOut{write(y), pb, g.out_channels, g.group_out, wide_out, s.relu});
   });
 }
 
-void conv2d_backward(Cuda device, const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& dy,
-                     const Tensor& dx, const Tensor& dweight, const Tensor& dbias) {
+void conv2d_backward(Cuda device, const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& y,
+                     const Tensor& grad, const Tensor& dx, const Tensor& dweight, const Tensor& dbias) {
   check_size(device, s);
+  // A pass of its own: the products read each number of dy several times, and would each time read y as well.
+  Tensor dy = grad;
+  if (s.relu) unary_backward(device, {Unary::relu}, y, grad, dy = Tensor::empty(grad.shape(), grad.options()));
   const Geometry g(s);
   const auto groups = static_cast<int>(s.groups);
   const bool wide_in = is_wide(g.group_in, read(x)) && is_aligned(read(weight), 4);
@@ -243,7 +249,7 @@ void conv2d_backward(Cuda device, const Conv2dShape& s, const Tensor& x, const T
     with_bool(wide_out, [&](auto wide) {
       gemm(device, {.m = g.pixels, .n = g.group_in, .k = g.taps * g.group_out, .batch = groups},
            OutputPatches<wide.value>{g, read(dy)}, WeightsOfInputs{g, read(weight), wide_in},
-           ChannelsOut{write(dx), nullptr, g.in_channels, g.group_in, wide_in && is_aligned(write(dx), 4)});
+           ChannelsOut{write(dx), nullptr, g.in_channels, g.group_in, wide_in && is_aligned(write(dx), 4), false});
     });
   if (dweight.defined()) {
     const int splits = splits_of(g, groups);

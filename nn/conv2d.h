@@ -24,6 +24,8 @@ struct Conv2dOptions {
 // H' = (H + 2*padding - kh) / stride + 1, rounded down. Throws when channels differ, are no multiple of groups, or the
 // kernel exceeds the padded image. stride >= 1, padding >= 0; the options' kernel_size and bias are not read.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options = {});
+// relu of that, in the same pass.
+Tensor conv2d_relu(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options = {});
 
 // The layer: weight from Kaiming's normal distribution, bias zero.
 class Conv2d : public Module {
@@ -32,6 +34,7 @@ class Conv2d : public Module {
 
   using Module::forward;
   Tensor forward(const Tensor& x) override { return conv2d(x, weight, bias, options_); }
+  Tensor forward_relu(const Tensor& x) override { return conv2d_relu(x, weight, bias, options_); }
   void visit(Visitor& visitor) override;
   std::string name() const override;
   std::int64_t multiply_adds(const Shape& input, const Shape& output) const override;
@@ -52,6 +55,7 @@ struct Conv2dShape {
   std::int64_t kernel_height, kernel_width, out_channels;
   std::int64_t out_height, out_width;
   std::int64_t stride, padding, groups;
+  bool relu;  // y = max(y, 0), and gradients are as they flow through that
 
   std::int64_t positions() const { return out_height * out_width; }                  // per image
   std::int64_t patch() const { return kernel_height * kernel_width * in_channels; }  // numbers per position
@@ -64,7 +68,8 @@ struct Conv2dShape {
 
 MIXGRAD_KERNEL(conv2d_forward, const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& bias,
                const Tensor& y);
-// The gradients, each overwritten; any of dx, dweight and dbias may be undefined and is then not computed.
-MIXGRAD_KERNEL(conv2d_backward, const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& dy,
-               const Tensor& dx, const Tensor& dweight, const Tensor& dbias);
+// The gradients, each overwritten; any of dx, dweight and dbias may be undefined and is then not computed. y is read
+// with relu only, and undefined without.
+MIXGRAD_KERNEL(conv2d_backward, const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& y,
+               const Tensor& dy, const Tensor& dx, const Tensor& dweight, const Tensor& dbias);
 }  // namespace mixgrad::kernels

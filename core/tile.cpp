@@ -1,0 +1,61 @@
+#include "core/tile.h"
+
+#include <array>
+#include <utility>
+
+namespace mixgrad {
+namespace {
+
+template <int rows, int vectors>
+void multiply(const Tile& t) {
+  Vector sums[rows][vectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; ++v) sums[r][v] = t.start ? load(t.start + r * t.start_row + v * lanes) : Vector{};
+  const std::int64_t a_row = t.a_row, a_step = t.a_step, b_row = t.b_row, depth = t.depth;
+  for (std::int64_t i = 0; i < t.segments; ++i) {
+    const float* a = t.a + i * t.a_segment;
+    const float* b = t.b + i * t.b_segment;
+    for (std::int64_t k = 0; k < depth; ++k, a += a_step, b += b_row) {
+      Vector column[vectors];
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; ++v) column[v] = load(b + v * lanes);
+#pragma GCC unroll 8
+      for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; ++v) sums[r][v] += a[r * a_row] * column[v];
+    }
+  }
+  if (t.relu)
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; ++v) sums[r][v] = sums[r][v] <= Vector{} ? Vector{} : sums[r][v];
+  // Of the last vector, perhaps only a part.
+  const auto last = static_cast<std::size_t>(t.columns - (vectors - 1) * lanes);
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r) {
+    float* c = t.c + r * t.c_row;
+    if (vectors == 2) store(c, sums[r][0]);
+    const Vector rest = sums[r][vectors - 1];
+    if (last == lanes) store(c + (vectors - 1) * lanes, rest);
+    else std::memcpy(c + (vectors - 1) * lanes, &rest, last * sizeof(float));
+  }
+}
+
+using Multiply = void (*)(const Tile&);
+
+template <int vectors, std::size_t... r>
+constexpr std::array<Multiply, sizeof...(r)> by_rows(std::index_sequence<r...>) {
+  return {multiply<static_cast<int>(r) + 1, vectors>...};
+}
+
+constexpr std::array<std::array<Multiply, tile_rows>, 2> multiply_by_size{
+    by_rows<1>(std::make_index_sequence<tile_rows>()), by_rows<2>(std::make_index_sequence<tile_rows>())};
+
+}  // namespace
+
+void multiply(const Tile& t) { multiply_by_size[t.columns > lanes][static_cast<std::size_t>(t.rows - 1)](t); }
+
+}  // namespace mixgrad

@@ -1,0 +1,53 @@
+// The product that the CPU's convolutions are made of (private): a tile of the result that stays in registers while it
+// is summed.
+//
+//   c(r, j) = start(r, j) + sum over i < segments, k < depth of a(i, r, k) b(i, k, j)      r < rows, j < columns
+//
+//   a(i, r, k) = a[i * a_segment + r * a_row + k * a_step]
+//   b(i, k, j) = b[i * b_segment + k * b_row + j]
+//   start(r, j) = start[r * start_row + j], or 0 where start is null
+//
+// Numbers of `a` are broadcast, so they may lie anywhere: the pixels under a convolution's kernel need not be copied
+// side by side. Rows of `b` and of `start` are read in whole vectors; of `c` only `columns` numbers are written.
+#pragma once
+
+#include <cstdint>
+
+#include "core/simd.h"
+
+namespace mixgrad {
+
+#if defined(__AVX512F__) || defined(__aarch64__)
+inline constexpr std::int64_t tile_rows = 8;  // with two vectors each: 16 of 32 registers
+#else
+inline constexpr std::int64_t tile_rows = 6;  // 12 of 16
+#endif
+inline constexpr std::int64_t tile_columns = 2 * lanes;
+
+struct Tile {
+  const float* a;
+  std::int64_t a_segment, a_row, a_step;
+  const float* b;
+  std::int64_t b_segment, b_row;
+  std::int64_t segments, depth;
+  const float* start;
+  std::int64_t start_row;
+  float* c;
+  std::int64_t c_row;
+  std::int64_t rows, columns;  // 1 to tile_rows, 1 to tile_columns
+  bool relu = false;           // c(r, j) = max(that, 0)
+};
+
+void multiply(const Tile& tile);
+
+// Calls f(first, count) for parts of 0..n-1 that are as many as tiles of `most` need, and as equal as can be.
+template <class F>
+void for_each_part(std::int64_t n, std::int64_t most, F&& f) {
+  const std::int64_t parts = (n + most - 1) / most;
+  for (std::int64_t part = 0; part < parts; ++part) {
+    const std::int64_t first = part * n / parts;
+    f(first, (part + 1) * n / parts - first);
+  }
+}
+
+}  // namespace mixgrad

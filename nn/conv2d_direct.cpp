@@ -1,0 +1,360 @@
+#include "nn/conv2d_direct.h"
+
+#include <algorithm>
+
+#include "core/parallel.h"
+#include "core/tile.h"
+
+namespace mixgrad::kernels {
+namespace {
+
+// Channels are the columns of tiles: blocks of `tile_columns`, each [depth, width] with its rows side by side; the last
+// block may be narrower. A block's first number is that of [first channel, depth].
+struct Block {
+  std::int64_t first, columns;  // channels
+  std::int64_t width;           // the same in whole vectors
+};
+std::int64_t num_blocks(std::int64_t channels) { return num_ranges(channels, tile_columns); }
+Block block_of(std::int64_t channels, std::int64_t block) {
+  const std::int64_t first = block * tile_columns, columns = std::min(channels - first, tile_columns);
+  return {first, columns, whole_vectors(columns)};
+}
+
+// Images per range: at most 16 ranges, of as many multiply-adds of whole vectors as are worth a thread.
+std::int64_t images_per_range(const Conv2dShape& s) {
+  constexpr std::int64_t most_ranges = 16, work = std::int64_t{1} << 18;
+  const std::int64_t per_image = s.positions() * s.patch() * whole_vectors(s.out_channels);
+  return std::max(rows_per_range(per_image, work), num_ranges(s.batch, most_ranges));
+}
+
+// An image with a border of zeros: [height, width, channels] from (top, left) on.
+struct Border {
+  std::int64_t height, width, channels, top, left;
+
+  std::int64_t row() const { return width * channels; }
+  std::int64_t size() const { return (height * row() + 15) / 16 * 16; }
+};
+
+// Space for one such image per thread.
+class BorderedImages {
+ public:
+  explicit BorderedImages(const Border& border)
+      : border_(border), memory_(Tensor::empty({num_threads(), border.size()})), data_(memory_.mutable_data<float>()) {}
+
+  // This thread's, all zeros. What is put into its middle later does not touch the border.
+  float* clear() const { return std::fill_n(of_thread(), border_.size(), 0.0f) - border_.size(); }
+  // This thread's with an image [height, width, channels] in its middle; where `mask`, an image too, is given, its
+  // numbers up to 0 put zeros in the place of the image's.
+  const float* put(const float* image, const float* mask, std::int64_t height, std::int64_t width) const {
+    const std::int64_t count = width * border_.channels;
+    for (std::int64_t i = 0; i < height; ++i, image += count) {
+      float* to = of_thread() + ((border_.top + i) * border_.width + border_.left) * border_.channels;
+      if (!mask) {
+        std::copy_n(image, count, to);
+        continue;
+      }
+      for (std::int64_t k = 0; k < count; ++k) to[k] = mask[k] <= 0 ? 0.0f : image[k];
+      mask += count;
+    }
+    return of_thread();
+  }
+
+  // The same as [channels, height, width].
+  const float* put_planes(const float* image, std::int64_t height, std::int64_t width) const {
+    const std::int64_t plane = border_.height * border_.width;
+    for (std::int64_t i = 0; i < height; ++i)
+      for (std::int64_t j = 0; j < width; ++j, image += border_.channels) {
+        float* to = of_thread() + (border_.top + i) * border_.width + border_.left + j;
+        for (std::int64_t c = 0; c < border_.channels; ++c) to[c * plane] = image[c];
+      }
+    return of_thread();
+  }
+
+ private:
+  float* of_thread() const { return data_ + thread_index() * border_.size(); }
+
+  Border border_;
+  Tensor memory_;
+  float* data_;
+};
+
+Border padded_input(const Conv2dShape& s) {
+  return {s.height + 2 * s.padding, s.width + 2 * s.padding, s.in_channels, s.padding, s.padding};
+}
+
+}  // namespace
+
+void conv2d_forward_direct(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                           const Tensor& y) {
+  const std::int64_t patch = s.patch(), blocks = num_blocks(s.out_channels);
+  const Border border = padded_input(s);
+  const BorderedImages padded(border);
+  const Tensor packed = Tensor::empty({whole_vectors(s.out_channels), patch});
+  const Tensor start = Tensor::zeros({whole_vectors(s.out_channels)});
+  float* pp = packed.mutable_data<float>();
+  const float* pw = weight.data<float>();
+  parallel_for(blocks, rows_per_range(patch * tile_columns, 1 << 15), [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t b = begin; b < end; ++b) {
+      const auto [first, columns, width] = block_of(s.out_channels, b);
+      float* to = pp + first * patch;
+      for (std::int64_t k = 0; k < patch; ++k, to += width)
+        for (std::int64_t o = 0; o < width; ++o) to[o] = o < columns ? pw[(first + o) * patch + k] : 0.0f;
+    }
+  });
+  if (bias.defined()) std::copy_n(bias.data<float>(), s.out_channels, start.mutable_data<float>());
+  const float* ps = start.data<float>();
+  const float* px = x.data<float>();
+  float* py = y.mutable_data<float>();
+  parallel_for(s.batch, images_per_range(s), [&](std::int64_t begin, std::int64_t end) {
+    if (s.padding > 0) padded.clear();
+    for (std::int64_t n = begin; n < end; ++n) {
+      const float* image = px + n * s.height * s.width * s.in_channels;
+      if (s.padding > 0) image = padded.put(image, nullptr, s.height, s.width);
+      float* out = py + n * s.positions() * s.out_channels;
+      for (std::int64_t b = 0; b < blocks; ++b) {
+        const auto [first, columns, width] = block_of(s.out_channels, b);
+        Tile tile{.a = image,
+                  .a_segment = border.row(),
+                  .a_row = s.stride * s.in_channels,
+                  .a_step = 1,
+                  .b = pp + first * patch,
+                  .b_segment = s.kernel_width * s.in_channels * width,
+                  .b_row = width,
+                  .segments = s.kernel_height,
+                  .depth = s.kernel_width * s.in_channels,
+                  .start = ps + first,
+                  .start_row = 0,
+                  .c = out + first,
+                  .c_row = s.out_channels,
+                  .rows = 0,
+                  .columns = columns,
+                  .relu = s.relu};
+        for (std::int64_t i = 0; i < s.out_height; ++i)
+          for_each_part(s.out_width, tile_rows, [&](std::int64_t j, std::int64_t rows) {
+            tile.a = image + i * s.stride * border.row() + j * tile.a_row;
+            tile.c = out + (i * s.out_width + j) * s.out_channels + first;
+            tile.rows = rows;
+            multiply(tile);
+          });
+      }
+    }
+  });
+}
+
+namespace {
+
+// The pixels whose distance to the next output that sees them is the same along one axis: first, first + stride, ...
+// Pixel first + q * stride is seen by `taps` outputs, base + q, base + q - 1, ... by way of the kernel's places tap,
+// tap
+// + stride, ...
+struct Phase {
+  std::int64_t first, base, tap, taps;
+};
+
+Phase phase_of(std::int64_t residue, std::int64_t stride, std::int64_t padding, std::int64_t kernel_size) {
+  const std::int64_t tap = (residue + padding) % stride;
+  return {residue, (residue + padding) / stride, tap, tap < kernel_size ? num_ranges(kernel_size - tap, stride) : 0};
+}
+
+}  // namespace
+
+void conv2d_input_gradient_direct(const Conv2dShape& s, const Tensor& weight, const Tensor& y, const Tensor& dy,
+                                  const Tensor& dx) {
+  // Pixels of one phase, each way, are a convolution of stride 1 over dy, whose kernel is every stride-th place of the
+  // weight, backwards. dy is given as many zeros around it as the outermost pixels look at.
+  const std::int64_t above = num_ranges(s.kernel_height, s.stride) - 1, left = num_ranges(s.kernel_width, s.stride) - 1;
+  const Border border{above + std::max(s.out_height, (s.height - 1 + s.padding) / s.stride + 1),
+                      left + std::max(s.out_width, (s.width - 1 + s.padding) / s.stride + 1), s.out_channels, above,
+                      left};
+  const BorderedImages padded(border);
+  const std::int64_t depth = s.kernel_height * s.kernel_width * s.out_channels, blocks = num_blocks(s.in_channels);
+  // Calls f(rows, columns, offset) for each phase that has pixels; its weights begin at row `offset` of a block.
+  const auto for_each_phase = [&](auto&& f) {
+    std::int64_t offset = 0;
+    for (std::int64_t i = 0; i < s.stride; ++i)
+      for (std::int64_t j = 0; j < s.stride; ++j) {
+        const Phase rows = phase_of(i, s.stride, s.padding, s.kernel_height);
+        const Phase columns = phase_of(j, s.stride, s.padding, s.kernel_width);
+        if (i < s.height && j < s.width) f(rows, columns, offset);
+        offset += rows.taps * columns.taps * s.out_channels;
+      }
+  };
+  const Tensor packed = Tensor::empty({whole_vectors(s.in_channels), depth});
+  float* pp = packed.mutable_data<float>();
+  const float* pw = weight.data<float>();
+  parallel_for(blocks, rows_per_range(depth * tile_columns, 1 << 15), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t b = begin; b < end; ++b) {
+      const auto [first, count, width] = block_of(s.in_channels, b);
+      for_each_phase([&](const Phase& rows, const Phase& columns, std::int64_t offset) {
+        float* to = pp + first * depth + offset * width;
+        for (std::int64_t u = rows.taps - 1; u >= 0; --u)
+          for (std::int64_t v = columns.taps - 1; v >= 0; --v) {
+            const std::int64_t tap = (rows.tap + u * s.stride) * s.kernel_width + columns.tap + v * s.stride;
+            for (std::int64_t o = 0; o < s.out_channels; ++o, to += width) {
+              std::copy_n(pw + (o * s.kernel_height * s.kernel_width + tap) * s.in_channels + first, count, to);
+              std::fill(to + count, to + width, 0.0f);
+            }
+          }
+      });
+    }
+  });
+  const std::int64_t out_image = s.positions() * s.out_channels;
+  const float* pdy = dy.data<float>();
+  const float* py = s.relu ? y.data<float>() : nullptr;
+  float* pdx = dx.mutable_data<float>();
+  parallel_for(s.batch, images_per_range(s), [&](std::int64_t begin, std::int64_t end) {
+    padded.clear();
+    for (std::int64_t n = begin; n < end; ++n) {
+      const float* image =
+          padded.put(pdy + n * out_image, py ? py + n * out_image : nullptr, s.out_height, s.out_width);
+      float* to = pdx + n * s.height * s.width * s.in_channels;
+      for (std::int64_t b = 0; b < blocks; ++b) {
+        const auto [first, count, width] = block_of(s.in_channels, b);
+        for_each_phase([&](const Phase& rows, const Phase& columns, std::int64_t offset) {
+          Tile tile{.a = image,
+                    .a_segment = border.row(),
+                    .a_row = s.out_channels,
+                    .a_step = 1,
+                    .b = pp + first * depth + offset * width,
+                    .b_segment = columns.taps * s.out_channels * width,
+                    .b_row = width,
+                    .segments = rows.taps,
+                    .depth = columns.taps * s.out_channels,
+                    .start = nullptr,
+                    .start_row = 0,
+                    .c = to,
+                    .c_row = s.stride * s.in_channels,
+                    .rows = 0,
+                    .columns = count};
+          for (std::int64_t h = rows.first; h < s.height; h += s.stride) {
+            const std::int64_t row = above + rows.base + h / s.stride - (rows.taps - 1);
+            for_each_part(num_ranges(s.width - columns.first, s.stride), tile_rows,
+                          [&](std::int64_t q, std::int64_t m) {
+                            const std::int64_t column = left + columns.base + q - (columns.taps - 1);
+                            tile.a = image + (row * border.width + column) * s.out_channels;
+                            tile.c = to + (h * s.width + columns.first + q * s.stride) * s.in_channels + first;
+                            tile.rows = m;
+                            multiply(tile);
+                          });
+          }
+        });
+      }
+    }
+  });
+}
+
+// Numbers of one position that belong to one block of channels, as vectors; beyond `columns` they are 0.
+Vector load_some(const float* from, std::int64_t columns) {
+  if (columns >= lanes) return load(from);
+  Vector v{};
+  if (columns > 0) std::memcpy(&v, from, static_cast<std::size_t>(columns) * sizeof(float));
+  return v;
+}
+
+// The outputs' gradients dy [positions, channels] of one block as [positions, width], where `mask` is given with zeros
+// in the place of those whose output is not above 0; bias_sums [width] += their sums.
+void pack_gradients(const Block& block, std::int64_t positions, std::int64_t channels, const float* dy,
+                    const float* mask, float* to, float* bias_sums) {
+  for (std::int64_t v = 0; v < block.width; v += lanes) {
+    Vector sum = load(bias_sums + v);
+    for (std::int64_t p = 0; p < positions; ++p) {
+      const std::int64_t from = p * channels + block.first + v;
+      Vector g = load_some(dy + from, block.columns - v);
+      if (mask) g = load_some(mask + from, block.columns - v) <= Vector{} ? Vector{} : g;
+      sum += g;
+      store(to + p * block.width + v, g);
+    }
+    store(bias_sums + v, sum);
+  }
+}
+
+void conv2d_weight_gradient_direct(const Conv2dShape& s, const Tensor& x, const Tensor& y, const Tensor& dy,
+                                   const Tensor& dweight, const Tensor& dbias) {
+  const std::int64_t patch = s.patch(), positions = s.positions(), blocks = num_blocks(s.out_channels);
+  // A unit of work is a range of images and a block of output channels; few ranges where there are many blocks.
+  const std::int64_t grain = std::max(images_per_range(s), num_ranges(s.batch, std::max<std::int64_t>(16 / blocks, 1)));
+  const std::int64_t ranges = std::max<std::int64_t>(num_ranges(s.batch, grain), 1);
+  const Border border = padded_input(s);
+  const BorderedImages padded(border);
+  // With many channels the image is kept plane by plane: then a tile's rows, which are channels, are each read from
+  // neighbouring numbers.
+  const bool planes = s.in_channels >= tile_rows && border.size() > 8192;
+  const std::int64_t plane = border.height * border.width;
+  // Of each range, in blocks: the sums [patch + 1, width], of which the last row is the bias's.
+  const std::int64_t rows = patch + 1, partial_size = whole_vectors(s.out_channels) * rows;
+  const Tensor partials = Tensor::empty({ranges, partial_size});
+  // The outputs' gradients of one image and one block, [positions, width], for each thread.
+  const std::int64_t gradients_size = positions * tile_columns;
+  const Tensor gradients = Tensor::empty({num_threads(), gradients_size});
+  const float* px = x.data<float>();
+  const float* pdy = dy.data<float>();
+  const float* py = s.relu ? y.data<float>() : nullptr;
+  float* pg = gradients.mutable_data<float>();
+  float* pp = partials.mutable_data<float>();
+  parallel_for(ranges * blocks, 1, [&](std::int64_t first_unit, std::int64_t last_unit) {
+    if (planes || s.padding > 0) padded.clear();
+    float* gradient = pg + thread_index() * gradients_size;
+    for (std::int64_t unit = first_unit; unit < last_unit; ++unit) {
+      const std::int64_t range = unit / blocks;
+      const Block block = block_of(s.out_channels, unit % blocks);
+      const auto [first, columns, width] = block;
+      float* sums = pp + range * partial_size + first * rows;
+      std::fill_n(sums, rows * width, 0.0f);
+      for (std::int64_t n = range * grain; n < std::min((range + 1) * grain, s.batch); ++n) {
+        const float* image = px + n * s.height * s.width * s.in_channels;
+        if (planes) image = padded.put_planes(image, s.height, s.width);
+        else if (s.padding > 0) image = padded.put(image, nullptr, s.height, s.width);
+        float* bias_sums = sums + patch * width;
+        const std::int64_t outputs = n * positions * s.out_channels;
+        pack_gradients(block, positions, s.out_channels, pdy + outputs, py ? py + outputs : nullptr, gradient,
+                       bias_sums);
+        if (!dweight.defined()) continue;
+        Tile tile{.a = image,
+                  .a_segment = s.stride * (planes ? border.width : border.row()),
+                  .a_row = planes ? plane : 1,
+                  .a_step = s.stride * (planes ? 1 : s.in_channels),
+                  .b = gradient,
+                  .b_segment = s.out_width * width,
+                  .b_row = width,
+                  .segments = s.out_height,
+                  .depth = s.out_width,
+                  .start = sums,
+                  .start_row = width,
+                  .c = sums,
+                  .c_row = width,
+                  .rows = 0,
+                  .columns = width};
+        // The rows of tiles: channels of one tap, or of a row of taps, which lie side by side.
+        const std::int64_t taps = s.kernel_height * (planes ? s.kernel_width : 1), tap_rows = patch / taps;
+        for (std::int64_t tap = 0; tap < taps; ++tap) {
+          const float* from =
+              image + (planes ? tap / s.kernel_width * border.width + tap % s.kernel_width : tap * border.row());
+          for_each_part(tap_rows, tile_rows, [&](std::int64_t k, std::int64_t m) {
+            tile.a = from + k * tile.a_row;
+            tile.start = tile.c = sums + (tap * tap_rows + k) * width;
+            tile.rows = m;
+            multiply(tile);
+          });
+        }
+      }
+    }
+  });
+  float* pdw = dweight.defined() ? dweight.mutable_data<float>() : nullptr;
+  float* pdb = dbias.defined() ? dbias.mutable_data<float>() : nullptr;
+  parallel_for(blocks, rows_per_range(rows * tile_columns * ranges, 1 << 15),
+               [=](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t b = begin; b < end; ++b) {
+                   const auto [first, columns, width] = block_of(s.out_channels, b);
+                   float* total = pp + first * rows;  // the first range's
+                   for (std::int64_t range = 1; range < ranges; ++range)
+                     for (std::int64_t i = 0; i < rows * width; ++i) total[i] += total[range * partial_size + i];
+                   for (std::int64_t o = 0; o < columns; ++o) {
+                     if (pdw)
+                       for (std::int64_t k = 0; k < patch; ++k) pdw[(first + o) * patch + k] = total[k * width + o];
+                     if (pdb) pdb[first + o] = total[patch * width + o];
+                   }
+                 }
+               });
+}
+
+}  // namespace mixgrad::kernels

@@ -1,0 +1,85 @@
+// The direct convolution (nn/conv2d_direct.h), which is the one for f32, against the product of patches, which is the
+// one for f64.
+
+#include <doctest/doctest.h>
+
+#include <random>
+
+#include "core/autograd.h"
+#include "core/pointwise.h"
+#include "core/reduce.h"
+#include "core/unary.h"
+#include "nn/conv2d.h"
+
+using namespace mixgrad;
+
+namespace {
+
+// Small whole numbers: every sum of products is exact in f32 as well.
+Tensor whole_numbers(const Shape& shape, std::mt19937& random) {
+  std::vector<double> values(static_cast<std::size_t>(shape.numel()));
+  for (double& value : values) value = static_cast<double>(random() % 7) - 3;
+  return Tensor::from(values, shape);
+}
+
+struct Results {
+  std::vector<double> y, dx, dweight, dbias;
+};
+
+Results results(DType dtype, bool fused, const Tensor& x64, const Tensor& w64, const Tensor& b64, const Tensor& dy64,
+                const nn::Conv2dOptions& options) {
+  const auto leaf = [&](const Tensor& value) {
+    Tensor copy = value.to(dtype).clone();
+    copy.requires_grad_();
+    return copy;
+  };
+  const Tensor x = leaf(x64), w = leaf(w64), b = leaf(b64);
+  const Tensor y = fused ? nn::conv2d_relu(x, w, b, options) : relu(nn::conv2d(x, w, b, options));
+  sum(y * dy64.to(dtype)).backward();
+  const auto numbers = [](const Tensor& t) { return t.detach().to(DType::f64).to_vector<double>(); };
+  return {numbers(y), numbers(x.grad()), numbers(w.grad()), numbers(b.grad())};
+}
+
+}  // namespace
+
+TEST_CASE(
+    "conv2d: computed directly in f32, the result and all gradients are those of the f64 product, on random shapes") {
+  std::mt19937 random(7);
+  const auto between = [&](std::int64_t low, std::int64_t high) {
+    return low + static_cast<std::int64_t>(random() % static_cast<unsigned>(high - low + 1));
+  };
+  for (int trial = 0; trial < 150; ++trial) {
+    const nn::Conv2dOptions options{.stride = between(1, 3), .padding = between(0, 2)};
+    const std::int64_t kh = between(1, 5), kw = between(1, 5), in = between(1, trial % 3 == 0 ? 70 : 9);
+    const std::int64_t out = between(1, trial % 4 == 0 ? 70 : 20);
+    const std::int64_t height = between(std::max<std::int64_t>(kh - 2 * options.padding, 1), 15);
+    const std::int64_t width = between(std::max<std::int64_t>(kw - 2 * options.padding, 1), 20);
+    const Tensor x = whole_numbers({between(1, 5), height, width, in}, random);
+    const Tensor weight = whole_numbers({out, kh, kw, in}, random), bias = whole_numbers({out}, random);
+    const Tensor dy = whole_numbers(nn::conv2d(x, weight, bias, options).shape(), random);
+    CAPTURE(x.shape());
+    CAPTURE(weight.shape());
+    CAPTURE(options.stride);
+    CAPTURE(options.padding);
+    const Results expected = results(DType::f64, false, x, weight, bias, dy, options);
+    for (const DType dtype : {DType::f32, DType::f64})
+      for (const bool fused : {false, true}) {
+        const Results actual = results(dtype, fused, x, weight, bias, dy, options);
+        CHECK(actual.y == expected.y);
+        CHECK(actual.dx == expected.dx);
+        CHECK(actual.dweight == expected.dweight);
+        CHECK(actual.dbias == expected.dbias);
+      }
+  }
+}
+
+TEST_CASE("conv2d: no image, and a nan, go through") {
+  const Tensor weight = Tensor::ones({3, 3, 3, 2}), bias = Tensor::ones({3});
+  CHECK(nn::conv2d(Tensor::ones({0, 5, 5, 2}), weight, bias).shape() == Shape{0, 3, 3, 3});
+  Tensor x = Tensor::ones({0, 5, 5, 2}), w = weight.clone();
+  w.requires_grad_();
+  sum(nn::conv2d_relu(x, w, bias)).backward();
+  CHECK(w.grad().to_vector<float>() == std::vector<float>(54, 0.0f));
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  CHECK(std::isnan(nn::conv2d_relu(Tensor::full({1, 3, 3, 2}, nan), weight, bias).to_vector<float>()[0]));
+}

@@ -9,7 +9,7 @@ namespace {
 template <int rows, int vectors>
 void multiply(const Tile& t) {
   Vector sums[rows][vectors];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 2
     for (int v = 0; v < vectors; ++v) sums[r][v] = t.start ? load(t.start + r * t.start_row + v * lanes) : Vector{};
@@ -21,20 +21,20 @@ void multiply(const Tile& t) {
       Vector column[vectors];
 #pragma GCC unroll 2
       for (int v = 0; v < vectors; ++v) column[v] = load(b + v * lanes);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; ++v) sums[r][v] += a[r * a_row] * column[v];
     }
   }
   if (t.relu)
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 2
       for (int v = 0; v < vectors; ++v) sums[r][v] = sums[r][v] <= Vector{} ? Vector{} : sums[r][v];
   // Of the last vector, perhaps only a part.
   const auto last = static_cast<std::size_t>(t.columns - (vectors - 1) * lanes);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int r = 0; r < rows; ++r) {
     float* c = t.c + r * t.c_row;
     if (vectors == 2) store(c, sums[r][0]);
@@ -51,11 +51,14 @@ constexpr std::array<Multiply, sizeof...(r)> by_rows(std::index_sequence<r...>) 
   return {multiply<static_cast<int>(r) + 1, vectors>...};
 }
 
-constexpr std::array<std::array<Multiply, tile_rows>, 2> multiply_by_size{
-    by_rows<1>(std::make_index_sequence<tile_rows>()), by_rows<2>(std::make_index_sequence<tile_rows>())};
+constexpr auto multiply_narrow = by_rows<1>(std::make_index_sequence<most_rows(1)>());
+constexpr auto multiply_wide = by_rows<2>(std::make_index_sequence<most_rows(tile_columns)>());
 
 }  // namespace
 
-void multiply(const Tile& t) { multiply_by_size[t.columns > lanes][static_cast<std::size_t>(t.rows - 1)](t); }
+void multiply(const Tile& t) {
+  const auto rows = static_cast<std::size_t>(t.rows - 1);
+  (t.columns <= lanes ? multiply_narrow[rows] : multiply_wide[rows])(t);
+}
 
 }  // namespace mixgrad

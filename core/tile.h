@@ -17,12 +17,15 @@
 
 namespace mixgrad {
 
-#if defined(__AVX512F__) || defined(__aarch64__)
-inline constexpr std::int64_t tile_rows = 8;  // with two vectors each: 16 of 32 registers
-#else
-inline constexpr std::int64_t tile_rows = 6;  // 12 of 16
-#endif
 inline constexpr std::int64_t tile_columns = 2 * lanes;
+// How many rows a tile may have: as many as fill half of 32 registers, or three quarters of 16.
+constexpr std::int64_t most_rows(std::int64_t columns) {
+#if defined(__AVX512F__) || defined(__aarch64__)
+  return columns <= lanes ? 16 : 8;
+#else
+  return columns <= lanes ? 12 : 6;
+#endif
+}
 
 struct Tile {
   const float* a;
@@ -34,7 +37,7 @@ struct Tile {
   std::int64_t start_row;
   float* c;
   std::int64_t c_row;
-  std::int64_t rows, columns;  // 1 to tile_rows, 1 to tile_columns
+  std::int64_t rows, columns;  // 1 to most_rows(columns), 1 to tile_columns
   bool relu = false;           // c(r, j) = max(that, 0)
 };
 

@@ -74,22 +74,25 @@ LabelledImages select(const LabelledImages& all, std::span<const std::int32_t> l
 namespace mixgrad::kernels {
 namespace {
 
-constexpr std::int64_t grain = std::int64_t{1} << 14;  // bytes read per range
+constexpr std::int64_t grain = std::int64_t{1} << 12;  // bytes read per range
 
 std::int64_t bytes_of_one(const Tensor& images) { return images.shape().product(1, 4); }
 
-// x[n, i, every channel] = value(n, i) for the `image` bytes of each stored image.
+// x[n, i, every channel] = value(i) for the `image` bytes of each stored image, where value = pixels(n).
 template <class F>
-void fill_images(const Tensor& images, const Tensor& x, F value) {
+void fill_images(const Tensor& images, const Tensor& x, F pixels) {
   const std::int64_t image = bytes_of_one(images), copies = x.size(3) / images.size(3);
   float* const to = x.mutable_data<float>();
   parallel_for(x.size(0), rows_per_range(image, grain), [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t n = begin; n < end; ++n) {
+      const auto value = pixels(n);
       float* target = to + n * image * copies;
       if (copies == 1)
-        for (std::int64_t i = 0; i < image; ++i) target[i] = value(n, i);
+        for (std::int64_t i = 0; i < image; ++i) target[i] = value(i);
+      else if (copies == 3)  // as vectors, which a loop over the copies would not be
+        for (std::int64_t i = 0; i < image; ++i) target[3 * i] = target[3 * i + 1] = target[3 * i + 2] = value(i);
       else
-        for (std::int64_t i = 0; i < image; ++i) std::fill_n(target + i * copies, copies, value(n, i));
+        for (std::int64_t i = 0; i < image; ++i) std::fill_n(target + i * copies, copies, value(i));
     }
   });
 }
@@ -110,8 +113,9 @@ void gather_images(Cpu, const Tensor& images, const Tensor& labels, const Tensor
   const std::uint8_t* byte = images.data<std::uint8_t>();
   const std::int32_t* number = numbers.data<std::int32_t>();
   const std::int64_t image = bytes_of_one(images);
-  fill_images(images, x,
-              [=](std::int64_t n, std::int64_t i) { return static_cast<float>(byte[number[n] * image + i]) / 255.0f; });
+  fill_images(images, x, [=](std::int64_t n) {
+    return [pixel = byte + number[n] * image](std::int64_t i) { return static_cast<float>(pixel[i]) / 255.0f; };
+  });
 }
 
 void gather_mixed_images(Cpu, const Tensor& images, const Tensor& labels, const Tensor& numbers, const Tensor& partners,
@@ -125,10 +129,12 @@ void gather_mixed_images(Cpu, const Tensor& images, const Tensor& labels, const 
   const std::int32_t* other = partners.data<std::int32_t>();
   const float* weight = lambda.data<float>();
   const std::int64_t image = bytes_of_one(images);
-  fill_images(images, x, [=](std::int64_t n, std::int64_t i) {
-    const float a = static_cast<float>(byte[number[n] * image + i]) / 255.0f;
-    const float b = static_cast<float>(byte[other[n] * image + i]) / 255.0f;
-    return a + (1.0f - weight[n]) * (b - a);
+  fill_images(images, x, [=](std::int64_t n) {
+    return
+        [rest = 1.0f - weight[n], first = byte + number[n] * image, second = byte + other[n] * image](std::int64_t i) {
+          const float a = static_cast<float>(first[i]) / 255.0f, b = static_cast<float>(second[i]) / 255.0f;
+          return a + rest * (b - a);
+        };
   });
 }
 

@@ -130,7 +130,7 @@ void conv2d_forward_direct(const Conv2dShape& s, const Tensor& x, const Tensor& 
                   .columns = columns,
                   .relu = s.relu};
         for (std::int64_t i = 0; i < s.out_height; ++i)
-          for_each_part(s.out_width, tile_rows, [&](std::int64_t j, std::int64_t rows) {
+          for_each_part(s.out_width, most_rows(columns), [&](std::int64_t j, std::int64_t rows) {
             tile.a = image + i * s.stride * border.row() + j * tile.a_row;
             tile.c = out + (i * s.out_width + j) * s.out_channels + first;
             tile.rows = rows;
@@ -228,7 +228,7 @@ void conv2d_input_gradient_direct(const Conv2dShape& s, const Tensor& weight, co
                     .columns = count};
           for (std::int64_t h = rows.first; h < s.height; h += s.stride) {
             const std::int64_t row = above + rows.base + h / s.stride - (rows.taps - 1);
-            for_each_part(num_ranges(s.width - columns.first, s.stride), tile_rows,
+            for_each_part(num_ranges(s.width - columns.first, s.stride), most_rows(count),
                           [&](std::int64_t q, std::int64_t m) {
                             const std::int64_t column = left + columns.base + q - (columns.taps - 1);
                             tile.a = image + (row * border.width + column) * s.out_channels;
@@ -278,7 +278,7 @@ void conv2d_weight_gradient_direct(const Conv2dShape& s, const Tensor& x, const 
   const BorderedImages padded(border);
   // With many channels the image is kept plane by plane: then a tile's rows, which are channels, are each read from
   // neighbouring numbers.
-  const bool planes = s.in_channels >= tile_rows && border.size() > 8192;
+  const bool planes = s.in_channels >= 8 && border.size() > 8192;
   const std::int64_t plane = border.height * border.width;
   // Of each range, in blocks: the sums [patch + 1, width], of which the last row is the bias's.
   const std::int64_t rows = patch + 1, partial_size = whole_vectors(s.out_channels) * rows;
@@ -329,7 +329,7 @@ void conv2d_weight_gradient_direct(const Conv2dShape& s, const Tensor& x, const 
         for (std::int64_t tap = 0; tap < taps; ++tap) {
           const float* from =
               image + (planes ? tap / s.kernel_width * border.width + tap % s.kernel_width : tap * border.row());
-          for_each_part(tap_rows, tile_rows, [&](std::int64_t k, std::int64_t m) {
+          for_each_part(tap_rows, most_rows(width), [&](std::int64_t k, std::int64_t m) {
             tile.a = from + k * tile.a_row;
             tile.start = tile.c = sums + (tap * tap_rows + k) * width;
             tile.rows = m;

@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
 #include <type_traits>
 #include <utility>
 
@@ -213,30 +214,45 @@ struct FromMemory {
   }
 };
 
+// A thread's elements lie a multiple of the channels apart, so that it reads what belongs to their channels once.
 template <int width, class F, class... In>
 __global__ void map_channels_kernel(std::int64_t n, Divisor channels, F f, float* out, const In*... in) {
-  const std::int64_t first = global_index() * width;
+  const std::int64_t first = global_index() * width, step = std::int64_t{gridDim.x} * blockDim.x * width;
   if (first >= n) return;
   int channel = static_cast<int>(first);
   channels.split(channel);
-  Pack<float, width> result;
-  [&](const Pack<In, width>&... x) {
-    for (int i = 0; i < width; ++i) result.element[i] = f(channel + i, x.element[i]...);
-  }(load<width>(in + first)...);
-  store(out + first, result);
+  decltype(f.at(0)) of_channel[width];
+  UNROLL
+  for (int i = 0; i < width; ++i) of_channel[i] = f.at(channel + i);
+  for (std::int64_t at = first; at < n; at += step) {
+    Pack<float, width> result;
+    [&](const Pack<In, width>&... x) {
+      UNROLL
+      for (int i = 0; i < width; ++i) result.element[i] = of_channel[i](x.element[i]...);
+    }(load<width>(in + at)...);
+    store(out + at, result);
+  }
 }
 
-// out[i] = f(i mod channels, in[i]...) for i below n: for numbers that belong to the last axis. Throws when n exceeds
-// 2^31.
+// out[i] = f.at(i mod channels)(in[i]...) for i below n: for numbers that belong to the last axis. Throws when n
+// exceeds 2^31.
 template <class F, class... In>
 void map_channels(Cuda device, std::int64_t n, std::int64_t channels, F f, float* out, const In*... in) {
   check(n < std::int64_t{1} << 31, device.op, ": ", n, " elements are more than the GPU's kernel takes");
+  if (n == 0) return;
+  const auto launch_with = [&]<int width>(std::integral_constant<int, width>) {
+    constexpr std::int64_t per_block = block_threads * width, enough_blocks = 1024;
+    const std::int64_t rounds = std::clamp<std::int64_t>(n / per_block / enough_blocks, 1, 8);
+    // So many blocks take a multiple of the channels at once.
+    const std::int64_t unit = channels / std::gcd(channels, per_block);
+    launch(device, map_channels_kernel<width, F, In...>,
+           blocks_for(n, per_block * rounds * unit) * static_cast<unsigned>(unit), block_threads, 0, n,
+           Divisor(channels), f, out, in...);
+  };
   constexpr int width = 4;
-  const Divisor divisor(std::max<std::int64_t>(channels, 1));
   if (channels % width == 0 && is_aligned(out, width) && (is_aligned(in, width) && ...))
-    launch(device, map_channels_kernel<width, F, In...>, blocks_for(n, block_threads * width), block_threads, 0, n,
-           divisor, f, out, in...);
-  else launch(device, map_channels_kernel<1, F, In...>, blocks_for(n), block_threads, 0, n, divisor, f, out, in...);
+    launch_with(std::integral_constant<int, width>{});
+  else launch_with(std::integral_constant<int, 1>{});
 }
 
 // The sum of `value` over the 32 threads of a warp, in each of them.

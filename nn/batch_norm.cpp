@@ -2,22 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 #include <vector>
 
 #include "core/autograd.h"
 #include "core/parallel.h"
-#include "core/pointwise.h"
-#include "core/reduce.h"
 
 namespace mixgrad::nn {
-namespace {
-
-// running = (1 - momentum) * running + momentum * batch
-void move_towards(const Tensor& running, const Tensor& batch, double momentum) {
-  running.copy_(running * (1 - momentum) + batch * momentum);
-}
-
-}  // namespace
 
 BatchNorm::BatchNorm(std::int64_t channels, const BatchNormOptions& options) : options_(options) {
   check(channels > 0, "BatchNorm: needs a positive number of channels, got ", channels);
@@ -27,7 +18,7 @@ BatchNorm::BatchNorm(std::int64_t channels, const BatchNormOptions& options) : o
   running_var = Tensor::ones({channels});
 }
 
-Tensor BatchNorm::forward(const Tensor& x) {
+Tensor BatchNorm::apply(const Tensor& x, bool relu) {
   const std::int64_t channels = weight.numel();
   check(x.rank() >= 2 && x.size(-1) == channels, "BatchNorm: input ", x.shape(), " must have ", channels,
         " channels in its last axis");
@@ -42,26 +33,27 @@ Tensor BatchNorm::forward(const Tensor& x) {
   if (train) {
     mean = Tensor::empty({channels}, x.options());
     var = Tensor::empty({channels}, x.options());
-    dispatch("batch_norm_statistics", x.device(),
-             [&](auto device) { kernels::batch_norm_statistics(device, x.raw_view(matrix, 0), mean, var); });
-    const NoGrad off;
-    move_towards(running_mean, mean, options_.momentum);
-    move_towards(running_var, var * (static_cast<double>(rows) / static_cast<double>(rows - 1)), options_.momentum);
+    dispatch("batch_norm_statistics", x.device(), [&](auto device) {
+      kernels::batch_norm_statistics(device, x.raw_view(matrix, 0), options_.momentum, running_mean, running_var, mean,
+                                     var);
+    });
   }
-  Tensor y = Tensor::empty(x.shape(), x.options());
+  const Tensor y = Tensor::empty(x.shape(), x.options());
+  const double eps = options_.eps;
   dispatch("batch_norm_forward", x.device(), [&](auto device) {
-    kernels::batch_norm_forward(device, x.raw_view(matrix, 0), mean, var, weight, bias, options_.eps,
+    kernels::batch_norm_forward(device, x.raw_view(matrix, 0), {mean, var, weight, bias, eps, relu, train},
                                 y.raw_view(matrix, 0));
   });
-  record(y, "batch_norm", {x, weight, bias},
-         [matrix, train, eps = options_.eps, x = Saved(x), weight = Saved(weight), mean = Saved(mean),
-          var = Saved(var)](const Tensor& grad, Gradients& to) {
+  record(y, relu ? "batch_norm_relu" : "batch_norm", {x, weight, bias},
+         [matrix, eps, relu, train, x = Saved(x), mean = Saved(mean), var = Saved(var), weight = Saved(weight),
+          bias = Saved(bias)](const Tensor& grad, Gradients& to) {
            const Tensor dx = Tensor::empty(x->shape(), grad.options());
            const Tensor dweight = Tensor::empty(weight->shape(), grad.options());
            const Tensor dbias = Tensor::empty(weight->shape(), grad.options());
            dispatch("batch_norm_backward", grad.device(), [&](auto device) {
-             kernels::batch_norm_backward(device, x->raw_view(matrix, 0), *mean, *var, *weight,
-                                          grad.raw_view(matrix, 0), eps, train, dx.raw_view(matrix, 0), dweight, dbias);
+             kernels::batch_norm_backward(device, x->raw_view(matrix, 0),
+                                          {*mean, *var, *weight, *bias, eps, relu, train}, grad.raw_view(matrix, 0),
+                                          dx.raw_view(matrix, 0), dweight, dbias);
            });
            to.add(0, dx);
            to.add(1, dweight);
@@ -108,9 +100,37 @@ void sum_over_rows(std::int64_t rows, std::int64_t channels, T* first, T* second
     }
 }
 
+// y = scale x + shift, for each channel
+template <class T>
+struct Factors {
+  explicit Factors(const BatchNormParameters& p) {
+    for (std::int64_t c = 0; c < p.weight.numel(); ++c) {
+      scale.push_back(p.weight.data<T>()[c] / std::sqrt(p.var.data<T>()[c] + static_cast<T>(p.eps)));
+      shift.push_back(p.bias.data<T>()[c] - p.mean.data<T>()[c] * scale.back());
+    }
+  }
+  std::vector<T> scale, shift;
+};
+
+// Calls f with the constant.
+template <class F>
+void with_constant(bool value, F f) {
+  if (value) f(std::true_type{});
+  else f(std::false_type{});
+}
+
+// running = (1 - momentum) * running + momentum * batch
+template <class T>
+void move_towards(const Tensor& running, const Tensor& batch, double momentum, double factor = 1) {
+  T* pr = running.mutable_data<T>();
+  for (std::int64_t c = 0; c < running.numel(); ++c)
+    pr[c] = pr[c] * static_cast<T>(1 - momentum) + batch.data<T>()[c] * static_cast<T>(momentum * factor);
+}
+
 }  // namespace
 
-void batch_norm_statistics(Cpu, const Tensor& x, const Tensor& mean, const Tensor& var) {
+void batch_norm_statistics(Cpu, const Tensor& x, double momentum, const Tensor& running_mean, const Tensor& running_var,
+                           const Tensor& mean, const Tensor& var) {
   with_floating("batch_norm", x.dtype(), [&]<class T>(T) {
     const std::int64_t rows = x.size(0), channels = x.size(1);
     const T* px = x.data<T>();
@@ -129,26 +149,27 @@ void batch_norm_statistics(Cpu, const Tensor& x, const Tensor& mean, const Tenso
       pv[c] = std::max(pv[c] / n - shifted_mean * shifted_mean, T{0});
       pm[c] = shift[c] + shifted_mean;
     }
+    move_towards<T>(running_mean, mean, momentum);
+    move_towards<T>(running_var, var, momentum, static_cast<double>(rows) / static_cast<double>(rows - 1));
   });
 }
 
-void batch_norm_forward(Cpu, const Tensor& x, const Tensor& mean, const Tensor& var, const Tensor& weight,
-                        const Tensor& bias, double eps, const Tensor& y) {
+void batch_norm_forward(Cpu, const Tensor& x, const BatchNormParameters& p, const Tensor& y) {
   with_floating("batch_norm", x.dtype(), [&]<class T>(T) {
     const std::int64_t rows = x.size(0), channels = x.size(1);
     const T* px = x.data<T>();
     T* py = y.mutable_data<T>();
-    std::vector<T> scale(static_cast<std::size_t>(channels)), shift(scale.size());
-    for (std::int64_t c = 0; c < channels; ++c) {
-      const auto i = static_cast<std::size_t>(c);
-      scale[i] = weight.data<T>()[c] / std::sqrt(var.data<T>()[c] + static_cast<T>(eps));
-      shift[i] = bias.data<T>()[c] - mean.data<T>()[c] * scale[i];
-    }
-    const T* a = scale.data();
-    const T* b = shift.data();
-    parallel_for(rows, rows_per_range(channels, batch_norm_grain), [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t row = begin; row < end; ++row)
-        for (std::int64_t c = 0; c < channels; ++c) py[row * channels + c] = px[row * channels + c] * a[c] + b[c];
+    const Factors<T> factors(p);
+    const T* a = factors.scale.data();
+    const T* b = factors.shift.data();
+    with_constant(p.relu, [&](auto relu) {
+      parallel_for(rows, rows_per_range(channels, batch_norm_grain), [=](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t row = begin; row < end; ++row)
+          for (std::int64_t c = 0; c < channels; ++c) {
+            const T value = px[row * channels + c] * a[c] + b[c];
+            py[row * channels + c] = relu && value <= 0 ? T{0} : value;
+          }
+      });
     });
   });
 }
@@ -156,34 +177,42 @@ void batch_norm_forward(Cpu, const Tensor& x, const Tensor& mean, const Tensor& 
 // With h = (x - mean) / sqrt(var + eps): dbias = sum dy, dweight = sum dy h, and
 // dx = weight / sqrt(var + eps) * (dy - (dbias + h dweight) / rows), without the bracket's second term when mean and
 // var are constants.
-void batch_norm_backward(Cpu, const Tensor& x, const Tensor& mean, const Tensor& var, const Tensor& weight,
-                         const Tensor& dy, double eps, bool batch_statistics, const Tensor& dx, const Tensor& dweight,
-                         const Tensor& dbias) {
+void batch_norm_backward(Cpu, const Tensor& x, const BatchNormParameters& p, const Tensor& dy, const Tensor& dx,
+                         const Tensor& dweight, const Tensor& dbias) {
   with_floating("batch_norm", x.dtype(), [&]<class T>(T) {
     const std::int64_t rows = x.size(0), channels = x.size(1);
     const T* px = x.data<T>();
-    const T* pm = mean.data<T>();
-    const T* pw = weight.data<T>();
+    const T* pm = p.mean.data<T>();
+    const T* pw = p.weight.data<T>();
     const T* pdy = dy.data<T>();
+    T* pdx = dx.mutable_data<T>();
     T* pdw = dweight.mutable_data<T>();
     T* pdb = dbias.mutable_data<T>();
+    const Factors<T> factors(p);
+    const T* a = factors.scale.data();
+    const T* b = factors.shift.data();
     std::vector<T> inverse(static_cast<std::size_t>(channels));
     for (std::int64_t c = 0; c < channels; ++c)
-      inverse[static_cast<std::size_t>(c)] = 1 / std::sqrt(var.data<T>()[c] + static_cast<T>(eps));
+      inverse[static_cast<std::size_t>(c)] = 1 / std::sqrt(p.var.data<T>()[c] + static_cast<T>(p.eps));
     const T* pi = inverse.data();
-    sum_over_rows<T>(rows, channels, pdw, pdb, [=](std::int64_t i, std::int64_t c, T& weight_sum, T& bias_sum) {
-      weight_sum += pdy[i] * (px[i] - pm[c]) * pi[c];
-      bias_sum += pdy[i];
-    });
-    T* pdx = dx.mutable_data<T>();
-    const T share = batch_statistics ? 1 / static_cast<T>(rows) : T{0};
-    parallel_for(rows, rows_per_range(channels, batch_norm_grain), [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t row = begin; row < end; ++row)
-        for (std::int64_t c = 0; c < channels; ++c) {
-          const std::int64_t i = row * channels + c;
-          const T h = (px[i] - pm[c]) * pi[c];
-          pdx[i] = pw[c] * pi[c] * (pdy[i] - (pdb[c] + h * pdw[c]) * share);
-        }
+    const T share = p.batch_statistics ? 1 / static_cast<T>(rows) : T{0};
+    with_constant(p.relu, [&](auto relu) {
+      const auto gradient = [=](std::int64_t i, std::int64_t c) {
+        return relu && px[i] * a[c] + b[c] <= 0 ? T{0} : pdy[i];
+      };
+      sum_over_rows<T>(rows, channels, pdw, pdb, [=](std::int64_t i, std::int64_t c, T& weight_sum, T& bias_sum) {
+        const T g = gradient(i, c);
+        weight_sum += g * (px[i] - pm[c]) * pi[c];
+        bias_sum += g;
+      });
+      parallel_for(rows, rows_per_range(channels, batch_norm_grain), [=](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t row = begin; row < end; ++row)
+          for (std::int64_t c = 0; c < channels; ++c) {
+            const std::int64_t i = row * channels + c;
+            const T h = (px[i] - pm[c]) * pi[c];
+            pdx[i] = pw[c] * pi[c] * (gradient(i, c) - (pdb[c] + h * pdw[c]) * share);
+          }
+      });
     });
   });
 }

@@ -13,35 +13,52 @@ struct ShiftedMoments {
   }
 };
 
-// moments [2, channels]: the means of x - shift and its square.
-__global__ void statistics_kernel(const float* moments, const float* shift, int channels, float* mean, float* var) {
+// moments [2, channels]: the means of x - shift and its square. unbiased = rows / (rows - 1).
+__global__ void statistics_kernel(const float* moments, const float* shift, int channels, float momentum,
+                                  float unbiased, float* running_mean, float* running_var, float* mean, float* var) {
   const auto c = static_cast<int>(global_index());
   if (c >= channels) return;
   const float shifted_mean = moments[c];
   mean[c] = shift[c] + shifted_mean;
   var[c] = fmaxf(moments[channels + c] - shifted_mean * shifted_mean, 0.0f);
+  running_mean[c] = running_mean[c] * (1 - momentum) + mean[c] * momentum;
+  running_var[c] = running_var[c] * (1 - momentum) + var[c] * (momentum * unbiased);
 }
 
-// scale [channels] and shift [channels] of y = scale x + shift
-__global__ void forward_factors_kernel(const float* mean, const float* var, const float* weight, const float* bias,
-                                       float eps, int channels, float* factors) {
-  const auto c = static_cast<int>(global_index());
-  if (c >= channels) return;
-  const float scale = weight[c] / sqrtf(var[c] + eps);
-  factors[c] = scale;
-  factors[channels + c] = bias[c] - mean[c] * scale;
-}
-
-struct Normalise {
-  const float *scale, *shift;
-  __device__ float operator()(int c, float x) const { return scale[c] * x + shift[c]; }
+// y = scale x + shift of one channel, and what a gradient with respect to y is with respect to that: the same, or where
+// a ReLU follows (relu), 0 where it is not positive.
+template <bool relu>
+struct Line {
+  float scale, shift;
+  __device__ float operator()(float x) const {
+    const float y = scale * x + shift;
+    return relu && y <= 0 ? 0.0f : y;
+  }
+  __device__ float backward(float x, float dy) const { return relu && scale * x + shift <= 0 ? 0.0f : dy; }
 };
 
+template <bool relu>
+struct Normalise {
+  const float *scale, *shift;
+  __device__ Line<relu> at(std::int64_t c) const { return {scale[c], shift[c]}; }
+};
+
+__global__ void forward_factors_kernel(const float* mean, const float* var, const float* weight, const float* bias,
+                                       float eps, int channels, float* scale, float* shift) {
+  const auto c = static_cast<int>(global_index());
+  if (c >= channels) return;
+  scale[c] = weight[c] / sqrtf(var[c] + eps);
+  shift[c] = bias[c] - mean[c] * scale[c];
+}
+
 // The shares of dweight and dbias, but for the factor 1 / sqrt(var + eps) of the first.
+template <bool relu>
 struct WeightTerms {
+  Normalise<relu> normalise;
   const float *x, *dy, *mean;
-  __device__ Sums<2> operator()(std::int64_t i, std::int64_t channel) const {
-    return {{dy[i] * (x[i] - mean[channel]), dy[i]}};
+  __device__ Sums<2> operator()(std::int64_t i, std::int64_t c) const {
+    const float g = normalise.at(c).backward(x[i], dy[i]);
+    return {{g * (x[i] - mean[c]), g}};
   }
 };
 
@@ -59,43 +76,68 @@ __global__ void backward_factors_kernel(const float* sums, const float* var, con
   factors[2 * channels + c] = scale * dbias[c] * share;
 }
 
+template <bool relu>
 struct InputGradient {
+  Normalise<relu> normalise;
   const float *a, *b, *d, *mean;
-  __device__ float operator()(int c, float x, float dy) const { return a[c] * dy - b[c] * (x - mean[c]) - d[c]; }
+  struct OfChannel {
+    Line<relu> line;
+    float a, b, d, mean;
+    __device__ float operator()(float x, float dy) const { return a * line.backward(x, dy) - b * (x - mean) - d; }
+  };
+  __device__ OfChannel at(std::int64_t c) const { return {normalise.at(c), a[c], b[c], d[c], mean[c]}; }
 };
+
+// Calls f with Normalise<relu> of factors [2, channels], which it fills.
+template <class F>
+void with_normalise(Cuda device, const BatchNormParameters& p, const Tensor& factors, F f) {
+  const std::int64_t channels = p.weight.numel();
+  float *scale = write(factors), *shift = scale + channels;
+  launch(device, forward_factors_kernel, blocks_for(channels), block_threads, 0, read(p.mean), read(p.var),
+         read(p.weight), read(p.bias), static_cast<float>(p.eps), static_cast<int>(channels), scale, shift);
+  if (p.relu) f(Normalise<true>{scale, shift});
+  else f(Normalise<false>{scale, shift});
+}
+
+template <bool relu>
+void backward(Cuda device, const Tensor& x, const BatchNormParameters& p, const Tensor& dy, Normalise<relu> normalise,
+              const Tensor& dx, const Tensor& dweight, const Tensor& dbias) {
+  const std::int64_t rows = x.size(0), channels = x.size(1);
+  const Tensor sums = Tensor::empty({2, channels}, x.options()), factors = Tensor::empty({3, channels}, x.options());
+  column_sums<2>(device, 1, rows, channels, WeightTerms<relu>{normalise, read(x), read(dy), read(p.mean)}, write(sums));
+  float* a = write(factors);
+  launch(device, backward_factors_kernel, blocks_for(channels), block_threads, 0, read(sums), read(p.var),
+         read(p.weight), static_cast<float>(p.eps), p.batch_statistics ? 1 / static_cast<float>(rows) : 0.0f,
+         static_cast<int>(channels), write(dweight), write(dbias), a);
+  map_channels(device, x.numel(), channels,
+               InputGradient<relu>{normalise, a, a + channels, a + 2 * channels, read(p.mean)}, write(dx), read(x),
+               read(dy));
+}
 
 }  // namespace
 
-void batch_norm_statistics(Cuda device, const Tensor& x, const Tensor& mean, const Tensor& var) {
+void batch_norm_statistics(Cuda device, const Tensor& x, double momentum, const Tensor& running_mean,
+                           const Tensor& running_var, const Tensor& mean, const Tensor& var) {
   const std::int64_t rows = x.size(0), channels = x.size(1);
   const Tensor moments = Tensor::empty({2, channels}, x.options());
   column_sums<2>(device, 1, rows, channels, ShiftedMoments{read(x)}, write(moments), static_cast<double>(rows));
   launch(device, statistics_kernel, blocks_for(channels), block_threads, 0, read(moments), read(x),
-         static_cast<int>(channels), write(mean), write(var));
+         static_cast<int>(channels), static_cast<float>(momentum),
+         static_cast<float>(static_cast<double>(rows) / static_cast<double>(rows - 1)), write(running_mean),
+         write(running_var), write(mean), write(var));
 }
 
-void batch_norm_forward(Cuda device, const Tensor& x, const Tensor& mean, const Tensor& var, const Tensor& weight,
-                        const Tensor& bias, double eps, const Tensor& y) {
-  const std::int64_t channels = x.size(1);
-  const Tensor factors = Tensor::empty({2, channels}, x.options());
-  float* scale = write(factors);
-  launch(device, forward_factors_kernel, blocks_for(channels), block_threads, 0, read(mean), read(var), read(weight),
-         read(bias), static_cast<float>(eps), static_cast<int>(channels), scale);
-  map_channels(device, x.numel(), channels, Normalise{scale, scale + channels}, write(y), read(x));
+void batch_norm_forward(Cuda device, const Tensor& x, const BatchNormParameters& p, const Tensor& y) {
+  const Tensor factors = Tensor::empty({2, x.size(1)}, x.options());
+  with_normalise(device, p, factors,
+                 [&](auto normalise) { map_channels(device, x.numel(), x.size(1), normalise, write(y), read(x)); });
 }
 
-void batch_norm_backward(Cuda device, const Tensor& x, const Tensor& mean, const Tensor& var, const Tensor& weight,
-                         const Tensor& dy, double eps, bool batch_statistics, const Tensor& dx, const Tensor& dweight,
-                         const Tensor& dbias) {
-  const std::int64_t rows = x.size(0), channels = x.size(1);
-  const Tensor sums = Tensor::empty({2, channels}, x.options()), factors = Tensor::empty({3, channels}, x.options());
-  column_sums<2>(device, 1, rows, channels, WeightTerms{read(x), read(dy), read(mean)}, write(sums));
-  float* a = write(factors);
-  launch(device, backward_factors_kernel, blocks_for(channels), block_threads, 0, read(sums), read(var), read(weight),
-         static_cast<float>(eps), batch_statistics ? 1 / static_cast<float>(rows) : 0.0f, static_cast<int>(channels),
-         write(dweight), write(dbias), a);
-  map_channels(device, x.numel(), channels, InputGradient{a, a + channels, a + 2 * channels, read(mean)}, write(dx),
-               read(x), read(dy));
+void batch_norm_backward(Cuda device, const Tensor& x, const BatchNormParameters& p, const Tensor& dy, const Tensor& dx,
+                         const Tensor& dweight, const Tensor& dbias) {
+  const Tensor factors = Tensor::empty({2, x.size(1)}, x.options());
+  with_normalise(device, p, factors,
+                 [&](auto normalise) { backward(device, x, p, dy, normalise, dx, dweight, dbias); });
 }
 
 }  // namespace mixgrad::kernels

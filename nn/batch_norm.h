@@ -23,7 +23,8 @@ class BatchNorm : public Module {
 
   using Module::forward;
   // Throws unless the last axis has `channels` entries, or when training on fewer than two rows.
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x) override { return apply(x, false); }
+  Tensor forward_relu(const Tensor& x) override { return apply(x, true); }
   void visit(Visitor& visitor) override;
   std::string name() const override;
 
@@ -31,20 +32,27 @@ class BatchNorm : public Module {
   Tensor running_mean, running_var;  // [channels], zero and one at first
 
  private:
+  Tensor apply(const Tensor& x, bool relu);
   BatchNormOptions options_;
 };
 
 }  // namespace mixgrad::nn
 
 namespace mixgrad::kernels {
-// mean[c] and the biased variance var[c] over the rows of x [rows, c].
-MIXGRAD_KERNEL(batch_norm_statistics, const Tensor& x, const Tensor& mean, const Tensor& var);
-// y = (x - mean) / sqrt(var + eps) * weight + bias
-MIXGRAD_KERNEL(batch_norm_forward, const Tensor& x, const Tensor& mean, const Tensor& var, const Tensor& weight,
-               const Tensor& bias, double eps, const Tensor& y);
-// The gradients, each overwritten. batch_statistics: whether mean and var were computed from x,
-// so that the gradient flows through them as well.
-MIXGRAD_KERNEL(batch_norm_backward, const Tensor& x, const Tensor& mean, const Tensor& var, const Tensor& weight,
-               const Tensor& dy, double eps, bool batch_statistics, const Tensor& dx, const Tensor& dweight,
-               const Tensor& dbias);
+// mean[c] and the biased variance var[c] over the rows of x [rows, c]; the running estimates move towards them.
+MIXGRAD_KERNEL(batch_norm_statistics, const Tensor& x, double momentum, const Tensor& running_mean,
+               const Tensor& running_var, const Tensor& mean, const Tensor& var);
+
+struct BatchNormParameters {
+  const Tensor &mean, &var, &weight, &bias;  // [channels]
+  double eps;
+  bool relu;              // a ReLU follows, in the same pass
+  bool batch_statistics;  // mean and var were computed from x, so that the gradient flows through them as well
+};
+// y = (x - mean) / sqrt(var + eps) * weight + bias, and where that is negative and relu, 0
+MIXGRAD_KERNEL(batch_norm_forward, const Tensor& x, const BatchNormParameters& p, const Tensor& y);
+// The gradients, each overwritten. With relu, dy counts where y is positive: computed once more, which is less than to
+// read it.
+MIXGRAD_KERNEL(batch_norm_backward, const Tensor& x, const BatchNormParameters& p, const Tensor& dy, const Tensor& dx,
+               const Tensor& dweight, const Tensor& dbias);
 }  // namespace mixgrad::kernels

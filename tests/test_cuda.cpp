@@ -15,6 +15,7 @@
 #include "core/random.h"
 #include "core/reduce.h"
 #include "error.h"
+#include "nn/batch_norm.h"
 #include "nn/conv2d.h"
 #include "on_cuda.h"
 #include "op_cases.h"
@@ -127,6 +128,27 @@ TEST_CASE("cuda: sums over many rows are cut into slabs") {
     const auto exact = sum(x.to(DType::f64), axis).to_vector<double>();
     CHECK(relative_error(device, exact) <= 1e-5);
   }
+}
+
+TEST_CASE("cuda: batch norm of many channels and many rows, with and without ReLU, agrees with the CPU in f64") {
+  for (const Shape& shape : {Shape{4, 3}, Shape{7, 300}, Shape{3, 1028}, Shape{9000, 24}, Shape{2, 2, 2, 2053}})
+    for (const bool relu : {false, true}) {
+      CAPTURE(shape);
+      CAPTURE(relu);
+      const Shape channels{shape[shape.rank() - 1]};
+      const OpCase op{.name = "batch_norm", .inputs = {shape, channels, channels}, .f = [=](const Inputs& x) {
+                        nn::BatchNorm layer(channels[0]);
+                        layer.weight = x[1];
+                        layer.bias = x[2];
+                        layer.running_mean = Tensor::zeros(channels, x[0].options());
+                        layer.running_var = Tensor::ones(channels, x[0].options());
+                        return relu ? layer.forward_relu(x[0]) : layer(x[0]);
+                      }};
+      const auto device = [&] { return flat(evaluate(op, on_cuda(make_inputs(op, DType::f32)))); };
+      // In every order where there are not too many threads for that.
+      const auto result = shape.numel() < 10000 ? in_every_order(device) : device();
+      CHECK(relative_error(result, flat(evaluate(op, make_inputs(op, DType::f64)))) <= 1e-5);
+    }
 }
 
 TEST_CASE("cuda: a tensor moves there and back, and its gradient the other way") {

@@ -1,7 +1,6 @@
 #include "augment/mixup_loss.h"
 
 #include "core/check.h"
-#include "core/pointwise.h"
 #include "core/reduce.h"
 
 namespace mixgrad::augment {
@@ -16,9 +15,7 @@ Tensor MixUpLoss::operator()(const Tensor& output, const Target& target) const {
         output.shape(), " needs one lambda for each sample");
   const Tensor own = mixed.lambda.to(output.dtype());
   const Tensor lambda = weight_ == LossWeight::batch_mean ? mean(own) : own;
-  const Tensor per_sample = lambda * loss_.each_sample(output, mixed.y) +  //
-                            (1.0 - lambda) * loss_.each_sample(output, mixed.partner);
-  return nn::reduce(per_sample, loss_.reduction);
+  return nn::reduce(loss_.each_mixed_sample(output, mixed.y, mixed.partner, lambda), loss_.reduction);
 }
 
 }  // namespace mixgrad::augment

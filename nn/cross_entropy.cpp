@@ -1,53 +1,80 @@
 #include "nn/cross_entropy.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/autograd.h"
 #include "core/index.h"
 #include "core/log_softmax.h"
+#include "core/parallel.h"
 #include "core/pointwise.h"
 #include "core/reduce.h"
+#include "core/view.h"
 
 namespace mixgrad::nn {
 namespace {
 
-// out[n] = x[n, index[n]]
-Tensor pick(const Tensor& x, const Tensor& index) {
-  check_indices("cross_entropy", index, x.size(1));
-  const Shape rows{x.size(0), x.size(1), 1}, places{x.size(0), 1};  // as the kernels want them
-  Tensor out = Tensor::empty(index.shape(), x.options());
-  dispatch("take", x.device(), [&](auto device) {
-    kernels::take(device, x.raw_view(rows, 0), index.raw_view(places, 0), out.raw_view(places, 0));
+void check_logits(const Tensor& logits, const CrossEntropyOptions& options) {
+  check(logits.rank() == 2, "cross_entropy: logits ", logits.shape(), " must be [N, C]");
+  if (!options.class_weights.defined()) return;
+  check(options.class_weights.shape() == Shape{logits.size(1)}, "cross_entropy: class weights ",
+        options.class_weights.shape(), " for logits ", logits.shape());
+}
+
+Tensor class_weights_for(const Tensor& logits, const CrossEntropyOptions& options) {
+  return options.class_weights.defined() ? options.class_weights.to(logits.device()).to(logits.dtype()) : Tensor();
+}
+
+bool are_indices(const Tensor& target, const Tensor& logits) {
+  return target.shape() == Shape{logits.size(0)} && target.dtype() == DType::i32;
+}
+
+// Of class indices; without a lambda, of the first alone.
+Tensor of_indices(const Tensor& logits, const Tensor& y, const Tensor& partner, const Tensor& lambda,
+                  const CrossEntropyOptions& options) {
+  check(logits.size(1) > 0, "cross_entropy: logits ", logits.shape(), " have no classes");
+  const Tensor weights = class_weights_for(logits, options);
+  const Tensor loss = Tensor::empty({logits.size(0)}, logits.options());
+  const bool differentiate = grad_enabled() && logits.requires_grad();
+  const Tensor dlogits = differentiate ? Tensor::empty(logits.shape(), logits.options()) : Tensor();
+  dispatch("cross_entropy", logits.device(), [&](auto device) {
+    kernels::cross_entropy(device, logits, {y, partner, lambda, weights, options.label_smoothing}, loss, dlogits);
   });
-  record(out, "pick", {x}, [rows, places, index = Saved(index)](const Tensor& grad, Gradients& to) {
-    const Tensor dx = Tensor::empty(rows, grad.options());
-    dispatch("take_backward", grad.device(), [&](auto device) {
-      kernels::take_backward(device, index->raw_view(places, 0), grad.raw_view(places, 0), dx);
-    });
-    to.add(0, dx.raw_view({rows[0], rows[1]}, 0));
+  record(loss, "cross_entropy", {logits}, [dlogits](const Tensor& grad, Gradients& to) {
+    to.add(0, reshape(grad, {grad.numel(), 1}) * dlogits);
   });
-  return out;
+  return loss;
 }
 
 }  // namespace
 
 Tensor cross_entropy_per_sample(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& options) {
-  check(logits.rank() == 2, "cross_entropy: logits ", logits.shape(), " must be [N, C]");
+  check_logits(logits, options);
   check_same_device("cross_entropy", logits.device(), target.device());
-  const bool dense = target.shape() == logits.shape() && target.dtype() == logits.dtype();
-  const bool indices = target.shape() == Shape{logits.size(0)} && target.dtype() == DType::i32;
-  check(dense || indices, "cross_entropy: for logits ", name_of(logits.dtype()), logits.shape(),
-        " the target must be i32 [N] or of the logits' dtype and shape, got ", name_of(target.dtype()), target.shape());
-  const double smoothing = options.label_smoothing;
+  if (are_indices(target, logits)) return of_indices(logits, target, target, {}, options);
+  check(target.shape() == logits.shape() && target.dtype() == logits.dtype(), "cross_entropy: for logits ",
+        name_of(logits.dtype()), logits.shape(), " the target must be i32 [N] or of the logits' dtype and shape, got ",
+        name_of(target.dtype()), target.shape());
   Tensor log_probability = log_softmax(logits);
-  if (options.class_weights.defined()) {
-    check(options.class_weights.shape() == Shape{logits.size(1)}, "cross_entropy: class weights ",
-          options.class_weights.shape(), " for logits ", logits.shape());
-    log_probability = log_probability * options.class_weights.to(logits.device()).to(logits.dtype());
+  if (options.class_weights.defined()) log_probability = log_probability * class_weights_for(logits, options);
+  const Tensor loss = -sum(target * log_probability, 1);
+  const double smoothing = options.label_smoothing;
+  return smoothing == 0 ? loss : (1 - smoothing) * loss - smoothing * mean(log_probability, 1);
+}
+
+Tensor cross_entropy_mixed(const Tensor& logits, const Tensor& y, const Tensor& partner, const Tensor& lambda,
+                           const CrossEntropyOptions& options) {
+  check_logits(logits, options);
+  for (const Tensor& target : {y, partner}) {
+    check_same_device("cross_entropy", logits.device(), target.device());
+    check(are_indices(target, logits), "cross_entropy: for logits ", name_of(logits.dtype()), logits.shape(),
+          " each target must be i32 [N], got ", name_of(target.dtype()), target.shape());
   }
-  const Tensor loss = -(dense ? sum(target * log_probability, 1) : pick(log_probability, target));
-  if (smoothing == 0) return loss;
-  return (1 - smoothing) * loss - smoothing * mean(log_probability, 1);
+  check_same_device("cross_entropy", logits.device(), lambda.device());
+  check(lambda.dtype() == logits.dtype() && (lambda.shape() == Shape{} || lambda.shape() == Shape{logits.size(0)}),
+        "cross_entropy: for logits ", name_of(logits.dtype()), logits.shape(),
+        " lambda must be [N] or [] of the same dtype, got ", name_of(lambda.dtype()), lambda.shape());
+  return of_indices(logits, y, partner, lambda, options);
 }
 
 Loss cross_entropy_with(const CrossEntropyOptions& options) {
@@ -66,7 +93,57 @@ Loss cross_entropy_with(const CrossEntropyOptions& options) {
   const auto per_sample = [options](const Tensor& logits, const Tensor& target) {
     return cross_entropy_per_sample(logits, target, options);
   };
-  return {name, per_sample, options.reduction};
+  const auto mixed = [options](const Tensor& logits, const Tensor& y, const Tensor& partner, const Tensor& lambda) {
+    return cross_entropy_mixed(logits, y, partner, lambda, options);
+  };
+  return {name, per_sample, options.reduction, mixed};
 }
 
 }  // namespace mixgrad::nn
+
+namespace mixgrad::kernels {
+
+void cross_entropy(Cpu device, const Tensor& logits, const CrossEntropyTarget& target, const Tensor& loss,
+                   const Tensor& dlogits) {
+  check_indices(device, "cross_entropy", target.y, logits.size(1));
+  check_indices(device, "cross_entropy", target.partner, logits.size(1));
+  with_floating("cross_entropy", logits.dtype(), [&]<class T>(T) {
+    const std::int64_t classes = logits.size(1);
+    const T* z = logits.data<T>();
+    const std::int32_t* y = target.y.data<std::int32_t>();
+    const std::int32_t* partner = target.partner.data<std::int32_t>();
+    const T* lambda = target.lambda.defined() ? target.lambda.data<T>() : nullptr;
+    const std::int64_t lambda_step = lambda && target.lambda.rank() ? 1 : 0;
+    const T* weights = target.class_weights.defined() ? target.class_weights.data<T>() : nullptr;
+    const T kept = static_cast<T>(1 - target.label_smoothing);
+    const T spread = static_cast<T>(target.label_smoothing / static_cast<double>(classes));
+    T* pl = loss.mutable_data<T>();
+    T* pd = dlogits.defined() ? dlogits.mutable_data<T>() : nullptr;
+    constexpr std::int64_t grain = std::int64_t{1} << 12;  // elements per range
+    parallel_for(logits.size(0), rows_per_range(classes, grain), [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t n = begin; n < end; ++n) {
+        const T* row = z + n * classes;
+        const T share = lambda ? lambda[n * lambda_step] : T{1};
+        const auto q = [=](std::int64_t c) {
+          const T label = (c == y[n] ? share : T{0}) + (c == partner[n] ? 1 - share : T{0});
+          return (weights ? weights[c] : T{1}) * (kept * label + spread);
+        };
+        const T largest = *std::max_element(row, row + classes);
+        T total = 0, sum_q = 0, value = 0;
+        for (std::int64_t c = 0; c < classes; ++c) total += std::exp(row[c] - largest);
+        const T log_total = std::log(total);
+        for (std::int64_t c = 0; c < classes; ++c) {
+          const T qc = q(c);
+          sum_q += qc;
+          if (qc != 0) value += qc * (log_total - (row[c] - largest));
+        }
+        pl[n] = value;
+        if (!pd) continue;
+        for (std::int64_t c = 0; c < classes; ++c)
+          pd[n * classes + c] = std::exp(row[c] - largest - log_total) * sum_q - q(c);
+      }
+    });
+  });
+}
+
+}  // namespace mixgrad::kernels

@@ -24,9 +24,17 @@ struct CrossEntropyOptions {
 // With options, l_n = -sum_c w_c ((1 - s) target_nc + s / C) log softmax(logits_n)_c: linear in the target still.
 Tensor cross_entropy_per_sample(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& options = {});
 
-inline const Loss cross_entropy{"cross_entropy", [](const Tensor& logits, const Tensor& target) {
-                                  return cross_entropy_per_sample(logits, target);
-                                }};
+// lambda l(y) + (1 - lambda) l(partner) with class indices y and partner, i32 [N], and lambda [N] or one for all, in
+// the logits' dtype; no gradient flows to lambda. One pass computes the loss and its gradient, as it does above for
+// class indices.
+Tensor cross_entropy_mixed(const Tensor& logits, const Tensor& y, const Tensor& partner, const Tensor& lambda,
+                           const CrossEntropyOptions& options = {});
+
+inline const Loss cross_entropy{
+    .name = "cross_entropy",
+    .per_sample = [](const Tensor& logits, const Tensor& y) { return cross_entropy_per_sample(logits, y); },
+    .mixed_indices = [](const Tensor& logits, const Tensor& y, const Tensor& partner,
+                        const Tensor& lambda) { return cross_entropy_mixed(logits, y, partner, lambda); }};
 
 // The same with options. A mean is over samples, with class weights too: dividing by the sum of their weights, as
 // PyTorch does for index targets, would make the loss of a mixed target another than the mixed loss. Throws unless 0 <=
@@ -34,3 +42,17 @@ inline const Loss cross_entropy{"cross_entropy", [](const Tensor& logits, const 
 Loss cross_entropy_with(const CrossEntropyOptions& options);
 
 }  // namespace mixgrad::nn
+
+namespace mixgrad::kernels {
+// loss[n] = sum over c of q_c (log(sum over j of exp(z_j)) - z_c) for row z of logits [N, C], with
+// q_c = w_c ((1 - s) (lambda_n [c = y_n] + (1 - lambda_n) [c = partner_n]) + s / C), and its gradient
+// dlogits[n, c] = softmax(z)_c (sum over j of q_j) - q_c. A term whose q is 0 counts for nothing, be its z what it may.
+struct CrossEntropyTarget {
+  const Tensor &y, &partner;    // i32 [N]
+  const Tensor& lambda;         // [N] or []; undefined: 1
+  const Tensor& class_weights;  // [C]; undefined: 1 each
+  double label_smoothing;
+};
+MIXGRAD_KERNEL(cross_entropy, const Tensor& logits, const CrossEntropyTarget& target, const Tensor& loss,
+               const Tensor& dlogits);  // undefined: not computed
+}  // namespace mixgrad::kernels

@@ -436,6 +436,15 @@ void loss_cases(Table& table) {
                      .inputs = {{5, 3}},
                      .large = {{3000, 10}},
                      .f = [=](const Inputs& x) { return loss(x[0], mixed_target(classes(x[0]), plan_for(x[0]))); }});
+    const Tensor weights = Tensor::from({0.5f, 0.f, 3.f}, {3});
+    const MixUpLoss with_options(nn::cross_entropy_with({.label_smoothing = 0.2, .class_weights = weights}), weight);
+    table.push_back(
+        {.name = std::string("MixUpLoss, class indices, smoothed and weighted, ") + name,
+         .inputs = {{5, 3}},
+         .f = [=](const Inputs& x) { return with_options(x[0], mixed_target(classes(x[0]), plan_for(x[0]))); }});
+    table.push_back({.name = std::string("MixUpLoss, more classes than a warp, ") + name,
+                     .inputs = {{3, 70}},
+                     .f = [=](const Inputs& x) { return loss(x[0], mixed_target(classes(x[0]), plan_for(x[0]))); }});
     table.push_back({.name = std::string("MixUpLoss, dense target, ") + name,
                      .inputs = {{5, 3}, {5, 3}},
                      .f = [=](const Inputs& x) { return loss(x[0], mixed_target(x[1], plan_for(x[0]))); }});

@@ -210,6 +210,16 @@ TEST_CASE("mixup: the batch-mean switch weighs the mean losses by the mean lambd
   CHECK(std::abs(batch_mean - MixUpLoss(nn::cross_entropy)(logits, target).item()) > 1e-4);
 }
 
+TEST_CASE("mixup: a lambda that takes part in a gradient is given one") {
+  const Tensor logits = random_normal({2, 3}, 5);
+  const Tensor y = Tensor::from<std::int32_t>({0, 1}, {2}), partner = Tensor::from<std::int32_t>({2, 1}, {2});
+  const Tensor lambda = Tensor::from({0.75f, 0.5f}, {2}).requires_grad_();
+  MixUpLoss(nn::cross_entropy_with({.reduction = nn::Reduction::sum}))(logits, MixedTarget{y, partner, lambda})
+      .backward();
+  const auto own = nn::cross_entropy.per_sample(logits, y), other = nn::cross_entropy.per_sample(logits, partner);
+  CHECK(lambda.grad().to_vector<float>() == (own - other).to_vector<float>());
+}
+
 TEST_CASE("mixup: on a target that is not mixed, MixUpLoss is the plain loss bit for bit") {
   const Tensor logits = random_normal({4, 3}, 5);
   const Tensor labels = Tensor::from<std::int32_t>({0, 1, 2, 0}, {4});

@@ -89,6 +89,7 @@ void sum_over_rows(std::int64_t rows, std::int64_t channels, T* first, T* second
     T* a = pp + range * 2 * channels;
     T* b = a + channels;
     for (std::int64_t row = begin; row < end; ++row)
+#pragma omp simd
       for (std::int64_t c = 0; c < channels; ++c) add(row * channels + c, c, a[c], b[c]);
   });
   std::fill_n(first, channels, T{0});
@@ -165,6 +166,7 @@ void batch_norm_forward(Cpu, const Tensor& x, const BatchNormParameters& p, cons
     with_constant(p.relu, [&](auto relu) {
       parallel_for(rows, rows_per_range(channels, batch_norm_grain), [=](std::int64_t begin, std::int64_t end) {
         for (std::int64_t row = begin; row < end; ++row)
+#pragma omp simd
           for (std::int64_t c = 0; c < channels; ++c) {
             const T value = px[row * channels + c] * a[c] + b[c];
             py[row * channels + c] = relu && value <= 0 ? T{0} : value;
@@ -207,6 +209,7 @@ void batch_norm_backward(Cpu, const Tensor& x, const BatchNormParameters& p, con
       });
       parallel_for(rows, rows_per_range(channels, batch_norm_grain), [=](std::int64_t begin, std::int64_t end) {
         for (std::int64_t row = begin; row < end; ++row)
+#pragma omp simd
           for (std::int64_t c = 0; c < channels; ++c) {
             const std::int64_t i = row * channels + c;
             const T h = (px[i] - pm[c]) * pi[c];

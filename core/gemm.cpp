@@ -1,15 +1,18 @@
 #include "core/gemm.h"
 
+#include <algorithm>
+
 #include "core/eigen.h"
+#include "core/tile.h"
 
 namespace mixgrad {
 
-template <class T>
-void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, const T* a,
-          std::int64_t lda, const T* b, std::int64_t ldb, T* c, std::int64_t ldc, Accumulate accumulate) {
-  const ConstMatrixMap<T> A(a, transpose_a ? k : m, transpose_a ? m : k, Eigen::OuterStride<>(lda));
-  const ConstMatrixMap<T> B(b, transpose_b ? n : k, transpose_b ? k : n, Eigen::OuterStride<>(ldb));
-  MatrixMap<T> C(c, m, n, Eigen::OuterStride<>(ldc));
+template <>
+void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, const double* a,
+          std::int64_t lda, const double* b, std::int64_t ldb, double* c, std::int64_t ldc, Accumulate accumulate) {
+  const ConstMatrixMap<double> A(a, transpose_a ? k : m, transpose_a ? m : k, Eigen::OuterStride<>(lda));
+  const ConstMatrixMap<double> B(b, transpose_b ? n : k, transpose_b ? k : n, Eigen::OuterStride<>(ldb));
+  MatrixMap<double> C(c, m, n, Eigen::OuterStride<>(ldc));
   if (accumulate == Accumulate::overwrite) C.setZero();
   if (transpose_a && transpose_b) C.noalias() += A.transpose() * B.transpose();
   else if (transpose_a) C.noalias() += A.transpose() * B;
@@ -17,9 +20,58 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
   else C.noalias() += A * B;
 }
 
-template void gemm(bool, bool, std::int64_t, std::int64_t, std::int64_t, const float*, std::int64_t, const float*,
-                   std::int64_t, float*, std::int64_t, Accumulate);
-template void gemm(bool, bool, std::int64_t, std::int64_t, std::int64_t, const double*, std::int64_t, const double*,
-                   std::int64_t, double*, std::int64_t, Accumulate);
+namespace {
+
+// Part of op(B), [depth, columns], whose rows then lie side by side, in whole vectors with zeros behind.
+void copy_panel(bool transpose, std::int64_t depth, std::int64_t columns, const float* from, std::int64_t ldb,
+                float* panel) {
+  const std::int64_t width = whole_vectors(columns);
+  if (columns < width) std::fill_n(panel, depth * width, 0.0f);
+  if (!transpose) {
+    for (std::int64_t i = 0; i < depth; ++i) std::copy_n(from + i * ldb, columns, panel + i * width);
+    return;
+  }
+  constexpr std::int64_t line = 16;  // numbers in a line of the cache, read at once: rows may be far apart
+  for (std::int64_t i = 0; i < depth; i += line)
+    for (std::int64_t l = 0; l < columns; ++l)
+      for (std::int64_t k = i; k < std::min(i + line, depth); ++k) panel[k * width + l] = from[l * ldb + k];
+}
+
+}  // namespace
+
+template <>
+void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, const float* a,
+          std::int64_t lda, const float* b, std::int64_t ldb, float* c, std::int64_t ldc, Accumulate accumulate) {
+  constexpr std::int64_t most_depth = 384;
+  alignas(64) float panel[most_depth * tile_columns];
+  const std::int64_t a_row = transpose_a ? 1 : lda, a_step = transpose_a ? lda : 1;
+  for (std::int64_t j = 0; j < n; j += tile_columns) {
+    const std::int64_t columns = std::min(n - j, tile_columns), width = whole_vectors(columns);
+    bool started = accumulate == Accumulate::add;
+    for_each_part(std::max<std::int64_t>(k, 1), most_depth, [&](std::int64_t first, std::int64_t count) {
+      const std::int64_t depth = std::min(count, k);
+      copy_panel(transpose_b, depth, columns, transpose_b ? b + j * ldb + first : b + first * ldb + j, ldb, panel);
+      for_each_part(m, most_rows(columns), [&](std::int64_t i, std::int64_t rows) {
+        float* to = c + i * ldc + j;
+        multiply({.a = a + i * a_row + first * a_step,
+                  .a_segment = 0,
+                  .a_row = a_row,
+                  .a_step = a_step,
+                  .b = panel,
+                  .b_segment = 0,
+                  .b_row = width,
+                  .segments = 1,
+                  .depth = depth,
+                  .start = started ? to : nullptr,
+                  .start_row = ldc,
+                  .c = to,
+                  .c_row = ldc,
+                  .rows = rows,
+                  .columns = columns});
+      });
+      started = true;
+    });
+  }
+}
 
 }  // namespace mixgrad

@@ -41,7 +41,7 @@ void matmul(Cpu, const Tensor& a, const Tensor& b, MatmulOptions options, const 
     // Blocks of rows, or of columns when there are more of those. A small product stays whole.
     constexpr std::int64_t block = 64, small = std::int64_t{1} << 17;
     const bool whole = m * n * k <= small;
-    if (n > m)
+    if (n >= m)
       parallel_for(n, whole ? std::max<std::int64_t>(n, 1) : block, [&](std::int64_t begin, std::int64_t end) {
         gemm(ta, tb, m, end - begin, k, pa, a.size(1), pb + begin * (tb ? k : 1), b.size(1), po + begin, n);
       });

@@ -12,7 +12,8 @@ void multiply(const Tile& t) {
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 2
-    for (int v = 0; v < vectors; ++v) sums[r][v] = t.start ? load(t.start + r * t.start_row + v * lanes) : Vector{};
+    for (int v = 0; v < vectors; ++v)
+      sums[r][v] = t.start ? load(t.start + r * t.start_row + v * lanes, t.columns - v * lanes) : Vector{};
   const std::int64_t a_row = t.a_row, a_step = t.a_step, b_row = t.b_row, depth = t.depth;
   for (std::int64_t i = 0; i < t.segments; ++i) {
     const float* a = t.a + i * t.a_segment;
@@ -32,16 +33,10 @@ void multiply(const Tile& t) {
     for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 2
       for (int v = 0; v < vectors; ++v) sums[r][v] = sums[r][v] <= Vector{} ? Vector{} : sums[r][v];
-  // Of the last vector, perhaps only a part.
-  const auto last = static_cast<std::size_t>(t.columns - (vectors - 1) * lanes);
 #pragma GCC unroll 16
-  for (int r = 0; r < rows; ++r) {
-    float* c = t.c + r * t.c_row;
-    if (vectors == 2) store(c, sums[r][0]);
-    const Vector rest = sums[r][vectors - 1];
-    if (last == lanes) store(c + (vectors - 1) * lanes, rest);
-    else std::memcpy(c + (vectors - 1) * lanes, &rest, last * sizeof(float));
-  }
+  for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; ++v) store(t.c + r * t.c_row + v * lanes, sums[r][v], t.columns - v * lanes);
 }
 
 using Multiply = void (*)(const Tile&);

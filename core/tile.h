@@ -8,7 +8,7 @@
 //   start(r, j) = start[r * start_row + j], or 0 where start is null
 //
 // Numbers of `a` are broadcast, so they may lie anywhere: the pixels under a convolution's kernel need not be copied
-// side by side. Rows of `b` and of `start` are read in whole vectors; of `c` only `columns` numbers are written.
+// side by side. Rows of `b` are read in whole vectors.
 #pragma once
 
 #include <cstdint>

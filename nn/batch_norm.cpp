@@ -200,7 +200,8 @@ void batch_norm_backward(Cpu, const Tensor& x, const BatchNormParameters& p, con
     const T share = p.batch_statistics ? 1 / static_cast<T>(rows) : T{0};
     with_constant(p.relu, [&](auto relu) {
       const auto gradient = [=](std::int64_t i, std::int64_t c) {
-        return relu && px[i] * a[c] + b[c] <= 0 ? T{0} : pdy[i];
+        const T g = pdy[i];  // read in any case, or the loop would have a branch for each element
+        return relu && px[i] * a[c] + b[c] <= 0 ? T{0} : g;
       };
       sum_over_rows<T>(rows, channels, pdw, pdb, [=](std::int64_t i, std::int64_t c, T& weight_sum, T& bias_sum) {
         const T g = gradient(i, c);

@@ -90,7 +90,6 @@ void conv2d_forward_direct(const Conv2dShape& s, const Tensor& x, const Tensor& 
   const Border border = padded_input(s);
   const BorderedImages padded(border);
   const Tensor packed = Tensor::empty({whole_vectors(s.out_channels), patch});
-  const Tensor start = Tensor::zeros({whole_vectors(s.out_channels)});
   float* pp = packed.mutable_data<float>();
   const float* pw = weight.data<float>();
   parallel_for(blocks, rows_per_range(patch * tile_columns, 1 << 15), [=](std::int64_t begin, std::int64_t end) {
@@ -101,8 +100,7 @@ void conv2d_forward_direct(const Conv2dShape& s, const Tensor& x, const Tensor& 
         for (std::int64_t o = 0; o < width; ++o) to[o] = o < columns ? pw[(first + o) * patch + k] : 0.0f;
     }
   });
-  if (bias.defined()) std::copy_n(bias.data<float>(), s.out_channels, start.mutable_data<float>());
-  const float* ps = start.data<float>();
+  const float* pb = bias.defined() ? bias.data<float>() : nullptr;
   const float* px = x.data<float>();
   float* py = y.mutable_data<float>();
   parallel_for(s.batch, images_per_range(s), [&](std::int64_t begin, std::int64_t end) {
@@ -122,7 +120,7 @@ void conv2d_forward_direct(const Conv2dShape& s, const Tensor& x, const Tensor& 
                   .b_row = width,
                   .segments = s.kernel_height,
                   .depth = s.kernel_width * s.in_channels,
-                  .start = ps + first,
+                  .start = pb ? pb + first : nullptr,
                   .start_row = 0,
                   .c = out + first,
                   .c_row = s.out_channels,
@@ -243,14 +241,6 @@ void conv2d_input_gradient_direct(const Conv2dShape& s, const Tensor& weight, co
   });
 }
 
-// Numbers of one position that belong to one block of channels, as vectors; beyond `columns` they are 0.
-Vector load_some(const float* from, std::int64_t columns) {
-  if (columns >= lanes) return load(from);
-  Vector v{};
-  if (columns > 0) std::memcpy(&v, from, static_cast<std::size_t>(columns) * sizeof(float));
-  return v;
-}
-
 // The outputs' gradients dy [positions, channels] of one block as [positions, width], where `mask` is given with zeros
 // in the place of those whose output is not above 0; bias_sums [width] += their sums.
 void pack_gradients(const Block& block, std::int64_t positions, std::int64_t channels, const float* dy,
@@ -259,8 +249,8 @@ void pack_gradients(const Block& block, std::int64_t positions, std::int64_t cha
     Vector sum = load(bias_sums + v);
     for (std::int64_t p = 0; p < positions; ++p) {
       const std::int64_t from = p * channels + block.first + v;
-      Vector g = load_some(dy + from, block.columns - v);
-      if (mask) g = load_some(mask + from, block.columns - v) <= Vector{} ? Vector{} : g;
+      Vector g = load(dy + from, block.columns - v);
+      if (mask) g = load(mask + from, block.columns - v) <= Vector{} ? Vector{} : g;
       sum += g;
       store(to + p * block.width + v, g);
     }

@@ -44,11 +44,10 @@ namespace mixgrad::kernels {
 
 namespace {
 
-// The words of `block` counters from k on, one after the other: dropout_words side by side, which become vectors.
+// The words of `block` counters from k on, one after the other.
 constexpr std::int64_t block = 16;
 using Words = std::array<std::uint32_t, 4 * block>;
 void dropout_words_of_block(std::int64_t k, std::uint64_t seed, std::uint32_t stream, Words& words) {
-#pragma omp simd
   for (std::int64_t i = 0; i < block; ++i) {
     const auto four = dropout_words(k + i, seed, stream);
     for (std::size_t j = 0; j < 4; ++j) words[4 * static_cast<std::size_t>(i) + j] = four[j];
@@ -72,8 +71,10 @@ void dropout(Cpu, const Tensor& x, const DropoutStream& from, std::uint32_t thre
       for (std::int64_t first = begin; first < end; first += 4 * block) {
         dropout_words_of_block(first / 4, seed, stream, words);
         const std::int64_t count = std::min(4 * block, end - first);
-        for (std::int64_t k = 0; k < count; ++k)
-          po[first + k] = words[static_cast<std::size_t>(k)] < threshold ? T{0} : factor * px[first + k];
+        for (std::int64_t k = 0; k < count; ++k) {
+          const T kept = factor * px[first + k];  // in any case: a branch for each element would be mispredicted
+          po[first + k] = words[static_cast<std::size_t>(k)] < threshold ? T{0} : kept;
+        }
       }
     });
   });

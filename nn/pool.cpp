@@ -1,6 +1,7 @@
 #include "nn/pool.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "core/autograd.h"
 #include "core/parallel.h"
@@ -123,14 +124,19 @@ void max_pool2d_forward(Cpu, const Pool2dShape& s, const Tensor& x, const Tensor
     std::int32_t* pp = place.mutable_data<std::int32_t>();
     const std::int64_t image = s.height * s.width, out_image = s.out_height * s.out_width * s.channels;
     for_each_image(s, [=](std::int64_t n) {
+      std::fill_n(py + n * out_image, out_image, -std::numeric_limits<T>::infinity());
       std::fill_n(pp + n * out_image, out_image, -1);
       for_each_pixel(s, n, [=](std::int64_t window, std::int64_t pixel) {
         const auto here = static_cast<std::int32_t>(pixel / s.channels - n * image);
+        const T* x = px + pixel;
+        T* best = py + window;
+        std::int32_t* place = pp + window;
+#pragma omp simd
         for (std::int64_t c = 0; c < s.channels; ++c) {
-          // A nan is taken and kept.
-          if (pp[window + c] >= 0 && !(px[pixel + c] > py[window + c]) && px[pixel + c] == px[pixel + c]) continue;
-          py[window + c] = px[pixel + c];
-          pp[window + c] = here;
+          // A nan is taken and kept, and of pixels that are all -inf the first.
+          const bool taken = x[c] > best[c] || x[c] != x[c] || place[c] < 0;
+          best[c] = taken ? x[c] : best[c];
+          place[c] = taken ? here : place[c];
         }
       });
     });
@@ -145,8 +151,8 @@ void max_pool2d_backward(Cpu, const Pool2dShape& s, const Tensor& place, const T
     const std::int64_t image = s.height * s.width * s.channels, out_image = s.out_height * s.out_width * s.channels;
     for_each_image(s, [=](std::int64_t n) {
       std::fill_n(pdx + n * image, image, T{0});
-      for (std::int64_t i = n * out_image; i < (n + 1) * out_image; ++i)
-        pdx[n * image + pp[i] * s.channels + i % s.channels] += pdy[i];
+      for (std::int64_t i = n * out_image; i < (n + 1) * out_image; i += s.channels)
+        for (std::int64_t c = 0; c < s.channels; ++c) pdx[n * image + pp[i + c] * s.channels + c] += pdy[i + c];
     });
   });
 }

@@ -24,7 +24,6 @@ WORKLOADS = {
 # the channels-last layout (2.15: 1e-4 of the output, where its other layout has 1e-7), and Adam makes much of small
 # gradients.
 TOLERANCE = {"flat": 1e-4, "NCHW": 1e-4, "channels-last": 1e-3}
-REPEATS = 2  # of a row that something else disturbed
 
 
 def say(text):
@@ -145,7 +144,7 @@ class Row:
         about = self.mixgrad.get("prepare", self.workload, self.options.folder)
         self.batch, self.flops = about["batch_size"], about["flops"]
         check_same_work(self.torch, self.workload, self.batch)
-        for _ in range(REPEATS + 1):
+        for _ in range(self.options.repeats + 1):
             self.take_rounds(self.find_best())
             # One image is not shared among threads: there, two are expected to be no faster.
             self.disturbed = self.batch > 1 and self.torch_by_threads(2) < self.torch_by_threads(1)
@@ -241,6 +240,7 @@ def main():
     parser.add_argument("--rows", default=",".join(WORKLOADS), help="some of the workloads, joined by commas")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1, help="of each measurement, after a quarter as much to warm up")
+    parser.add_argument("--repeats", type=int, default=2, help="at most, of a row that something else disturbed")
     parser.add_argument("--profile", action="store_true", help="where mixgrad's time goes, instead of the comparison")
     parser.add_argument("--markdown", help="a file that the table is written to as well")
     options = parser.parse_args()
@@ -277,22 +277,27 @@ def compare(mixgrad, rows, options):
         say(measured[-1].table_row())
     torch.close()
     report = "\n".join(
-        [*lines, f"Medians of {options.rounds} rounds (least to most); mixgrad with the better of 1 and 2 threads.", "", HEADER]
-        + [row.table_row() for row in measured] + [""] + remarks(measured))  # fmt: skip
+        [*lines, f"Rounds: {options.rounds}; medians (least to most); mixgrad with the better of 1 and 2 threads.", "", HEADER]
+        + [row.table_row() for row in measured] + remarks(measured, options))  # fmt: skip
     print(report)
     if options.markdown:
         with open(options.markdown, "w") as file:
             file.write(report + "\n")
 
 
-def remarks(measured):
+def remarks(measured, options):
     lines = []
     if any(row.disturbed for row in measured):
-        lines.append(f"\\* PyTorch's 2 threads were slower than its 1, {REPEATS + 1} times: something else was running.")
-    for row in measured:
-        if row.misses:
-            lines.append(f"{row.workload}: {row.misses} requests for memory went to the system after the warm-up.")
-    return lines
+        lines.append(f"\\* PyTorch's 2 threads were slower than its 1, tries: {options.repeats + 1}. Something else was running.")
+    peaks = [[row.median(("peak", threads)) for row in measured] for threads in (1, 2)]
+    lowest = min(two / one for one, two in zip(*peaks))
+    lines.append(f"Multiply-adds alone: {min(peaks[0]):.0f} to {max(peaks[0]):.0f} GFLOP/s with 1 thread, {min(peaks[1]):.0f} to "
+                 f"{max(peaks[1]):.0f} with 2.")  # fmt: skip
+    if lowest < 1.8:
+        lines.append(f"That is down to {lowest:.1f} times for 2 threads, where an idle machine has 2: figures of 2 threads say little.")
+    lines += [f"{row.workload}: {row.misses} requests for memory went to the system after the warm-up."
+              for row in measured if row.misses]  # fmt: skip
+    return ["", *lines]
 
 
 main()

@@ -8,6 +8,7 @@
 # --rows LIST      some of simple_cnn,mixup,batch_norm,lenet,mlp,resnet,inference_1,inference_256
 # --rounds N       7 if not given
 # --seconds S      of each measurement; 1 if not given
+# --repeats N      of a row in which PyTorch's 2 threads were slower than its 1, at most; 2 if not given
 # --markdown FILE  the table is written there as well
 # --profile        where mixgrad's time goes instead; needs no PyTorch
 set -euo pipefail

@@ -20,25 +20,6 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
   else C.noalias() += A * B;
 }
 
-namespace {
-
-// Part of op(B), [depth, columns], whose rows then lie side by side, in whole vectors with zeros behind.
-void copy_panel(bool transpose, std::int64_t depth, std::int64_t columns, const float* from, std::int64_t ldb,
-                float* panel) {
-  const std::int64_t width = whole_vectors(columns);
-  if (columns < width) std::fill_n(panel, depth * width, 0.0f);
-  if (!transpose) {
-    for (std::int64_t i = 0; i < depth; ++i) std::copy_n(from + i * ldb, columns, panel + i * width);
-    return;
-  }
-  constexpr std::int64_t line = 16;  // numbers in a line of the cache, read at once: rows may be far apart
-  for (std::int64_t i = 0; i < depth; i += line)
-    for (std::int64_t l = 0; l < columns; ++l)
-      for (std::int64_t k = i; k < std::min(i + line, depth); ++k) panel[k * width + l] = from[l * ldb + k];
-}
-
-}  // namespace
-
 template <>
 void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, const float* a,
           std::int64_t lda, const float* b, std::int64_t ldb, float* c, std::int64_t ldc, Accumulate accumulate) {

@@ -1,5 +1,6 @@
 #include "core/tile.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -54,6 +55,20 @@ constexpr auto multiply_wide = by_rows<2>(std::make_index_sequence<most_rows(til
 void multiply(const Tile& t) {
   const auto rows = static_cast<std::size_t>(t.rows - 1);
   (t.columns <= lanes ? multiply_narrow[rows] : multiply_wide[rows])(t);
+}
+
+void copy_panel(bool transposed, std::int64_t depth, std::int64_t columns, const float* from, std::int64_t row,
+                float* panel) {
+  const std::int64_t width = whole_vectors(columns);
+  if (columns < width) std::fill_n(panel, depth * width, 0.0f);
+  if (!transposed) {
+    for (std::int64_t k = 0; k < depth; ++k) std::copy_n(from + k * row, columns, panel + k * width);
+    return;
+  }
+  constexpr std::int64_t line = 16;  // numbers in a line of the cache, read at once: rows may be far apart
+  for (std::int64_t first = 0; first < depth; first += line)
+    for (std::int64_t j = 0; j < columns; ++j)
+      for (std::int64_t k = first; k < std::min(first + line, depth); ++k) panel[k * width + j] = from[j * row + k];
 }
 
 }  // namespace mixgrad

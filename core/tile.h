@@ -43,6 +43,11 @@ struct Tile {
 
 void multiply(const Tile& tile);
 
+// Copies b(k, j) = from[k * row + j], or where `transposed` from[j * row + k], k < depth, j < columns, to where a tile
+// reads it best: rows side by side, [depth, width] in whole vectors, with zeros behind.
+void copy_panel(bool transposed, std::int64_t depth, std::int64_t columns, const float* from, std::int64_t row,
+                float* panel);
+
 // Calls f(first, count) for parts of 0..n-1 that are as many as tiles of `most` need, and as equal as can be.
 template <class F>
 void for_each_part(std::int64_t n, std::int64_t most, F&& f) {

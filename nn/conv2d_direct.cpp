@@ -32,7 +32,8 @@ struct Border {
   std::int64_t height, width, channels, top, left;
 
   std::int64_t row() const { return width * channels; }
-  std::int64_t size() const { return (height * row() + 15) / 16 * 16; }
+  // With room behind it, where the vectors of the last tile reach.
+  std::int64_t size() const { return (height * row() + tile_columns + 15) / 16 * 16; }
 };
 
 // Space for one such image per thread.
@@ -82,6 +83,44 @@ Border padded_input(const Conv2dShape& s) {
   return {s.height + 2 * s.padding, s.width + 2 * s.padding, s.in_channels, s.padding, s.padding};
 }
 
+// A row of the kernel, (v, c): as many numbers that lie side by side in the image.
+std::int64_t tap_row(const Conv2dShape& s) { return s.kernel_width * s.in_channels; }
+
+// Whether outputs are so few that vectors of them would be nearly empty: then vectors hold numbers of a tap row.
+bool has_few_outputs(const Conv2dShape& s) { return s.out_channels <= lanes / 4 && tap_row(s) >= lanes; }
+
+}  // namespace
+
+namespace {
+
+float sum(Vector v) {  // by halves
+  float numbers[lanes];
+  store(numbers, v);
+  for (int half = lanes / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) numbers[i] += numbers[i + half];
+  return numbers[0];
+}
+
+// One image's outputs, each as the product of its patch with the weights as they lie.
+void forward_of_few_outputs(const Conv2dShape& s, const Border& border, const float* image, const float* weight,
+                            const float* bias, float* out) {
+  const std::int64_t row = tap_row(s);
+  for (std::int64_t i = 0; i < s.out_height; ++i)
+    for (std::int64_t j = 0; j < s.out_width; ++j) {
+      const float* patch = image + (i * border.width + j) * s.stride * s.in_channels;
+      for (std::int64_t o = 0; o < s.out_channels; ++o) {
+        Vector products{};
+        for (std::int64_t u = 0; u < s.kernel_height; ++u) {
+          const float* w = weight + (o * s.kernel_height + u) * row;
+          for (std::int64_t k = 0; k < row; k += lanes)
+            products += load(patch + u * border.row() + k, row - k) * load(w + k, row - k);
+        }
+        const float value = (bias ? bias[o] : 0.0f) + sum(products);
+        *out++ = s.relu && value <= 0 ? 0.0f : value;
+      }
+    }
+}
+
 }  // namespace
 
 void conv2d_forward_direct(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias,
@@ -89,26 +128,30 @@ void conv2d_forward_direct(const Conv2dShape& s, const Tensor& x, const Tensor& 
   const std::int64_t patch = s.patch(), blocks = num_blocks(s.out_channels);
   const Border border = padded_input(s);
   const BorderedImages padded(border);
-  const Tensor packed = Tensor::empty({whole_vectors(s.out_channels), patch});
-  float* pp = packed.mutable_data<float>();
-  const float* pw = weight.data<float>();
-  parallel_for(blocks, rows_per_range(patch * tile_columns, 1 << 15), [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t b = begin; b < end; ++b) {
-      const auto [first, columns, width] = block_of(s.out_channels, b);
-      float* to = pp + first * patch;
-      for (std::int64_t k = 0; k < patch; ++k, to += width)
-        for (std::int64_t o = 0; o < width; ++o) to[o] = o < columns ? pw[(first + o) * patch + k] : 0.0f;
-    }
-  });
-  const float* pb = bias.defined() ? bias.data<float>() : nullptr;
   const float* px = x.data<float>();
+  const float* pw = weight.data<float>();
+  const float* pb = bias.defined() ? bias.data<float>() : nullptr;
   float* py = y.mutable_data<float>();
+  const bool few = has_few_outputs(s);
+  const Tensor packed = Tensor::empty({few ? 0 : whole_vectors(s.out_channels), patch});
+  float* pp = packed.mutable_data<float>();
+  if (!few)
+    parallel_for(blocks, rows_per_range(patch * tile_columns, 1 << 15), [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t b = begin; b < end; ++b) {
+        const Block block = block_of(s.out_channels, b);
+        copy_panel(true, patch, block.columns, pw + block.first * patch, patch, pp + block.first * patch);
+      }
+    });
   parallel_for(s.batch, images_per_range(s), [&](std::int64_t begin, std::int64_t end) {
     if (s.padding > 0) padded.clear();
     for (std::int64_t n = begin; n < end; ++n) {
       const float* image = px + n * s.height * s.width * s.in_channels;
       if (s.padding > 0) image = padded.put(image, nullptr, s.height, s.width);
       float* out = py + n * s.positions() * s.out_channels;
+      if (few) {
+        forward_of_few_outputs(s, border, image, pw, pb, out);
+        continue;
+      }
       for (std::int64_t b = 0; b < blocks; ++b) {
         const auto [first, columns, width] = block_of(s.out_channels, b);
         Tile tile{.a = image,
@@ -116,10 +159,10 @@ void conv2d_forward_direct(const Conv2dShape& s, const Tensor& x, const Tensor& 
                   .a_row = s.stride * s.in_channels,
                   .a_step = 1,
                   .b = pp + first * patch,
-                  .b_segment = s.kernel_width * s.in_channels * width,
+                  .b_segment = tap_row(s) * width,
                   .b_row = width,
                   .segments = s.kernel_height,
-                  .depth = s.kernel_width * s.in_channels,
+                  .depth = tap_row(s),
                   .start = pb ? pb + first : nullptr,
                   .start_row = 0,
                   .c = out + first,
@@ -258,6 +301,70 @@ void pack_gradients(const Block& block, std::int64_t positions, std::int64_t cha
   }
 }
 
+namespace {
+
+// Of one image and one block of outputs: sums [patch, width] += patches^T gradients, [positions, width]. With `planes`
+// the image is [in, height, width].
+void add_weight_gradients(const Conv2dShape& s, const Border& border, bool planes, const float* image,
+                          const float* gradients, std::int64_t width, float* sums) {
+  Tile tile{.a = image,
+            .a_segment = s.stride * (planes ? border.width : border.row()),
+            .a_row = planes ? border.height * border.width : 1,
+            .a_step = s.stride * (planes ? 1 : s.in_channels),
+            .b = gradients,
+            .b_segment = s.out_width * width,
+            .b_row = width,
+            .segments = s.out_height,
+            .depth = s.out_width,
+            .start = sums,
+            .start_row = width,
+            .c = sums,
+            .c_row = width,
+            .rows = 0,
+            .columns = width};
+  // The rows of tiles: channels of one tap, or of a row of taps.
+  const std::int64_t taps = s.kernel_height * (planes ? s.kernel_width : 1), rows = s.patch() / taps;
+  for (std::int64_t tap = 0; tap < taps; ++tap) {
+    const float* from =
+        image + (planes ? tap / s.kernel_width * border.width + tap % s.kernel_width : tap * border.row());
+    for_each_part(rows, most_rows(width), [&](std::int64_t k, std::int64_t count) {
+      tile.a = from + k * tile.a_row;
+      tile.start = tile.c = sums + (tap * rows + k) * width;
+      tile.rows = count;
+      multiply(tile);
+    });
+  }
+}
+
+// The same for few outputs, which are the tiles' rows: sums [out, patch] += gradients^T patches.
+void add_weight_gradients_of_few(const Conv2dShape& s, const Border& border, const float* image, const float* gradients,
+                                 std::int64_t width, float* sums) {
+  Tile tile{.a = gradients,
+            .a_segment = s.out_width * width,
+            .a_row = 1,
+            .a_step = width,
+            .b = image,
+            .b_segment = s.stride * border.row(),
+            .b_row = s.stride * s.in_channels,
+            .segments = s.out_height,
+            .depth = s.out_width,
+            .start = sums,
+            .start_row = s.patch(),
+            .c = sums,
+            .c_row = s.patch(),
+            .rows = s.out_channels,
+            .columns = 0};
+  for (std::int64_t u = 0; u < s.kernel_height; ++u)
+    for (std::int64_t k = 0; k < tap_row(s); k += tile_columns) {
+      tile.b = image + u * border.row() + k;
+      tile.start = tile.c = sums + u * tap_row(s) + k;
+      tile.columns = std::min(tap_row(s) - k, tile_columns);
+      multiply(tile);
+    }
+}
+
+}  // namespace
+
 void conv2d_weight_gradient_direct(const Conv2dShape& s, const Tensor& x, const Tensor& y, const Tensor& dy,
                                    const Tensor& dweight, const Tensor& dbias) {
   const std::int64_t patch = s.patch(), positions = s.positions(), blocks = num_blocks(s.out_channels);
@@ -266,11 +373,10 @@ void conv2d_weight_gradient_direct(const Conv2dShape& s, const Tensor& x, const 
   const std::int64_t ranges = std::max<std::int64_t>(num_ranges(s.batch, grain), 1);
   const Border border = padded_input(s);
   const BorderedImages padded(border);
-  // With many channels the image is kept plane by plane: then a tile's rows, which are channels, are each read from
+  // A large image of many channels is kept plane by plane: then a tile's rows, which are channels, are each read from
   // neighbouring numbers.
-  const bool planes = s.in_channels >= 8 && border.size() > 8192;
-  const std::int64_t plane = border.height * border.width;
-  // Of each range, in blocks: the sums [patch + 1, width], of which the last row is the bias's.
+  const bool few = has_few_outputs(s), planes = !few && s.in_channels >= 8 && border.size() > 8192;
+  // Of each range, in blocks: the sums, [patch, width] or [out, patch], and behind them the bias's, [width].
   const std::int64_t rows = patch + 1, partial_size = whole_vectors(s.out_channels) * rows;
   const Tensor partials = Tensor::empty({ranges, partial_size});
   // The outputs' gradients of one image and one block, [positions, width], for each thread.
@@ -282,69 +388,43 @@ void conv2d_weight_gradient_direct(const Conv2dShape& s, const Tensor& x, const 
   float* pg = gradients.mutable_data<float>();
   float* pp = partials.mutable_data<float>();
   parallel_for(ranges * blocks, 1, [&](std::int64_t first_unit, std::int64_t last_unit) {
-    if (planes || s.padding > 0) padded.clear();
+    padded.clear();
     float* gradient = pg + thread_index() * gradients_size;
     for (std::int64_t unit = first_unit; unit < last_unit; ++unit) {
       const std::int64_t range = unit / blocks;
       const Block block = block_of(s.out_channels, unit % blocks);
-      const auto [first, columns, width] = block;
-      float* sums = pp + range * partial_size + first * rows;
-      std::fill_n(sums, rows * width, 0.0f);
+      float* sums = pp + range * partial_size + block.first * rows;
+      std::fill_n(sums, rows * block.width, 0.0f);
       for (std::int64_t n = range * grain; n < std::min((range + 1) * grain, s.batch); ++n) {
-        const float* image = px + n * s.height * s.width * s.in_channels;
-        if (planes) image = padded.put_planes(image, s.height, s.width);
-        else if (s.padding > 0) image = padded.put(image, nullptr, s.height, s.width);
-        float* bias_sums = sums + patch * width;
         const std::int64_t outputs = n * positions * s.out_channels;
         pack_gradients(block, positions, s.out_channels, pdy + outputs, py ? py + outputs : nullptr, gradient,
-                       bias_sums);
+                       sums + patch * block.width);
         if (!dweight.defined()) continue;
-        Tile tile{.a = image,
-                  .a_segment = s.stride * (planes ? border.width : border.row()),
-                  .a_row = planes ? plane : 1,
-                  .a_step = s.stride * (planes ? 1 : s.in_channels),
-                  .b = gradient,
-                  .b_segment = s.out_width * width,
-                  .b_row = width,
-                  .segments = s.out_height,
-                  .depth = s.out_width,
-                  .start = sums,
-                  .start_row = width,
-                  .c = sums,
-                  .c_row = width,
-                  .rows = 0,
-                  .columns = width};
-        // The rows of tiles: channels of one tap, or of a row of taps, which lie side by side.
-        const std::int64_t taps = s.kernel_height * (planes ? s.kernel_width : 1), tap_rows = patch / taps;
-        for (std::int64_t tap = 0; tap < taps; ++tap) {
-          const float* from =
-              image + (planes ? tap / s.kernel_width * border.width + tap % s.kernel_width : tap * border.row());
-          for_each_part(tap_rows, most_rows(width), [&](std::int64_t k, std::int64_t m) {
-            tile.a = from + k * tile.a_row;
-            tile.start = tile.c = sums + (tap * tap_rows + k) * width;
-            tile.rows = m;
-            multiply(tile);
-          });
-        }
+        const float* image = px + n * s.height * s.width * s.in_channels;
+        if (planes) image = padded.put_planes(image, s.height, s.width);
+        else if (few || s.padding > 0) image = padded.put(image, nullptr, s.height, s.width);
+        if (few) add_weight_gradients_of_few(s, border, image, gradient, block.width, sums);
+        else add_weight_gradients(s, border, planes, image, gradient, block.width, sums);
       }
     }
   });
   float* pdw = dweight.defined() ? dweight.mutable_data<float>() : nullptr;
   float* pdb = dbias.defined() ? dbias.mutable_data<float>() : nullptr;
-  parallel_for(blocks, rows_per_range(rows * tile_columns * ranges, 1 << 15),
-               [=](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t b = begin; b < end; ++b) {
-                   const auto [first, columns, width] = block_of(s.out_channels, b);
-                   float* total = pp + first * rows;  // the first range's
-                   for (std::int64_t range = 1; range < ranges; ++range)
-                     for (std::int64_t i = 0; i < rows * width; ++i) total[i] += total[range * partial_size + i];
-                   for (std::int64_t o = 0; o < columns; ++o) {
-                     if (pdw)
-                       for (std::int64_t k = 0; k < patch; ++k) pdw[(first + o) * patch + k] = total[k * width + o];
-                     if (pdb) pdb[first + o] = total[patch * width + o];
-                   }
-                 }
-               });
+  const auto add_ranges = [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t b = begin; b < end; ++b) {
+      const auto [first, columns, width] = block_of(s.out_channels, b);
+      float* total = pp + first * rows;  // the first range's
+      for (std::int64_t range = 1; range < ranges; ++range)
+        for (std::int64_t i = 0; i < rows * width; ++i) total[i] += total[range * partial_size + i];
+      for (std::int64_t o = 0; o < columns; ++o) {
+        if (pdw)
+          for (std::int64_t k = 0; k < patch; ++k)
+            pdw[(first + o) * patch + k] = total[few ? o * patch + k : k * width + o];
+        if (pdb) pdb[first + o] = total[patch * width + o];
+      }
+    }
+  };
+  parallel_for(blocks, rows_per_range(rows * tile_columns * ranges, 1 << 15), add_ranges);
 }
 
 }  // namespace mixgrad::kernels

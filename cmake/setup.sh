@@ -28,7 +28,10 @@ preprocess() {
   "${compiler[@]}" -std=c++20 "${folders[@]/#/-I}" -x c++ -E -
 }
 
-has_header() {
+# Where the compiler finds it, or in MIXGRAD_DEPS (cmake/dependencies.cmake).
+has_header() { has_installed_header "$1" || [ -e "${MIXGRAD_DEPS:-/usr/include}/$1" ]; }
+
+has_installed_header() {
   [ -e "/usr/include/$1" ] || preprocess <<<"
     #if !__has_include(<$1>)
     #error missing
@@ -67,7 +70,10 @@ clang_builds() {
 }
 
 has_cmake() { have cmake && cmake --version | sed -n 's/^cmake version //p' | sed '1i 3.22' | sort -VC; }
+# The headers of Eigen, as Debian has them or directly.
+has_eigen() { has_header eigen3/Eigen/Core || has_header Eigen/Core; }
 has_build_tool() { have ninja || have make; }
+has_gpu() { [ -e /dev/nvidiactl ] || [ -e /dev/dxg ]; }
 has_certificates() {
   [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/ssl/cert.pem ] || [ -e /etc/pki/tls/certs ]
 }
@@ -77,7 +83,7 @@ need_to_build() {
   need g++ has_compiler
   need cmake has_cmake
   need ninja-build has_build_tool
-  need libeigen3-dev has_header eigen3/Eigen/Core
+  need libeigen3-dev has_eigen
   need libcli11-dev has_header CLI/CLI.hpp
   want zlib1g-dev has_header zlib.h
   want nlohmann-json3-dev has_header nlohmann/json.hpp

@@ -9,11 +9,15 @@
 #                      the Learner
 # --coverage           count the lines that the tests run, by folder; the tests of the scripts are left out
 # --no-install         end with an error instead of installing packages
+#
+# Where there is an NVIDIA GPU, and nvcc, the tests run on it as well; DEVICE=cuda insists on it, DEVICE=cpu leaves it alone.
+# tests/run_gpu.sh adds compute-sanitizer.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../cmake/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup.sh"
 
 mode=all
+device=${DEVICE:-auto}
 passed=0 failed=0 skipped=0
 
 read_options() {
@@ -28,7 +32,21 @@ read_options() {
 }
 
 # What the executor of CUDA kernels needs.
-has_executor() { has_header boost/context/detail/fcontext.hpp; }
+has_executor() { has_installed_header boost/context/detail/fcontext.hpp; }
+
+# Sets $cuda to what CMake's MIXGRAD_CUDA is to be.
+choose_device() {
+  have nvcc || ! [ -x /usr/local/cuda/bin/nvcc ] || PATH=$PATH:/usr/local/cuda/bin
+  case $device in
+    auto) cuda=AUTO ;;
+    cpu) cuda=OFF ;;
+    cuda)
+      cuda=ON
+      has_gpu || die "DEVICE=cuda: there is no NVIDIA GPU here"
+      ;;
+    *) die "DEVICE=$device: unknown device (there are cpu and cuda)" ;;
+  esac
+}
 
 requirements() {
   need_to_build
@@ -57,8 +75,8 @@ build_instrumented() {
     targets+=("$1")
     shift
   done
-  build_tree "$build" "${targets[@]}" -- -DMIXGRAD_BUILD_APPS=OFF -DMIXGRAD_WERROR=OFF -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-    -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 $flags" "${@:2}"
+  build_tree "$build" "${targets[@]}" -- -DMIXGRAD_CUDA=OFF -DMIXGRAD_BUILD_APPS=OFF -DMIXGRAD_WERROR=OFF \
+    -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 $flags" "${@:2}"
 }
 
 build_tests() {
@@ -76,10 +94,10 @@ build_tests() {
       ;;
     all)
       build=$root/build/tests
-      build_tree "$build" train_mnist make_mnist_sample mixgrad_tests --
+      build_tree "$build" train_mnist make_mnist_sample mixgrad_tests -- -DMIXGRAD_CUDA="$cuda"
       # For any CPU: so portable code is tested as well.
-      ! has_executor || build=$root/build/executor build_instrumented '' mixgrad_cuda_tests cuda_executor_tests -- \
-        -DMIXGRAD_CUDA_EXECUTOR=ON -DMIXGRAD_NATIVE=OFF
+      ! has_executor || build=$root/build/executor build_instrumented '' \
+        mixgrad_cuda_tests cuda_executor_tests gpu_figures -- -DMIXGRAD_CUDA_EXECUTOR=ON -DMIXGRAD_NATIVE=OFF
       ;;
   esac
 }
@@ -116,6 +134,7 @@ run_cuda_suites() {
   if has_executor; then
     run_suite "$root/build/executor/tests/cuda_executor/cuda_executor_tests" --no-colors
     run_suite "$root/build/executor/tests/mixgrad_cuda_tests" --no-colors
+    run_suite "$root/build/executor/tests/gpu_figures" --quick
   else
     say "skipped: CUDA kernels on the CPU (needs Boost.Context; package libboost-context-dev)"
     skipped=$((skipped + 1))
@@ -143,6 +162,7 @@ report_coverage() {
 }
 
 read_options "$@"
+choose_device
 set_up requirements
 build_tests
 # The real MNIST, where it has been downloaded already.

@@ -177,6 +177,21 @@ TEST_CASE("cuda: what is wrong is said, with the operation's name") {
                        Error);
 }
 
+TEST_CASE("cuda: every operation with operands on two devices is refused, by both their names") {
+  for (const OpCase& op : op_cases()) {
+    if (op.needs_f64) continue;
+    for (std::size_t other = 0; op.inputs.size() > 1 && other < op.inputs.size(); ++other) {
+      INFO(op.name);
+      CAPTURE(other);
+      Inputs inputs = on_cuda(make_inputs(op, DType::f32));
+      inputs[other] = inputs[other].to(cpu);
+      const std::string text = error_of([&] { op.f(inputs); });
+      check_contains(text, "cpu");
+      check_contains(text, "cuda");
+    }
+  }
+}
+
 TEST_CASE("cuda: an index outside its table is reported when the host next waits, and the device goes on") {
   const Tensor table = Tensor::ones({5, 2}, {.device = cuda});
   const Tensor rows = gather(table, Tensor::from({1, 4, 0, 7, 9}, {5}).to(cuda));

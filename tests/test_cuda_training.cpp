@@ -5,6 +5,7 @@
 #ifdef MIXGRAD_WITH_CUDA
 
 #include <cstring>
+#include <utility>
 
 #include "core/graph.h"
 #include "error.h"
@@ -295,6 +296,25 @@ TEST_CASE("cuda: a loss that is not finite stops training, at its batch, with th
 
 // Under AddressSanitizer no memory is kept for the next tensor, and to free memory is to wait.
 std::uint64_t waits(const executor::Stats& stats) { return stats.synchronizations - stats.frees; }
+
+TEST_CASE("cuda: training that runs out of memory leaves the model as it was, and can be begun again") {
+  for (const bool capture : {false, true}) {
+    CAPTURE(capture);
+    Training spoilt(on_cuda(capture), false, 0), untroubled(on_cuda(capture), false, 0);
+    const auto before = weights(spoilt.model);
+    release_cache(cuda);
+    const std::size_t held = allocator_stats(cuda).bytes_in_use;
+    const std::size_t memory = std::exchange(executor::machine.memory, held + (std::size_t{64} << 10));
+    const std::string text = error_of([&] { spoilt.learn.mixup().fit(1); });
+    executor::machine.memory = memory;
+    check_contains(text, "out of memory: asked for ");
+    check_contains(text, "holding ");
+    CHECK(weights(spoilt.model) == before);
+    spoilt.learn.fit(2);
+    untroubled.learn.mixup().fit(2);
+    CHECK(same(result_of(spoilt.learn), result_of(untroubled.learn)));
+  }
+}
 
 TEST_CASE("captured steps: the host waits for the device once an epoch, and launches one graph per step") {
   Training training(on_cuda(), true);

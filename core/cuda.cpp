@@ -25,7 +25,11 @@ class StagingRing {
   StagingRing(std::size_t pieces, std::size_t piece_size) : size_(piece_size), sent_(pieces, nullptr) {}
 
   void upload(cudaStream_t stream, void* to, const void* from, std::size_t bytes) {
-    if (!memory_) check_cuda("upload", cudaMallocHost(&memory_, sent_.size() * size_));
+    if (!memory_) {
+      void* memory = nullptr;
+      check_cuda("upload", cudaMallocHost(&memory, sent_.size() * size_));
+      memory_ = static_cast<std::byte*>(memory);
+    }
     for (std::size_t done = 0; done < bytes; done += size_) {
       const std::size_t count = std::min(bytes - done, size_);
       std::byte* const piece = memory_ + next_ * size_;

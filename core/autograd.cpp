@@ -13,6 +13,22 @@ thread_local bool recording = true;
 thread_local const char* running_op = "backward";  // whose backward function runs now, for error messages
 std::atomic<std::uint64_t> next_id{1};
 
+// What a backward() adds to leaves that have a gradient already; all at once in the end, which is one launch on a GPU.
+class LeafAdditions {
+ public:
+  void add(const Tensor& grad, const Tensor& gradient) {
+    const auto same = [&](const Addition& addition) { return addition.a.is(grad); };
+    if (std::any_of(list_.begin(), list_.end(), same)) run();  // a parameter that is used twice
+    if (!list_.empty() && list_.front().a.device() != grad.device()) run();
+    list_.push_back({grad, gradient});
+  }
+  void run() { add_each_(std::exchange(list_, {})); }
+
+ private:
+  std::vector<Addition> list_;
+};
+thread_local LeafAdditions* leaf_additions = nullptr;  // of the backward() that runs now
+
 constexpr auto older = [](const std::shared_ptr<Node>& a, const std::shared_ptr<Node>& b) { return a->id < b->id; };
 
 // A worklist of nodes, each taken once, the newest first.
@@ -66,6 +82,7 @@ Node::~Node() {
 void Node::accumulate(const Tensor& gradient) {
   if (!grad.defined())
     grad = leaf ? gradient.clone() : gradient;  // a leaf's gradient outlives the tape, so it owns its memory
+  else if (leaf && leaf_additions) leaf_additions->add(grad, gradient);
   else if (leaf) add_(grad, gradient);
   else grad = add(grad, gradient);  // not in place: the memory may be another node's gradient as well
 }
@@ -106,6 +123,8 @@ void Tensor::backward() const {
   check(numel() == 1, "backward: starts from a single value, not from shape ", shape());
   check(requires_grad(), "backward: the tensor depends on nothing that requires a gradient");
   const NoGrad off;
+  LeafAdditions additions;
+  const Temporarily collecting(leaf_additions, &additions);
   node()->accumulate(ones(shape(), options()));
   NewestFirst worklist;
   worklist.push(node());
@@ -123,6 +142,7 @@ void Tensor::backward() const {
       std::exchange(node->backward, nullptr)(grad, to);
       node->inputs.clear();
     }
+    additions.run();
   } catch (...) {  // what was not passed on must not be taken for a gradient another time
     while (!worklist.empty())
       if (const auto node = worklist.pop(); !node->leaf) node->grad = {};

@@ -82,7 +82,21 @@ void add_(const Tensor& a, const Tensor& b) {
   dispatch("add_", a.device(), [&](auto device) { kernels::binary(device, BinaryOp::add, a, b, a); });
 }
 
+void add_each_(std::span<const Addition> additions) {
+  if (additions.empty()) return;
+  for (const auto& [a, b] : additions) {
+    check(a.shape() == b.shape() && a.dtype() == b.dtype(), "add_: ", a.shape(), " += ", b.shape());
+    check_same_device("add_", a.device(), b.device());
+    check_same_device("add_", a.device(), additions.front().a.device());
+  }
+  dispatch("add_", additions.front().a.device(), [&](auto device) { kernels::add_each(device, additions); });
+}
+
 namespace kernels {
+
+void add_each(Cpu device, std::span<const Addition> additions) {
+  for (const auto& [a, b] : additions) binary(device, BinaryOp::add, a, b, a);
+}
 
 void binary(Cpu, BinaryOp op, const Tensor& a, const Tensor& b, const Tensor& out) {
   constexpr const char* names[] = {"add", "sub", "mul", "div", "pow"};

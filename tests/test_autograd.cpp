@@ -32,6 +32,20 @@ Doubles grad_of(const Tensor& x) { return x.grad().to_vector<double>(); }
 
 }  // namespace
 
+TEST_CASE("backward: what is added to gradients from before is complete, and nothing of it when backward fails") {
+  const Tensor x = Tensor::from({2.0f, 3.0f}, {2}).requires_grad_(), w = Tensor::from({5.0f}, {1}).requires_grad_();
+  for (int round = 0; round < 2; ++round) sum(x * w + x).backward();
+  CHECK(x.grad().to_vector<float>() == std::vector<float>{12, 12});
+  CHECK(w.grad().to_vector<float>() == std::vector<float>{10});
+  const Tensor y = no_grad([&] { return x * 1.0; });
+  record(y, "failing", {x}, [](const Tensor&, Gradients&) { fail("no"); });
+  CHECK_THROWS_AS(sum(y * w).backward(), Error);  // w has its gradient by then
+  CHECK(x.grad().to_vector<float>() == std::vector<float>{12, 12});
+  CHECK(w.grad().to_vector<float>() == std::vector<float>{10});
+  sum(x * w).backward();
+  CHECK(w.grad().to_vector<float>() == std::vector<float>{15});
+}
+
 TEST_CASE("autograd: the gradient of a product is the other factor") {
   const Tensor a = leaf({1, 2}), b = leaf({3, 4});
   sum(a * b).backward();

@@ -151,6 +151,25 @@ TEST_CASE("cuda: batch norm of many channels and many rows, with and without ReL
     }
 }
 
+TEST_CASE("cuda: gradients of many leaves, of one that is used twice and of an empty one add up") {
+  const auto result = in_every_order([] {
+    std::vector<Tensor> leaves;
+    for (int i = 0; i < 70; ++i) leaves.push_back(Tensor::full({i % 7 * 50}, i, {.device = cuda}).requires_grad_());
+    for (int round = 0; round < 2; ++round) {
+      Tensor total = Tensor::zeros({}, {.device = cuda});
+      for (const Tensor& leaf : leaves) total = total + sum(leaf * leaf);
+      total.backward();
+    }
+    std::vector<double> all;
+    for (const Tensor& leaf : leaves)
+      for (const float value : leaf.grad().to_vector<float>()) all.push_back(value);
+    return all;
+  });
+  std::vector<double> expected;
+  for (int i = 0; i < 70; ++i) expected.insert(expected.end(), static_cast<std::size_t>(i % 7 * 50), 4.0 * i);
+  CHECK(result == expected);
+}
+
 TEST_CASE("cuda: a tensor moves there and back, and its gradient the other way") {
   const Tensor x = normal({3, 5}, 4).requires_grad_();
   const Tensor moved = x.to(cuda);

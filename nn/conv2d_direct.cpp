@@ -153,27 +153,27 @@ void conv2d_forward_direct(const Conv2dShape& s, const Tensor& x, const Tensor& 
         continue;
       }
       for (std::int64_t b = 0; b < blocks; ++b) {
-        const auto [first, columns, width] = block_of(s.out_channels, b);
+        const Block block = block_of(s.out_channels, b);
         Tile tile{.a = image,
                   .a_segment = border.row(),
                   .a_row = s.stride * s.in_channels,
                   .a_step = 1,
-                  .b = pp + first * patch,
-                  .b_segment = tap_row(s) * width,
-                  .b_row = width,
+                  .b = pp + block.first * patch,
+                  .b_segment = tap_row(s) * block.width,
+                  .b_row = block.width,
                   .segments = s.kernel_height,
                   .depth = tap_row(s),
-                  .start = pb ? pb + first : nullptr,
+                  .start = pb ? pb + block.first : nullptr,
                   .start_row = 0,
-                  .c = out + first,
+                  .c = out + block.first,
                   .c_row = s.out_channels,
                   .rows = 0,
-                  .columns = columns,
+                  .columns = block.columns,
                   .relu = s.relu};
         for (std::int64_t i = 0; i < s.out_height; ++i)
-          for_each_part(s.out_width, most_rows(columns), [&](std::int64_t j, std::int64_t rows) {
+          for_each_part(s.out_width, most_rows(block.columns), [&](std::int64_t j, std::int64_t rows) {
             tile.a = image + i * s.stride * border.row() + j * tile.a_row;
-            tile.c = out + (i * s.out_width + j) * s.out_channels + first;
+            tile.c = out + (i * s.out_width + j) * s.out_channels + block.first;
             tile.rows = rows;
             multiply(tile);
           });
@@ -184,105 +184,120 @@ void conv2d_forward_direct(const Conv2dShape& s, const Tensor& x, const Tensor& 
 
 namespace {
 
-// The pixels whose distance to the next output that sees them is the same along one axis: first, first + stride, ...
-// Pixel first + q * stride is seen by `taps` outputs, base + q, base + q - 1, ... by way of the kernel's places tap,
-// tap
-// + stride, ...
+// Along one axis, the pixels first, first + stride, ... see outputs at the same distances: pixel first + q stride is
+// under `taps` places of the kernel, tap, tap + stride, ..., of the outputs base + q, base + q - 1, ...
 struct Phase {
   std::int64_t first, base, tap, taps;
 };
 
-Phase phase_of(std::int64_t residue, std::int64_t stride, std::int64_t padding, std::int64_t kernel_size) {
-  const std::int64_t tap = (residue + padding) % stride;
-  return {residue, (residue + padding) / stride, tap, tap < kernel_size ? num_ranges(kernel_size - tap, stride) : 0};
+Phase phase_of(std::int64_t first, std::int64_t stride, std::int64_t padding, std::int64_t kernel_size) {
+  const std::int64_t tap = (first + padding) % stride;
+  return {first, (first + padding) / stride, tap, tap < kernel_size ? num_ranges(kernel_size - tap, stride) : 0};
+}
+
+// Calls f(rows, columns, offset) for each pair of phases that has pixels; its weights begin at row `offset` of a block.
+template <class F>
+void for_each_phase(const Conv2dShape& s, F&& f) {
+  std::int64_t offset = 0;
+  for (std::int64_t i = 0; i < s.stride; ++i)
+    for (std::int64_t j = 0; j < s.stride; ++j) {
+      const Phase rows = phase_of(i, s.stride, s.padding, s.kernel_height);
+      const Phase columns = phase_of(j, s.stride, s.padding, s.kernel_width);
+      if (i < s.height && j < s.width) f(rows, columns, offset);
+      offset += rows.taps * columns.taps * s.out_channels;
+    }
+}
+
+std::int64_t depth_of_phases(const Conv2dShape& s) { return s.kernel_height * s.kernel_width * s.out_channels; }
+
+// One block of input channels of the weights, [depth, width]: phase by phase the taps, the last first, each [out,
+// width].
+void pack_phases(const Conv2dShape& s, const Block& block, const float* weight, float* packed) {
+  for_each_phase(s, [&](const Phase& rows, const Phase& columns, std::int64_t offset) {
+    float* to = packed + offset * block.width;
+    for (std::int64_t u = rows.taps - 1; u >= 0; --u)
+      for (std::int64_t v = columns.taps - 1; v >= 0; --v, to += s.out_channels * block.width) {
+        const std::int64_t tap = (rows.tap + u * s.stride) * s.kernel_width + columns.tap + v * s.stride;
+        copy_panel(false, s.out_channels, block.columns, weight + tap * s.in_channels + block.first, s.patch(), to);
+      }
+  });
+}
+
+// dy of one image with as many zeros around it as the outermost pixels look at.
+Border padded_output(const Conv2dShape& s) {
+  const std::int64_t above = num_ranges(s.kernel_height, s.stride) - 1, left = num_ranges(s.kernel_width, s.stride) - 1;
+  return {above + std::max(s.out_height, (s.height - 1 + s.padding) / s.stride + 1),
+          left + std::max(s.out_width, (s.width - 1 + s.padding) / s.stride + 1), s.out_channels, above, left};
+}
+
+// One block of one image's gradient. The pixels of a phase are a convolution of stride 1 over dy, whose kernel is every
+// stride-th place of the weight, backwards.
+void input_gradient(const Conv2dShape& s, const Border& border, const Block& block, const float* dy,
+                    const float* packed, float* dx) {
+  for_each_phase(s, [&](const Phase& rows, const Phase& columns, std::int64_t offset) {
+    Tile tile{.a = dy,
+              .a_segment = border.row(),
+              .a_row = s.out_channels,
+              .a_step = 1,
+              .b = packed + offset * block.width,
+              .b_segment = columns.taps * s.out_channels * block.width,
+              .b_row = block.width,
+              .segments = rows.taps,
+              .depth = columns.taps * s.out_channels,
+              .start = nullptr,
+              .start_row = 0,
+              .c = dx,
+              .c_row = s.stride * s.in_channels,
+              .rows = 0,
+              .columns = block.columns};
+    const std::int64_t width = num_ranges(s.width - columns.first, s.stride);
+    for (std::int64_t h = rows.first; h < s.height; h += s.stride) {
+      const std::int64_t row = border.top + rows.base + h / s.stride - (rows.taps - 1);
+      for_each_part(width, most_rows(block.columns), [&](std::int64_t q, std::int64_t count) {
+        const std::int64_t column = border.left + columns.base + q - (columns.taps - 1);
+        tile.a = dy + (row * border.width + column) * s.out_channels;
+        tile.c = dx + (h * s.width + columns.first + q * s.stride) * s.in_channels + block.first;
+        tile.rows = count;
+        multiply(tile);
+      });
+    }
+  });
 }
 
 }  // namespace
 
 void conv2d_input_gradient_direct(const Conv2dShape& s, const Tensor& weight, const Tensor& y, const Tensor& dy,
                                   const Tensor& dx) {
-  // Pixels of one phase, each way, are a convolution of stride 1 over dy, whose kernel is every stride-th place of the
-  // weight, backwards. dy is given as many zeros around it as the outermost pixels look at.
-  const std::int64_t above = num_ranges(s.kernel_height, s.stride) - 1, left = num_ranges(s.kernel_width, s.stride) - 1;
-  const Border border{above + std::max(s.out_height, (s.height - 1 + s.padding) / s.stride + 1),
-                      left + std::max(s.out_width, (s.width - 1 + s.padding) / s.stride + 1), s.out_channels, above,
-                      left};
+  const Border border = padded_output(s);
   const BorderedImages padded(border);
-  const std::int64_t depth = s.kernel_height * s.kernel_width * s.out_channels, blocks = num_blocks(s.in_channels);
-  // Calls f(rows, columns, offset) for each phase that has pixels; its weights begin at row `offset` of a block.
-  const auto for_each_phase = [&](auto&& f) {
-    std::int64_t offset = 0;
-    for (std::int64_t i = 0; i < s.stride; ++i)
-      for (std::int64_t j = 0; j < s.stride; ++j) {
-        const Phase rows = phase_of(i, s.stride, s.padding, s.kernel_height);
-        const Phase columns = phase_of(j, s.stride, s.padding, s.kernel_width);
-        if (i < s.height && j < s.width) f(rows, columns, offset);
-        offset += rows.taps * columns.taps * s.out_channels;
-      }
-  };
+  const std::int64_t depth = depth_of_phases(s), blocks = num_blocks(s.in_channels);
   const Tensor packed = Tensor::empty({whole_vectors(s.in_channels), depth});
   float* pp = packed.mutable_data<float>();
   const float* pw = weight.data<float>();
   parallel_for(blocks, rows_per_range(depth * tile_columns, 1 << 15), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t b = begin; b < end; ++b) {
-      const auto [first, count, width] = block_of(s.in_channels, b);
-      for_each_phase([&](const Phase& rows, const Phase& columns, std::int64_t offset) {
-        float* to = pp + first * depth + offset * width;
-        for (std::int64_t u = rows.taps - 1; u >= 0; --u)
-          for (std::int64_t v = columns.taps - 1; v >= 0; --v) {
-            const std::int64_t tap = (rows.tap + u * s.stride) * s.kernel_width + columns.tap + v * s.stride;
-            for (std::int64_t o = 0; o < s.out_channels; ++o, to += width) {
-              std::copy_n(pw + (o * s.kernel_height * s.kernel_width + tap) * s.in_channels + first, count, to);
-              std::fill(to + count, to + width, 0.0f);
-            }
-          }
-      });
+      const Block block = block_of(s.in_channels, b);
+      pack_phases(s, block, pw, pp + block.first * depth);
     }
   });
-  const std::int64_t out_image = s.positions() * s.out_channels;
+  const std::int64_t in_image = s.height * s.width * s.in_channels, out_image = s.positions() * s.out_channels;
   const float* pdy = dy.data<float>();
   const float* py = s.relu ? y.data<float>() : nullptr;
   float* pdx = dx.mutable_data<float>();
   parallel_for(s.batch, images_per_range(s), [&](std::int64_t begin, std::int64_t end) {
     padded.clear();
     for (std::int64_t n = begin; n < end; ++n) {
-      const float* image =
-          padded.put(pdy + n * out_image, py ? py + n * out_image : nullptr, s.out_height, s.out_width);
-      float* to = pdx + n * s.height * s.width * s.in_channels;
+      const float* mask = py ? py + n * out_image : nullptr;
+      const float* image = padded.put(pdy + n * out_image, mask, s.out_height, s.out_width);
       for (std::int64_t b = 0; b < blocks; ++b) {
-        const auto [first, count, width] = block_of(s.in_channels, b);
-        for_each_phase([&](const Phase& rows, const Phase& columns, std::int64_t offset) {
-          Tile tile{.a = image,
-                    .a_segment = border.row(),
-                    .a_row = s.out_channels,
-                    .a_step = 1,
-                    .b = pp + first * depth + offset * width,
-                    .b_segment = columns.taps * s.out_channels * width,
-                    .b_row = width,
-                    .segments = rows.taps,
-                    .depth = columns.taps * s.out_channels,
-                    .start = nullptr,
-                    .start_row = 0,
-                    .c = to,
-                    .c_row = s.stride * s.in_channels,
-                    .rows = 0,
-                    .columns = count};
-          for (std::int64_t h = rows.first; h < s.height; h += s.stride) {
-            const std::int64_t row = above + rows.base + h / s.stride - (rows.taps - 1);
-            for_each_part(num_ranges(s.width - columns.first, s.stride), most_rows(count),
-                          [&](std::int64_t q, std::int64_t m) {
-                            const std::int64_t column = left + columns.base + q - (columns.taps - 1);
-                            tile.a = image + (row * border.width + column) * s.out_channels;
-                            tile.c = to + (h * s.width + columns.first + q * s.stride) * s.in_channels + first;
-                            tile.rows = m;
-                            multiply(tile);
-                          });
-          }
-        });
+        const Block block = block_of(s.in_channels, b);
+        input_gradient(s, border, block, image, pp + block.first * depth, pdx + n * in_image);
       }
     }
   });
 }
+
+namespace {
 
 // The outputs' gradients dy [positions, channels] of one block as [positions, width], where `mask` is given with zeros
 // in the place of those whose output is not above 0; bias_sums [width] += their sums.
@@ -300,8 +315,6 @@ void pack_gradients(const Block& block, std::int64_t positions, std::int64_t cha
     store(bias_sums + v, sum);
   }
 }
-
-namespace {
 
 // Of one image and one block of outputs: sums [patch, width] += patches^T gradients, [positions, width]. With `planes`
 // the image is [in, height, width].
@@ -412,15 +425,15 @@ void conv2d_weight_gradient_direct(const Conv2dShape& s, const Tensor& x, const 
   float* pdb = dbias.defined() ? dbias.mutable_data<float>() : nullptr;
   const auto add_ranges = [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t b = begin; b < end; ++b) {
-      const auto [first, columns, width] = block_of(s.out_channels, b);
-      float* total = pp + first * rows;  // the first range's
+      const Block block = block_of(s.out_channels, b);
+      float* total = pp + block.first * rows;  // the first range's
       for (std::int64_t range = 1; range < ranges; ++range)
-        for (std::int64_t i = 0; i < rows * width; ++i) total[i] += total[range * partial_size + i];
-      for (std::int64_t o = 0; o < columns; ++o) {
+        for (std::int64_t i = 0; i < rows * block.width; ++i) total[i] += total[range * partial_size + i];
+      for (std::int64_t o = 0; o < block.columns; ++o) {
         if (pdw)
           for (std::int64_t k = 0; k < patch; ++k)
-            pdw[(first + o) * patch + k] = total[few ? o * patch + k : k * width + o];
-        if (pdb) pdb[first + o] = total[patch * width + o];
+            pdw[(block.first + o) * patch + k] = total[few ? o * patch + k : k * block.width + o];
+        if (pdb) pdb[block.first + o] = total[patch * block.width + o];
       }
     }
   };

@@ -20,7 +20,6 @@
 #include "core/reduce.h"
 #include "core/safetensors.h"
 #include "core/series.h"
-#include "core/step_table.h"
 #include "core/tensor.h"
 #include "core/unary.h"
 #include "core/view.h"

@@ -1,6 +1,7 @@
 #include "augment/mixup_loss.h"
 
 #include "core/check.h"
+#include "core/pointwise.h"
 #include "core/reduce.h"
 
 namespace mixgrad::augment {
@@ -15,7 +16,13 @@ Tensor MixUpLoss::operator()(const Tensor& output, const Target& target) const {
         output.shape(), " needs one lambda for each sample");
   const Tensor own = mixed.lambda.to(output.dtype());
   const Tensor lambda = weight_ == LossWeight::batch_mean ? mean(own) : own;
-  return nn::reduce(loss_.each_mixed_sample(output, mixed.y, mixed.partner, lambda), loss_.reduction);
+  const bool indices = mixed.y.dtype() == DType::i32 && mixed.partner.dtype() == DType::i32;
+  // In one pass, where the loss has one.
+  const Tensor each =
+      loss_.per_sample.mixed() && indices && !lambda.requires_grad()
+          ? loss_.per_sample.mixed()(output, mixed.y, mixed.partner, lambda)
+          : lambda * loss_.each_sample(output, mixed.y) + (1.0 - lambda) * loss_.each_sample(output, mixed.partner);
+  return nn::reduce(each, loss_.reduction);
 }
 
 }  // namespace mixgrad::augment

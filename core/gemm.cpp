@@ -35,13 +35,10 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
       for_each_part(m, most_rows(columns), [&](std::int64_t i, std::int64_t rows) {
         float* to = c + i * ldc + j;
         multiply({.a = a + i * a_row + first * a_step,
-                  .a_segment = 0,
                   .a_row = a_row,
                   .a_step = a_step,
                   .b = panel,
-                  .b_segment = 0,
                   .b_row = width,
-                  .segments = 1,
                   .depth = depth,
                   .start = started ? to : nullptr,
                   .start_row = ldc,

@@ -8,7 +8,9 @@ namespace mixgrad {
 
 Series::Series(Device device, std::int64_t columns, std::int64_t rows)
     : rows_(Tensor::empty({rows, columns}, {.device = device})),
-      count_(Tensor::zeros({1}, {.dtype = DType::i32, .device = device})) {}
+      count_(Tensor::zeros({1}, {.dtype = DType::i32, .device = device})) {
+  check(columns <= most_columns, "series: ", columns, " columns are more than ", most_columns);
+}
 
 void Series::append(std::span<const Tensor> row) {
   check(std::ssize(row) == rows_.size(1), "series: ", row.size(), " values for ", rows_.size(1), " columns");

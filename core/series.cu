@@ -4,10 +4,8 @@
 namespace mixgrad::kernels {
 namespace {
 
-constexpr std::size_t most_values = 16;
-
 struct Values {
-  const float* from[most_values];
+  const float* from[Series::most_columns];
 };
 
 // A thread for each value.
@@ -21,7 +19,6 @@ __global__ void append_row_kernel(Values values, std::int64_t rows, float* to, s
 }  // namespace
 
 void append_row(Cuda device, std::span<const Tensor> values, const Tensor& rows, const Tensor& count) {
-  check(values.size() <= most_values, device.op, ": ", values.size(), " values in a row are more than ", most_values);
   Values from{};
   std::transform(values.begin(), values.end(), from.from, [](const Tensor& value) { return read(value); });
   launch(device, append_row_kernel, 1, static_cast<unsigned>(values.size()), 0, from, rows.size(0), write(rows),

@@ -16,7 +16,9 @@ namespace mixgrad {
 
 class Series : NonCopyable {
  public:
-  // Holds up to `rows` rows of so many columns until they are taken; what is appended beyond them is lost.
+  static constexpr std::int64_t most_columns = 64;
+  // Holds up to `rows` rows of so many columns until they are taken; what is appended beyond them is lost. Throws on
+  // more than most_columns.
   Series(Device device, std::int64_t columns, std::int64_t rows);
   // One number for each column, f32. Throws unless there are as many.
   void append(std::span<const Tensor> row);

@@ -1,4 +1,4 @@
-// StepTable: small tensors that have another value in each step of an epoch, such as the numbers of a batch's samples,
+// StepTable (private): small tensors that have another value in each step of an epoch, such as the numbers of a batch's samples,
 // mixup's lambda, the learning rate. The host decides all of them ahead and uploads them once; on the device one kernel
 // per step copies the next row of the table to a fixed place, where the kernels of a captured step (core/graph.h) find
 // it.
@@ -10,7 +10,6 @@
 //   for (...) { table.next(); ... kernels that read lambda ... }
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <vector>
 

@@ -29,16 +29,16 @@ constexpr std::int64_t most_rows(std::int64_t columns) {
 
 struct Tile {
   const float* a;
-  std::int64_t a_segment, a_row, a_step;
+  std::int64_t a_segment = 0, a_row, a_step = 1;
   const float* b;
-  std::int64_t b_segment, b_row;
-  std::int64_t segments, depth;
-  const float* start;
-  std::int64_t start_row;
+  std::int64_t b_segment = 0, b_row;
+  std::int64_t segments = 1, depth;
+  const float* start = nullptr;
+  std::int64_t start_row = 0;
   float* c;
   std::int64_t c_row;
-  std::int64_t rows, columns;  // 1 to most_rows(columns), 1 to tile_columns
-  bool relu = false;           // c(r, j) = max(that, 0)
+  std::int64_t rows = 0, columns = 0;  // 1 to most_rows(columns), 1 to tile_columns
+  bool relu = false;                   // c(r, j) = max(that, 0)
 };
 
 void multiply(const Tile& tile);

@@ -24,7 +24,7 @@ class BatchNorm : public Module {
   using Module::forward;
   // Throws unless the last axis has `channels` entries, or when training on fewer than two rows.
   Tensor forward(const Tensor& x) override { return apply(x, false); }
-  Tensor forward_relu(const Tensor& x) override { return apply(x, true); }
+  Tensor forward_relu(const Tensor& x) override;
   void visit(Visitor& visitor) override;
   std::string name() const override;
 

@@ -1,9 +1,9 @@
 // Convolution as three implicit products (core/gemm.cuh), with u, v the place in the kernel and p a position of the
 // output:
 //
-//   forward          y(p, o)       = sum over (u, v, c) of patches(p, (u, v, c)) w(o, (u, v, c))
-//   input gradient   dx(q, c)      = sum over (u, v, o) of dy(p with p * stride + (u, v) - padding = q, o) w(o, (u, v,
-//   c)) weight gradient  dw(o, (u, v, c)) = sum over p of dy(p, o) patches(p, (u, v, c)), split among blocks
+//   forward          y(p, o) = sum over (u, v, c) of patches(p, (u, v, c)) w(o, (u, v, c))
+//   input gradient   dx(q, c) = sum over (u, v, o) of dy(p, o) w(o, (u, v, c)), p the position with q under (u, v)
+//   weight gradient  dw(o, (u, v, c)) = sum over p of dy(p, o) patches(p, (u, v, c)), split among blocks
 //
 // Groups are a batch of such products.
 #include <algorithm>

@@ -34,7 +34,7 @@ class Conv2d : public Module {
 
   using Module::forward;
   Tensor forward(const Tensor& x) override { return conv2d(x, weight, bias, options_); }
-  Tensor forward_relu(const Tensor& x) override { return conv2d_relu(x, weight, bias, options_); }
+  Tensor forward_relu(const Tensor& x) override;
   void visit(Visitor& visitor) override;
   std::string name() const override;
   std::int64_t multiply_adds(const Shape& input, const Shape& output) const override;

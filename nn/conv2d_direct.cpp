@@ -20,9 +20,9 @@ Block block_of(std::int64_t channels, std::int64_t block) {
   return {first, columns, whole_vectors(columns)};
 }
 
-// Images per range: at most 16 ranges, of as many multiply-adds of whole vectors as are worth a thread.
-std::int64_t images_per_range(const Conv2dShape& s) {
-  constexpr std::int64_t most_ranges = 16, work = std::int64_t{1} << 18;
+// Images per range: as many multiply-adds of whole vectors as are worth a thread.
+std::int64_t images_per_range(const Conv2dShape& s, std::int64_t most_ranges) {
+  constexpr std::int64_t work = std::int64_t{1} << 18;
   const std::int64_t per_image = s.positions() * s.patch() * whole_vectors(s.out_channels);
   return std::max(rows_per_range(per_image, work), num_ranges(s.batch, most_ranges));
 }
@@ -43,7 +43,7 @@ class BorderedImages {
       : border_(border), memory_(Tensor::empty({num_threads(), border.size()})), data_(memory_.mutable_data<float>()) {}
 
   // This thread's, all zeros. What is put into its middle later does not touch the border.
-  float* clear() const { return std::fill_n(of_thread(), border_.size(), 0.0f) - border_.size(); }
+  void clear() const { std::fill_n(of_thread(), border_.size(), 0.0f); }
   // This thread's with an image [height, width, channels] in its middle; where `mask`, an image too, is given, its
   // numbers up to 0 put zeros in the place of the image's.
   const float* put(const float* image, const float* mask, std::int64_t height, std::int64_t width) const {
@@ -88,10 +88,6 @@ std::int64_t tap_row(const Conv2dShape& s) { return s.kernel_width * s.in_channe
 
 // Whether outputs are so few that vectors of them would be nearly empty: then vectors hold numbers of a tap row.
 bool has_few_outputs(const Conv2dShape& s) { return s.out_channels <= lanes / 4 && tap_row(s) >= lanes; }
-
-}  // namespace
-
-namespace {
 
 float sum(Vector v) {  // by halves
   float numbers[lanes];
@@ -142,7 +138,7 @@ void conv2d_forward_direct(const Conv2dShape& s, const Tensor& x, const Tensor& 
         copy_panel(true, patch, block.columns, pw + block.first * patch, patch, pp + block.first * patch);
       }
     });
-  parallel_for(s.batch, images_per_range(s), [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(s.batch, images_per_range(s, 64), [&](std::int64_t begin, std::int64_t end) {
     if (s.padding > 0) padded.clear();
     for (std::int64_t n = begin; n < end; ++n) {
       const float* image = px + n * s.height * s.width * s.in_channels;
@@ -157,17 +153,14 @@ void conv2d_forward_direct(const Conv2dShape& s, const Tensor& x, const Tensor& 
         Tile tile{.a = image,
                   .a_segment = border.row(),
                   .a_row = s.stride * s.in_channels,
-                  .a_step = 1,
                   .b = pp + block.first * patch,
                   .b_segment = tap_row(s) * block.width,
                   .b_row = block.width,
                   .segments = s.kernel_height,
                   .depth = tap_row(s),
                   .start = pb ? pb + block.first : nullptr,
-                  .start_row = 0,
                   .c = out + block.first,
                   .c_row = s.out_channels,
-                  .rows = 0,
                   .columns = block.columns,
                   .relu = s.relu};
         for (std::int64_t i = 0; i < s.out_height; ++i)
@@ -195,15 +188,15 @@ Phase phase_of(std::int64_t first, std::int64_t stride, std::int64_t padding, st
   return {first, (first + padding) / stride, tap, tap < kernel_size ? num_ranges(kernel_size - tap, stride) : 0};
 }
 
-// Calls f(rows, columns, offset) for each pair of phases that has pixels; its weights begin at row `offset` of a block.
+// Calls f(rows, columns, offset) for each pair of phases; its weights begin at row `offset` of a block.
 template <class F>
 void for_each_phase(const Conv2dShape& s, F&& f) {
   std::int64_t offset = 0;
-  for (std::int64_t i = 0; i < s.stride; ++i)
-    for (std::int64_t j = 0; j < s.stride; ++j) {
+  for (std::int64_t i = 0; i < std::min(s.stride, s.height); ++i)
+    for (std::int64_t j = 0; j < std::min(s.stride, s.width); ++j) {
       const Phase rows = phase_of(i, s.stride, s.padding, s.kernel_height);
       const Phase columns = phase_of(j, s.stride, s.padding, s.kernel_width);
-      if (i < s.height && j < s.width) f(rows, columns, offset);
+      f(rows, columns, offset);
       offset += rows.taps * columns.taps * s.out_channels;
     }
 }
@@ -238,17 +231,13 @@ void input_gradient(const Conv2dShape& s, const Border& border, const Block& blo
     Tile tile{.a = dy,
               .a_segment = border.row(),
               .a_row = s.out_channels,
-              .a_step = 1,
               .b = packed + offset * block.width,
               .b_segment = columns.taps * s.out_channels * block.width,
               .b_row = block.width,
               .segments = rows.taps,
               .depth = columns.taps * s.out_channels,
-              .start = nullptr,
-              .start_row = 0,
               .c = dx,
               .c_row = s.stride * s.in_channels,
-              .rows = 0,
               .columns = block.columns};
     const std::int64_t width = num_ranges(s.width - columns.first, s.stride);
     for (std::int64_t h = rows.first; h < s.height; h += s.stride) {
@@ -284,7 +273,7 @@ void conv2d_input_gradient_direct(const Conv2dShape& s, const Tensor& weight, co
   const float* pdy = dy.data<float>();
   const float* py = s.relu ? y.data<float>() : nullptr;
   float* pdx = dx.mutable_data<float>();
-  parallel_for(s.batch, images_per_range(s), [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(s.batch, images_per_range(s, 64), [&](std::int64_t begin, std::int64_t end) {
     padded.clear();
     for (std::int64_t n = begin; n < end; ++n) {
       const float* mask = py ? py + n * out_image : nullptr;
@@ -333,7 +322,6 @@ void add_weight_gradients(const Conv2dShape& s, const Border& border, bool plane
             .start_row = width,
             .c = sums,
             .c_row = width,
-            .rows = 0,
             .columns = width};
   // The rows of tiles: channels of one tap, or of a row of taps.
   const std::int64_t taps = s.kernel_height * (planes ? s.kernel_width : 1), rows = s.patch() / taps;
@@ -365,8 +353,7 @@ void add_weight_gradients_of_few(const Conv2dShape& s, const Border& border, con
             .start_row = s.patch(),
             .c = sums,
             .c_row = s.patch(),
-            .rows = s.out_channels,
-            .columns = 0};
+            .rows = s.out_channels};
   for (std::int64_t u = 0; u < s.kernel_height; ++u)
     for (std::int64_t k = 0; k < tap_row(s); k += tile_columns) {
       tile.b = image + u * border.row() + k;
@@ -382,13 +369,14 @@ void conv2d_weight_gradient_direct(const Conv2dShape& s, const Tensor& x, const 
                                    const Tensor& dweight, const Tensor& dbias) {
   const std::int64_t patch = s.patch(), positions = s.positions(), blocks = num_blocks(s.out_channels);
   // A unit of work is a range of images and a block of output channels; few ranges where there are many blocks.
-  const std::int64_t grain = std::max(images_per_range(s), num_ranges(s.batch, std::max<std::int64_t>(16 / blocks, 1)));
+  const std::int64_t grain = images_per_range(s, std::max<std::int64_t>(16 / std::max<std::int64_t>(blocks, 1), 1));
   const std::int64_t ranges = std::max<std::int64_t>(num_ranges(s.batch, grain), 1);
   const Border border = padded_input(s);
   const BorderedImages padded(border);
   // A large image of many channels is kept plane by plane: then a tile's rows, which are channels, are each read from
   // neighbouring numbers.
   const bool few = has_few_outputs(s), planes = !few && s.in_channels >= 8 && border.size() > 8192;
+  const bool copied = planes || few || s.padding > 0;
   // Of each range, in blocks: the sums, [patch, width] or [out, patch], and behind them the bias's, [width].
   const std::int64_t rows = patch + 1, partial_size = whole_vectors(s.out_channels) * rows;
   const Tensor partials = Tensor::empty({ranges, partial_size});
@@ -400,25 +388,23 @@ void conv2d_weight_gradient_direct(const Conv2dShape& s, const Tensor& x, const 
   const float* py = s.relu ? y.data<float>() : nullptr;
   float* pg = gradients.mutable_data<float>();
   float* pp = partials.mutable_data<float>();
-  parallel_for(ranges * blocks, 1, [&](std::int64_t first_unit, std::int64_t last_unit) {
-    padded.clear();
+  parallel_ranges(ranges * blocks, 1, [&](std::int64_t unit, std::int64_t, std::int64_t) {
+    const std::int64_t range = unit / blocks;
+    const Block block = block_of(s.out_channels, unit % blocks);
     float* gradient = pg + thread_index() * gradients_size;
-    for (std::int64_t unit = first_unit; unit < last_unit; ++unit) {
-      const std::int64_t range = unit / blocks;
-      const Block block = block_of(s.out_channels, unit % blocks);
-      float* sums = pp + range * partial_size + block.first * rows;
-      std::fill_n(sums, rows * block.width, 0.0f);
-      for (std::int64_t n = range * grain; n < std::min((range + 1) * grain, s.batch); ++n) {
-        const std::int64_t outputs = n * positions * s.out_channels;
-        pack_gradients(block, positions, s.out_channels, pdy + outputs, py ? py + outputs : nullptr, gradient,
-                       sums + patch * block.width);
-        if (!dweight.defined()) continue;
-        const float* image = px + n * s.height * s.width * s.in_channels;
-        if (planes) image = padded.put_planes(image, s.height, s.width);
-        else if (few || s.padding > 0) image = padded.put(image, nullptr, s.height, s.width);
-        if (few) add_weight_gradients_of_few(s, border, image, gradient, block.width, sums);
-        else add_weight_gradients(s, border, planes, image, gradient, block.width, sums);
-      }
+    float* sums = pp + range * partial_size + block.first * rows;
+    std::fill_n(sums, rows * block.width, 0.0f);
+    if (copied) padded.clear();
+    for (std::int64_t n = range * grain; n < std::min((range + 1) * grain, s.batch); ++n) {
+      const std::int64_t outputs = n * positions * s.out_channels;
+      pack_gradients(block, positions, s.out_channels, pdy + outputs, py ? py + outputs : nullptr, gradient,
+                     sums + patch * block.width);
+      if (!dweight.defined()) continue;
+      const float* image = px + n * s.height * s.width * s.in_channels;
+      if (planes) image = padded.put_planes(image, s.height, s.width);
+      else if (copied) image = padded.put(image, nullptr, s.height, s.width);
+      if (few) add_weight_gradients_of_few(s, border, image, gradient, block.width, sums);
+      else add_weight_gradients(s, border, planes, image, gradient, block.width, sums);
     }
   });
   float* pdw = dweight.defined() ? dweight.mutable_data<float>() : nullptr;

@@ -96,7 +96,7 @@ Loss cross_entropy_with(const CrossEntropyOptions& options) {
   const auto mixed = [options](const Tensor& logits, const Tensor& y, const Tensor& partner, const Tensor& lambda) {
     return cross_entropy_mixed(logits, y, partner, lambda, options);
   };
-  return {name, per_sample, options.reduction, mixed};
+  return {name, PerSample(per_sample, mixed), options.reduction};
 }
 
 }  // namespace mixgrad::nn

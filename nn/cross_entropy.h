@@ -32,9 +32,10 @@ Tensor cross_entropy_mixed(const Tensor& logits, const Tensor& y, const Tensor& 
 
 inline const Loss cross_entropy{
     .name = "cross_entropy",
-    .per_sample = [](const Tensor& logits, const Tensor& y) { return cross_entropy_per_sample(logits, y); },
-    .mixed_indices = [](const Tensor& logits, const Tensor& y, const Tensor& partner,
-                        const Tensor& lambda) { return cross_entropy_mixed(logits, y, partner, lambda); }};
+    .per_sample = {[](const Tensor& logits, const Tensor& y) { return cross_entropy_per_sample(logits, y); },
+                   [](const Tensor& logits, const Tensor& y, const Tensor& partner, const Tensor& lambda) {
+                     return cross_entropy_mixed(logits, y, partner, lambda);
+                   }}};
 
 // The same with options. A mean is over samples, with class weights too: dividing by the sum of their weights, as
 // PyTorch does for index targets, would make the loss of a mixed target another than the mixed loss. Throws unless 0 <=

@@ -68,12 +68,12 @@ void dropout(Cpu, const Tensor& x, const DropoutStream& from, std::uint32_t thre
     T* po = out.mutable_data<T>();
     parallel_for(x.numel(), grain, [=, factor = static_cast<T>(scale)](std::int64_t begin, std::int64_t end) {
       Words words;
-      for (std::int64_t first = begin; first < end; first += 4 * block) {
-        dropout_words_of_block(first / 4, seed, stream, words);
-        const std::int64_t count = std::min(4 * block, end - first);
+      for (std::int64_t i = begin; i < end; i += 4 * block) {
+        dropout_words_of_block(i / 4, seed, stream, words);
+        const std::int64_t count = std::min(4 * block, end - i);
         for (std::int64_t k = 0; k < count; ++k) {
-          const T kept = factor * px[first + k];  // in any case: a branch for each element would be mispredicted
-          po[first + k] = words[static_cast<std::size_t>(k)] < threshold ? T{0} : kept;
+          const T kept = factor * px[i + k];  // in any case: a branch for each element would be mispredicted
+          po[i + k] = words[static_cast<std::size_t>(k)] < threshold ? T{0} : kept;
         }
       }
     });

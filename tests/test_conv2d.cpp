@@ -1,11 +1,16 @@
-// The direct convolution (nn/conv2d_direct.h), which is the one for f32, against the product of patches, which is the
-// one for f64.
+// The CPU's fast paths in f32 against those of f64: the direct convolution (nn/conv2d_direct.h) against the product of
+// patches, the product by tiles (core/gemm.h) against Eigen's.
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
 #include <random>
+#include <vector>
 
 #include "core/autograd.h"
+#include "core/gemm.h"
 #include "core/pointwise.h"
 #include "core/reduce.h"
 #include "core/unary.h"
@@ -82,4 +87,45 @@ TEST_CASE("conv2d: no image, and a nan, go through") {
   CHECK(w.grad().to_vector<float>() == std::vector<float>(54, 0.0f));
   const float nan = std::numeric_limits<float>::quiet_NaN();
   CHECK(std::isnan(nn::conv2d_relu(Tensor::full({1, 3, 3, 2}, nan), weight, bias).to_vector<float>()[0]));
+}
+
+TEST_CASE("conv2d: a stride larger than the image, and no output channel") {
+  const Tensor weight = Tensor::ones({2, 3, 3, 1}), bias = Tensor::zeros({2});
+  Tensor x = Tensor::ones({1, 5, 5, 1}).clone();
+  x.requires_grad_();
+  sum(nn::conv2d(x, weight, bias, {.stride = 1000000, .padding = 1})).backward();
+  CHECK(sum(x.grad()).to_vector<float>()[0] == 8);  // 4 pixels under the first window, twice
+  Tensor none = Tensor::ones({0, 3, 3, 1}).clone();
+  none.requires_grad_();
+  const Tensor y = nn::conv2d(x.detach(), none, Tensor::zeros({0}));
+  CHECK(y.shape() == Shape{1, 3, 3, 0});
+  sum(y).backward();
+}
+
+TEST_CASE("gemm: by tiles in f32 it is Eigen's product in f64, for any transposition, depth and distance of rows") {
+  std::mt19937 random(11);
+  const auto between = [&](int low, int high) {
+    return std::int64_t{low} + static_cast<std::int64_t>(random() % static_cast<unsigned>(high - low + 1));
+  };
+  for (int trial = 0; trial < 120; ++trial) {
+    const bool ta = trial % 2, tb = trial / 2 % 2;
+    const std::int64_t m = between(1, 40), n = between(1, 90), k = between(0, trial % 5 == 0 ? 1600 : 60);
+    const std::int64_t lda = (ta ? m : k) + between(0, 3), ldb = (tb ? k : n) + between(0, 3), ldc = n + between(0, 3);
+    const auto numbers = [&](std::int64_t count) {
+      std::vector<double> values(static_cast<std::size_t>(count));
+      for (double& value : values) value = static_cast<double>(random() % 7) - 3;
+      return values;
+    };
+    // Not a number more than there are, so that a sanitizer sees what is read beyond them.
+    const auto a = numbers(std::max<std::int64_t>((ta ? k : m) * lda, 1));
+    const auto b = numbers(std::max<std::int64_t>((tb ? n : k) * ldb, 1));
+    std::vector<double> c = numbers((m - 1) * ldc + n);
+    const std::vector<float> a32(a.begin(), a.end()), b32(b.begin(), b.end());
+    std::vector<float> c32(c.begin(), c.end());
+    for (const Accumulate accumulate : {Accumulate::add, Accumulate::overwrite}) {
+      gemm(ta, tb, m, n, k, a.data(), lda, b.data(), ldb, c.data(), ldc, accumulate);
+      gemm(ta, tb, m, n, k, a32.data(), lda, b32.data(), ldb, c32.data(), ldc, accumulate);
+      CHECK(std::equal(c.begin(), c.end(), c32.begin()));
+    }
+  }
 }

@@ -349,3 +349,11 @@ TEST_CASE("mixup: a gradient flows through the mixture to both samples") {
       gradcheck([&](const std::vector<Tensor>& x) { return mix(x[0], plan); }, {random_normal({4, 3}, 12, DType::f64)});
   CHECK(report == "");
 }
+
+TEST_CASE("MixUpLoss: a loss that was given another per-sample function is mixed by that one") {
+  nn::Loss loss = nn::cross_entropy;
+  loss.per_sample = [](const Tensor& output, const Tensor& y) { return 2.0 * nn::cross_entropy.per_sample(output, y); };
+  const Tensor logits = Tensor::from({1.0f, -1.0f, 0.5f, 2.0f}, {2, 2}), y = Tensor::from({0, 1}, {2});
+  const augment::MixedTarget whole{y, Tensor::from({1, 0}, {2}), Tensor::ones({2})};
+  CHECK(augment::MixUpLoss(loss)(logits, whole).item() == doctest::Approx(loss(logits, y).item()));
+}

@@ -455,3 +455,25 @@ TEST_CASE("cross_entropy: class weights that are negative or no numbers are refu
                          doctest::Contains("cross_entropy: class weight "), Error);
   CHECK_NOTHROW(cross_entropy_with({.class_weights = Tensor::from({1.f, 0.f}, {2})}));
 }
+
+TEST_CASE(
+    "sequential: a layer derived from one that has ReLU in the same pass keeps its own forward in front of a ReLU") {
+  struct Doubled : Conv2d {
+    using Conv2d::Conv2d;
+    Tensor forward(const Tensor& x) override { return 2.0 * Conv2d::forward(x); }
+  };
+  struct DoubledNorm : BatchNorm {
+    using BatchNorm::BatchNorm;
+    Tensor forward(const Tensor& x) override { return 2.0 * BatchNorm::forward(x); }
+  };
+  const Tensor x = Tensor::ones({2, 4, 4, 3});
+  const auto is_its_own = [&](auto layer) {
+    Sequential model(layer, ReLU());
+    model.eval();
+    const Tensor fused = model(x), expected = relu(layer.forward(x));
+    return fused.to_vector<float>() == expected.to_vector<float>();
+  };
+  CHECK(is_its_own(Doubled(3, 2)));
+  CHECK(is_its_own(DoubledNorm(3)));
+  CHECK(is_its_own(Conv2d(3, 2)));
+}

@@ -2,7 +2,9 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstdlib>
 #include <sstream>
 
 namespace mixgrad::apps {
@@ -42,8 +44,15 @@ void add_mixup_options(CLI::App& app, TrainOptions& o) {
 }
 
 void add_options(CLI::App& app, TrainOptions& o, std::string& digits) {
-  const CLI::Validator not_negative(
-      [](const std::string& value) { return value.starts_with('-') ? value + " is negative" : std::string(); }, "");
+  // CLI11 wraps what is negative, and takes what is too large for the largest seed.
+  const CLI::Validator is_seed(
+      [](const std::string& value) {
+        errno = 0;
+        std::strtoull(value.c_str(), nullptr, 0);
+        return value.find('-') != value.npos || errno == ERANGE ? value + " is not in range 0 to 2^64 - 1"
+                                                                : std::string();
+      },
+      "");
   app.add_option("--data", o.data,
                  "folder with the four MNIST files, plain or .gz, or with images in train/3, ..., valid/7");
   app.add_flag("--synthetic", o.synthetic,
@@ -53,9 +62,11 @@ void add_options(CLI::App& app, TrainOptions& o, std::string& digits) {
       ->capture_default_str()
       ->check(CLI::Range(0, 100000));
   app.add_option("--lr", o.lr, "learning rate")->capture_default_str();
-  app.add_option("--batch-size", o.batch_size, "images of a training step")->capture_default_str();
+  app.add_option("--batch-size", o.batch_size, "images of a training step")
+      ->capture_default_str()
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000000}));
   add_mixup_options(app, o);
-  app.add_option("--seed", o.seed, "of weights, shuffling and mixing")->capture_default_str()->check(not_negative);
+  app.add_option("--seed", o.seed, "of weights, shuffling and mixing")->capture_default_str()->check(is_seed);
   app.add_option("--seeds", o.seeds, "train from so many seeds, print mean and deviation")
       ->capture_default_str()
       ->check(CLI::Range(1, 10000));

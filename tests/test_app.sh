@@ -91,8 +91,9 @@ test_bad_data() {
 
 test_bad_options() {
   check "options: an unknown one" refused --frobnicate --frobnicate
-  check "options: --batch-size 0" refused "batch size 0" --batch-size 0
-  check "options: --batch-size -1" refused "batch size -1" --batch-size -1
+  check "options: --batch-size 0" refused --batch-size --batch-size 0
+  check "options: --batch-size -1" refused --batch-size --batch-size -1
+  check "options: --batch-size 99999999999999999999" refused --batch-size --batch-size 99999999999999999999
   check "options: a batch larger than the data" refused "batch size 100000000" --batch-size 100000000
   check "options: --batch-size 1.5" refused --batch-size --batch-size 1.5
   check "options: --alpha -1" refused alpha --alpha -1
@@ -109,6 +110,9 @@ test_bad_options() {
   check "options: no digits" refused digits --digits ""
   check "options: digits of which there are no images" refused "digit" --digits 1,2
   check "options: --seed -1" refused --seed --seed -1
+  check "options: --seed 2^64" refused --seed --seed 18446744073709551616
+  train --seed 18446744073709551615 --epochs 0 --no-mixup
+  check "options: the largest seed is 2^64 - 1" all succeeded 'printed "seed 18446744073709551615$"'
   check "options: --seeds 0" refused --seeds --seeds 0
   check "options: --threads 0" refused --threads --threads 0
   check "options: --mixup with --no-mixup" refused --no-mixup --mixup --no-mixup

@@ -77,6 +77,12 @@ void load_weights(const Options& options, nn::Module& model) {
   nn::load_weights(model, options.load);
 }
 
+// Throws unless --load names weights of this model: before data is read, and anything in --out replaced.
+void check_weights(const Options& options) {
+  nn::Sequential model = make_model(options);
+  load_weights(options, model);
+}
+
 // A learner as its run and seed want it.
 std::unique_ptr<train::Learner> make_learner(const Options& options, const data::DataLoaders& data, bool mixup,
                                              std::uint64_t seed) {
@@ -212,6 +218,7 @@ int run(const Options& options) {
   if (options.threads > 0) set_num_threads(options.threads);
   if (!options.predict.empty()) return predict(options), 0;
   if (!options.save.empty()) check_can_write_atomically(options.save);
+  if (!options.load.empty()) check_weights(options);
   const data::DataLoaders data = load(options);
   if (options.lr_find) return find_lr(options, data), 0;
   if (options.resume) check_checkpoints(options, data);

@@ -5,18 +5,22 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
+#include <iterator>
+#include <set>
 #include <sstream>
 
 namespace mixgrad::apps {
 
 namespace {
 
+constexpr const char* models[] = {"simple", "lenet", "resnet"};
+
 std::vector<int> parse_digits(const std::string& text) {
   if (text == "all") return {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
   std::vector<int> digits;
   std::istringstream list(text);
   for (std::string item; std::getline(list >> std::ws, item, ',');) {
-    check(item.size() == 1 && item[0] >= '0' && item[0] <= '9', "--digits: '", item,
+    check(item.size() == 1 && item[0] >= '0' && item[0] <= '9', "--digits: '", printable(item),
           "' is not a digit; give digits such as 3,7 or the word all");
     digits.push_back(item[0] - '0');
   }
@@ -72,11 +76,11 @@ void add_options(CLI::App& app, TrainOptions& o, std::string& digits) {
       ->check(CLI::Range(1, 10000));
   app.add_option("--model", o.model, "simple (simple_cnn), lenet or resnet")
       ->capture_default_str()
-      ->check(CLI::IsMember({"simple", "lenet", "resnet"}));
+      ->check(CLI::IsMember(std::set<std::string>(std::begin(models), std::end(models))));
   app.add_flag("--one-cycle", o.one_cycle, "let the learning rate rise to --lr and fall again");
   app.add_flag("--lr-find", o.lr_find, "do not train; try learning rates and suggest one");
   app.add_option("--save", o.save, "write the weights of the (last) model trained to a safetensors file");
-  app.add_option("--load", o.load, "begin with these weights");
+  app.add_option("--load", o.load, "begin with these weights, which say their --model and --digits");
   app.add_option("--predict", o.predict,
                  "do not train; read this 28x28 PNG or JPEG, white on black, with the weights of --load");
   app.add_option("--checkpoint-every", o.checkpoint_every, "write a checkpoint to --out every so many batches")
@@ -103,6 +107,20 @@ void add_exclusions(CLI::App& app) {
   exclude("--predict", training +
                            "--lr-find --batch-size --mixup --no-mixup --alpha --stack-x --stack-y --per-batch-lambda "
                            "--no-dedupe --second-loader --batch-mean-lambda --seed --out");
+}
+
+// A file of --save says which model and digits it is for: those hold where the command line names none.
+void complete_from_weights(const CLI::App& app, TrainOptions& options, std::string& digits) {
+  auto metadata = read_safetensors(options.load).metadata;
+  check(metadata["format"] != train::checkpoint_format, "--load: ", options.load,
+        " is a training checkpoint (for --resume); --load wants weights that --save wrote");
+  const auto complete = [&](const char* option, const char* key, std::string& value) {
+    if (app.count(option) == 0 && metadata.contains(key)) value = metadata[key];
+  };
+  complete("--model", "model", options.model);
+  complete("--digits", "classes", digits);
+  check(std::ranges::find(models, options.model) != std::end(models), options.load, ": is of the model ",
+        printable(options.model), ", which there is not");
 }
 
 void check_values(const TrainOptions& options) {
@@ -153,6 +171,7 @@ std::optional<int> parse(int argc, char** argv, TrainOptions& options) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  if (!options.load.empty()) complete_from_weights(app, options, digits);
   options.digits = parse_digits(digits);
   check_values(options);
   return {};

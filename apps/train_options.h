@@ -35,7 +35,8 @@ struct TrainOptions {
 };
 
 // Reads the command line. Returns the exit code where the program ends here: 0 after --help, 2 after a mistake, which
-// it names in one line. Throws on values that can't be, before any data is loaded.
+// it names in one line. Model and digits that are not given are those of the weights of --load, if any. Throws on
+// values that can't be, before any data is loaded.
 std::optional<int> parse(int argc, char** argv, TrainOptions& options);
 
 // Whether a run is with mixup, as it is called in file names and in metrics.csv.

@@ -447,6 +447,12 @@ test_checkpoints() {
   check "checkpoint: --resume without --out" refused --out --resume
   check "weights: of another model are refused" \
     refused "model is simple, not lenet" --model lenet --load "$work/whole.safetensors"
+  train --load "$work/checkpoint"
+  check "weights: a training checkpoint is none, and --load says what it wants" \
+    is_refusal "is a training checkpoint (for --resume); --load wants weights that --save wrote"
+  train_on "$work/none" --load "$work/nosuch.safetensors" --out "$work/untouched"
+  check "weights: a file that is not there is found before data is read, or --out made" \
+    all 'is_refusal "$work/nosuch.safetensors"' '[ ! -e "$work/untouched" ]'
   train_on "$work/49" --digits 4,9 --load "$work/whole.safetensors"
   check "weights: of other digits are refused" is_refusal "classes is 3,7, not 4,9 (--digits)"
   train --digits 7,3 --load "$work/whole.safetensors" --no-mixup --epochs 0
@@ -455,10 +461,19 @@ test_checkpoints() {
   train --mixup --epochs 1 --stack-x --save "$work/stacked.safetensors"
   train --mixup --epochs 1 --load "$work/stacked.safetensors"
   check "weights: those of --stack-x are a plain model's" succeeded
+  train --model lenet --no-mixup --epochs 0 --save "$work/lenet.safetensors"
+  train --no-mixup --epochs 1 --load "$work/lenet.safetensors" --save "$work/again.safetensors"
+  check "weights: --load knows the model and the digits by itself" \
+    all succeeded 'grep -q "\"model\":\"lenet\"" "$work/again.safetensors"'
+  sed 's/"model":"lenet"/"model":"large"/' "$work/lenet.safetensors" >"$work/large.safetensors"
+  check "weights: of a model that there is not" refused "the model large" --load "$work/large.safetensors"
   check "options: --predict without --load" refused --load --predict "$work/file"
   if [ -d "$work/tree/valid" ]; then
     run "$app" --load "$work/whole.safetensors" --predict "$(find "$work/tree/valid/7" -name '*.png' | head -n 1)"
     check "predict: names a probability for each digit" all succeeded 'printed "^3  0\.[0-9]+$"' 'printed "^7  "'
+    train_on "$work/49" --model lenet --digits 4,9 --no-mixup --epochs 0 --save "$work/49.safetensors"
+    run "$app" --load "$work/49.safetensors" --predict "$(find "$work/tree/valid/7" -name '*.png' | head -n 1)"
+    check "predict: takes model and digits from the file" all succeeded 'printed "^4  "' 'printed "^9  "'
     run "$app" --load "$work/whole.safetensors" --predict "$work/file"
     check "predict: what is no image is named" is_refusal "$work/file"
   fi

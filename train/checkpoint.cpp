@@ -19,8 +19,6 @@
 namespace mixgrad::train {
 namespace {
 
-constexpr const char* format = "mixgrad training checkpoint";
-
 bool all_finite(const Tensor& x) {
   return no_grad([&] { return std::isfinite(sum(x * 0.0).item()); });  // 0 times anything else is nan
 }
@@ -217,13 +215,13 @@ void save_checkpoint(Learner& learner, const std::string& path, Settings setting
   visit_model_and_optimizer(save, learner);
   visit_callbacks(save, learner);
   settings.merge(settings_of(learner));
-  settings["format"] = format;
+  settings["format"] = checkpoint_format;
   write_safetensors(path, save.tensors, settings);
 }
 
 void resume(Learner& learner, const std::string& path, const Settings& settings) {
   SafeTensors file = read_safetensors(path);
-  check(file.metadata["format"] == format, path, ": is no checkpoint of a training");
+  check(file.metadata["format"] == checkpoint_format, path, ": is no checkpoint of a training");
   file.metadata.erase("format");
   const auto ours = [settings](const Learner& learner) {
     Settings all = settings;

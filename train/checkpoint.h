@@ -21,6 +21,9 @@ namespace mixgrad::train {
 // What a program wants to be the same where a training is resumed, by names of its own: {{"--digits", "3,7"}}.
 using Settings = std::map<std::string, std::string>;
 
+// What a checkpoint's metadata has under "format".
+inline constexpr const char* checkpoint_format = "mixgrad training checkpoint";
+
 // Writes a checkpoint after every so many batches, when the last epoch is over, and when training is stopped within an
 // epoch, such as by Ctrl-C; but not after a loss that is not finite, nor of weights, gradients or optimizer state that
 // are not: those never replace good ones. The file is replaced as a whole: a program that is killed, or a disk that is

@@ -1,5 +1,5 @@
-// train_mnist: fastai's mixup lesson. Trains simple_cnn on MNIST, or on its 3s and 7s, without and with mixup, and
-// prints the two tables.
+// train_mnist: fastai's mixup lesson. Trains simple_cnn, or another small model, on the 3s and 7s of MNIST, or on all
+// its digits, without and with mixup, and prints the two tables.
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -146,12 +146,13 @@ void print_start(const train::Learner& learn, const std::string& checkpoint) {
                 static_cast<long long>(start->batch), static_cast<long long>(learn.data.train.num_batches()));
 }
 
-// Trains one model from one seed. The epochs that were completed, and whether Ctrl-C cut the run short.
+// The epochs that were completed, and whether Ctrl-C cut the run short.
 struct Run {
   std::vector<train::EpochRecord> epochs;
   bool interrupted;
 };
 
+// Trains one model from one seed.
 Run train_once(const Options& options, const data::DataLoaders& data, bool mixup, std::uint64_t seed,
                const std::string& metrics, bool append) {
   const auto [learn, interrupt, terminate] = prepare(options, data, mixup, seed);

@@ -159,7 +159,7 @@ std::vector<std::string> TrainOptions::digit_names() const {
 }
 
 std::optional<int> parse(int argc, char** argv, TrainOptions& options) {
-  CLI::App app{"Trains simple_cnn on MNIST without and with mixup.", "train_mnist"};
+  CLI::App app{"Trains a small convolutional network on MNIST without and with mixup.", "train_mnist"};
   std::string digits = options.digit_list();
   add_options(app, options, digits);
   add_exclusions(app);

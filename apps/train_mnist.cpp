@@ -105,7 +105,8 @@ std::string checkpoint_of(const Options& options, bool mixup, std::uint64_t seed
 struct Training {
   std::unique_ptr<train::Learner> learn;
   std::shared_ptr<train::StopOnInterrupt> interrupt = std::make_shared<train::StopOnInterrupt>();
-  std::shared_ptr<train::TerminateOnNan> terminate = std::make_shared<train::TerminateOnNan>();
+  std::shared_ptr<train::TerminateOnNan> terminate =
+      std::make_shared<train::TerminateOnNan>(train::TerminateOnNanOptions{.print = false});  // the error says it
 };
 
 Training prepare(const Options& options, const data::DataLoaders& data, bool mixup, std::uint64_t seed) {

@@ -485,6 +485,8 @@ test_other_runs() {
   check "a loss that is not finite ends training with an error that names the batch" \
     all '[ "$status" = 1 ]' '[ "$(wc -l <"$work/err")" = 1 ]' 'said "the loss of batch "' '! printed "nan +nan"' \
     '! printed "with mixup"'
+  check "a loss that is not finite: the table says where training stopped, the error why" \
+    all 'printed "^stopped in epoch 1 after batch"' '! printed "^stopped: "'
   check "a loss that is not finite leaves no picture of what it spoilt" \
     [ -z "$(find "$work/nan" -name '*.png' ! -name mixed_batch.png)" ]
   for model in lenet resnet; do

@@ -9,7 +9,7 @@
 
 namespace mixgrad::train {
 
-TerminateOnNan::TerminateOnNan() = default;
+TerminateOnNan::TerminateOnNan(TerminateOnNanOptions options) : options_(options) {}
 TerminateOnNan::~TerminateOnNan() = default;
 
 void TerminateOnNan::on_train_begin(Learner& learner) {
@@ -65,7 +65,7 @@ void TerminateOnNan::on_epoch_end(Learner& learner) {
   if (learner.validation && !std::isfinite(learner.validation->loss)) {
     stop_at(learner, 0, learner.validation->loss);
   }
-  if (!bad_ || !learner.options.verbose) return;
+  if (!bad_ || !options_.print || !learner.options.verbose) return;
   const std::string where = bad_->batch > 0 ? text_of("loss of batch ", bad_->batch, " in") : "validation loss of";
   std::printf("stopped: the %s epoch %d is %s\n", where.c_str(), bad_->epoch, std::isnan(loss_) ? "nan" : "infinite");
 }

@@ -14,13 +14,18 @@ namespace mixgrad::train {
 
 class Snapshot;  // train/snapshot.h
 
+struct TerminateOnNanOptions {
+  // One line, if the learner is verbose: "stopped: the loss of batch 17 in epoch 3 is nan". For programs that report
+  // bad() themselves: false.
+  bool print = true;
+};
+
 // No step is taken for such a batch, and what its forward pass did to the model's buffers, such as batch norm's running
 // mean, is undone. On the GPU losses are known some batches later, and the model goes back to where it was when they
-// were last known to be finite. Prints one line if the learner is verbose: "stopped: the loss of batch 17 in epoch 3 is
-// nan".
+// were last known to be finite.
 class TerminateOnNan : public Callback {
  public:
-  TerminateOnNan();
+  explicit TerminateOnNan(TerminateOnNanOptions options = {});
   ~TerminateOnNan() override;
 
   struct Place {
@@ -41,6 +46,7 @@ class TerminateOnNan : public Callback {
  private:
   void stop_at(Learner& learner, std::int64_t batch, double loss);
 
+  TerminateOnNanOptions options_;
   std::optional<Place> bad_;
   double loss_ = 0;
   std::unique_ptr<Snapshot> last_good_;   // on the GPU

@@ -224,6 +224,8 @@ int run(const Options& options) {
   const data::DataLoaders data = load(options);
   if (options.lr_find) return find_lr(options, data), 0;
   if (options.resume) check_checkpoints(options, data);
+  if (options.resume && options.checkpoint_every == 0)
+    std::printf("no more checkpoints are written: that is for --checkpoint-every\n");
   const std::string metrics = options.out.empty() ? "" : apps::start_output(options, data);
   std::vector<apps::RunCurves> curves;
   bool first = true;

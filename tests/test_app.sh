@@ -444,6 +444,11 @@ test_checkpoints() {
   train --resume --checkpoint-every 100 --no-mixup --epochs 1 --out "$work/anew"
   check "checkpoint: --resume where there is to be one says that it begins anew" \
     all succeeded 'printed "^no checkpoint"'
+  train --resume --no-mixup --epochs 1 --out "$work/anew"
+  check "checkpoint: --resume alone says that it writes no more checkpoints" \
+    all succeeded 'printed "^no more checkpoints .*--checkpoint-every$"'
+  train --resume --checkpoint-every 100 --no-mixup --epochs 1 --out "$work/anew"
+  check "checkpoint: --resume with --checkpoint-every does not" all succeeded '! printed "^no more checkpoints"'
   check "checkpoint: --resume without --out" refused --out --resume
   check "weights: of another model are refused" \
     refused "model is simple, not lenet" --model lenet --load "$work/whole.safetensors"

@@ -31,10 +31,12 @@ int main(int argc, char** argv) {
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
     return std::string("make_mnist_sample: ") + error.what() + " (--help lists the options)\n";
   });
-  CLI11_PARSE(app, argc, argv);
   try {
+    app.parse(argc, argv);
     make_mnist_sample(mnist, out);
     return 0;
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
   } catch (const std::exception& error) {
     std::cerr << "make_mnist_sample: " << error.what() << '\n';
     return 1;

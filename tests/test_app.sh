@@ -358,7 +358,9 @@ refuses_sample() { sample "${@:2}" && is_refusal "$1"; }
 
 test_sample() {
   local tree=$work/tree
-  check "sample: options are named when missing" refuses_sample --out --data "$work/mnist"
+  check "sample: options are named when missing" all 'refuses_sample --out --data "$work/mnist"' '[ "$status" = 2 ]'
+  sample --help
+  check "sample: --help is no mistake" all succeeded 'printed --out'
   check "sample: a folder without MNIST" refuses_sample "$work/none" --data "$work/none" --out "$tree"
   sample --data "$work/mnist" --out "$tree/"
   if said "built without libpng"; then

@@ -90,7 +90,8 @@ std::unique_ptr<train::Learner> make_learner(const Options& options, const data:
   nn::Sequential cnn = make_model(options);
   if (!options.load.empty()) load_weights(options, cnn);
   const data::DataLoaders seeded = data.with_seed(seed);
-  const train::LearnerOptions settings{.metrics = {train::accuracy}, .device = options.device, .seed = seed};
+  train::LearnerOptions settings{.metrics = {train::accuracy}, .device = options.device, .seed = seed};
+  if (options.train_accuracy) settings.train_metrics = {train::mixed_accuracy};
   auto learn = mixup && options.stack_x ? std::make_unique<train::Learner>(seeded, StackedCnn(cnn), settings)
                                         : std::make_unique<train::Learner>(seeded, cnn, settings);
   if (mixup) learn->mixup(options.mixup_options());
@@ -119,7 +120,8 @@ Training prepare(const Options& options, const data::DataLoaders& data, bool mix
                                  {"--lr", text_of(options.lr)},
                                  {"--model", options.model},
                                  {"--one-cycle", word(options.one_cycle)},
-                                 {"--synthetic", word(options.synthetic)}};
+                                 {"--synthetic", word(options.synthetic)},
+                                 {"--train-accuracy", word(options.train_accuracy)}};
   if (options.checkpoint_every)
     learn.add(std::make_shared<train::Checkpoint>(checkpoint, options.checkpoint_every, settings));
   if (options.resume && std::filesystem::exists(checkpoint)) train::resume(learn, checkpoint, settings);

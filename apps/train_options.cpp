@@ -86,6 +86,8 @@ void add_options(CLI::App& app, TrainOptions& o, std::string& digits) {
   app.add_option("--checkpoint-every", o.checkpoint_every, "write a checkpoint to --out every so many batches")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000000}));
   app.add_flag("--resume", o.resume, "go on from the checkpoints in --out, bit for bit");
+  app.add_flag("--train-accuracy", o.train_accuracy,
+               "a column more: the accuracy on the training images, on mixed ones weighted by lambda");
   app.add_flag("--profile", o.profile, "print which operations took how long");
   app.add_option_function<std::string>(
          "--device", [&o](const std::string& name) { o.device = name == "cuda" ? cuda : cpu; },
@@ -102,7 +104,7 @@ void add_exclusions(CLI::App& app) {
     for (std::string other; list >> other;) app.get_option(option)->excludes(app.get_option(other));
   };
   const std::string training =
-      "--epochs --lr --one-cycle --compare --seeds --save --checkpoint-every --resume --profile ";
+      "--epochs --lr --one-cycle --compare --seeds --save --checkpoint-every --resume --profile --train-accuracy ";
   exclude("--lr-find", training);
   exclude("--predict", training +
                            "--lr-find --batch-size --mixup --no-mixup --alpha --stack-x --stack-y --per-batch-lambda "

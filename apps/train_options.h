@@ -21,7 +21,7 @@ struct TrainOptions {
   Device device = cpu;
   bool stack_x = false, stack_y = true, per_batch_lambda = false, no_dedupe = false, second_loader = false;
   bool batch_mean_lambda = false;
-  bool one_cycle = false, lr_find = false, profile = false, resume = false;
+  bool one_cycle = false, lr_find = false, profile = false, resume = false, train_accuracy = false;
   std::int64_t checkpoint_every = 0;
 
   bool mixup_run() const { return !no_mixup; }

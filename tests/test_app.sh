@@ -119,7 +119,7 @@ test_bad_options() {
   check "options: --batch-mean-lambda without stacked targets" \
     refused batch-mean --batch-mean-lambda --no-stack-y
   local option
-  for option in --save=w --epochs=3 --lr=1 --one-cycle --seeds=2 --compare --profile; do
+  for option in --save=w --epochs=3 --lr=1 --one-cycle --seeds=2 --compare --profile --train-accuracy; do
     check "options: --lr-find has no use for ${option%=*}" refused "${option%=*}" --lr-find "$option"
   done
   for option in --lr-find --epochs=3 --save=w --mixup --alpha=1 --no-stack-y --seed=1 --out=o; do
@@ -244,6 +244,10 @@ test_metrics() {
   train --epochs 2 --alpha 0 --out "$d"
   check "alpha 0 is plain training, digit for digit" \
     all succeeded '[ -n "$(columns 2-6 "$d" plain)" ]' '[ "$(columns 2-6 "$d" plain)" = "$(columns 2-6 "$d" mixup)" ]'
+  train --epochs 3 --train-accuracy --out "$d"
+  check "--train-accuracy adds a column, and changes no other" \
+    all succeeded '[ "$(grep -cE "^epoch +train_loss +mixed_accuracy +valid_loss +accuracy" "$work/out")" = 2 ]' \
+    '[ "$(columns 1-4,6,7 "$d")" = "$(columns 1-6 "$a")" ]' '[ "$(columns 5 "$d" plain)" != "$(columns 5 "$d" mixup)" ]'
   train --epochs 0 --out "$d"
   check "no epochs, no rows" all succeeded '[ "$(rows)" = 0 ]' '[ "$(wc -l <"$d/metrics.csv")" = 1 ]'
   train --epochs 1 --no-mixup

@@ -10,39 +10,47 @@ namespace {
 using functions::Saves;
 using functions::with_function;
 
-Tensor unary(const char* name, const Unary& f, const Tensor& x) {
-  check(is_floating(x.dtype()), name, ": needs f32 or f64, not ", name_of(x.dtype()));
+// What a Profile lists the two kernels under.
+struct Names {
+  const char *forward, *backward;
+};
+
+Tensor unary(const Names& names, const Unary& f, const Tensor& x) {
+  check(is_floating(x.dtype()), names.forward, ": needs f32 or f64, not ", name_of(x.dtype()));
   Tensor out = Tensor::empty(x.shape(), x.options());
-  dispatch(name, x.device(), [&](auto device) { kernels::unary(device, f, x, out); });
+  dispatch(names.forward, x.device(), [&](auto device) { kernels::unary(device, f, x, out); });
   const bool saves_input = with_function<float>(f, [](auto g) { return g.saves == Saves::input; });
-  record(out, name, {x}, [f, saved = Saved(saves_input ? x : out)](const Tensor& grad, Gradients& to) {
-    Tensor dx = Tensor::empty(grad.shape(), grad.options());
-    dispatch("unary_backward", grad.device(),
-             [&](auto device) { kernels::unary_backward(device, f, *saved, grad, dx); });
-    to.add(0, dx);
-  });
+  record(out, names.forward, {x},
+         [f, backward = names.backward, saved = Saved(saves_input ? x : out)](const Tensor& grad, Gradients& to) {
+           Tensor dx = Tensor::empty(grad.shape(), grad.options());
+           dispatch(backward, grad.device(),
+                    [&](auto device) { kernels::unary_backward(device, f, *saved, grad, dx); });
+           to.add(0, dx);
+         });
   return out;
 }
 
 }  // namespace
 
-Tensor neg(const Tensor& x) { return unary("neg", {Unary::neg}, x); }
-Tensor abs(const Tensor& x) { return unary("abs", {Unary::abs}, x); }
-Tensor sqrt(const Tensor& x) { return unary("sqrt", {Unary::sqrt}, x); }
-Tensor exp(const Tensor& x) { return unary("exp", {Unary::exp}, x); }
-Tensor log(const Tensor& x) { return unary("log", {Unary::log}, x); }
-Tensor pow(const Tensor& x, double exponent) { return unary("pow", {Unary::pow, exponent}, x); }
-Tensor relu(const Tensor& x) { return unary("relu", {Unary::relu}, x); }
-Tensor leaky_relu(const Tensor& x, double slope) { return unary("leaky_relu", {Unary::leaky_relu, slope}, x); }
-Tensor tanh(const Tensor& x) { return unary("tanh", {Unary::tanh}, x); }
-Tensor sigmoid(const Tensor& x) { return unary("sigmoid", {Unary::sigmoid}, x); }
-Tensor softplus(const Tensor& x) { return unary("softplus", {Unary::softplus}, x); }
-Tensor silu(const Tensor& x) { return unary("silu", {Unary::silu}, x); }
-Tensor gelu(const Tensor& x) { return unary("gelu", {Unary::gelu}, x); }
+Tensor neg(const Tensor& x) { return unary({"neg", "neg_backward"}, {Unary::neg}, x); }
+Tensor abs(const Tensor& x) { return unary({"abs", "abs_backward"}, {Unary::abs}, x); }
+Tensor sqrt(const Tensor& x) { return unary({"sqrt", "sqrt_backward"}, {Unary::sqrt}, x); }
+Tensor exp(const Tensor& x) { return unary({"exp", "exp_backward"}, {Unary::exp}, x); }
+Tensor log(const Tensor& x) { return unary({"log", "log_backward"}, {Unary::log}, x); }
+Tensor pow(const Tensor& x, double exponent) { return unary({"pow", "pow_backward"}, {Unary::pow, exponent}, x); }
+Tensor relu(const Tensor& x) { return unary({"relu", "relu_backward"}, {Unary::relu}, x); }
+Tensor leaky_relu(const Tensor& x, double slope) {
+  return unary({"leaky_relu", "leaky_relu_backward"}, {Unary::leaky_relu, slope}, x);
+}
+Tensor tanh(const Tensor& x) { return unary({"tanh", "tanh_backward"}, {Unary::tanh}, x); }
+Tensor sigmoid(const Tensor& x) { return unary({"sigmoid", "sigmoid_backward"}, {Unary::sigmoid}, x); }
+Tensor softplus(const Tensor& x) { return unary({"softplus", "softplus_backward"}, {Unary::softplus}, x); }
+Tensor silu(const Tensor& x) { return unary({"silu", "silu_backward"}, {Unary::silu}, x); }
+Tensor gelu(const Tensor& x) { return unary({"gelu", "gelu_backward"}, {Unary::gelu}, x); }
 
 Tensor clamp(const Tensor& x, double low, double high) {
   check(low <= high, "clamp: from ", low, " to ", high);
-  return unary("clamp", {Unary::clamp, low, high}, x);
+  return unary({"clamp", "clamp_backward"}, {Unary::clamp, low, high}, x);
 }
 
 namespace kernels {

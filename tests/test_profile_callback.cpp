@@ -1,7 +1,9 @@
 // ProfileCallback: a table for each fit.
 #include <doctest/doctest.h>
 
+#include <set>
 #include <sstream>
+#include <string>
 
 #include "mixgrad.h"
 #include "tests/points.h"
@@ -25,4 +27,14 @@ TEST_CASE("profile callback: writes one table for each fit, however it ends") {
   CHECK_THROWS_AS(learn.fit(1), Error);
   CHECK(text.str().size() > first.size());
   CHECK(text.str().find("sgd_step", first.size()) == std::string::npos);  // the second table counts the second fit
+}
+
+TEST_CASE("profile: the backward pass of a function is listed under the function's name") {
+  const Tensor x = Tensor::from({2.0f}, {1}).requires_grad_();
+  const Profile profile;
+  sum(tanh(sqrt(x))).backward();
+  std::set<std::string> kernels;
+  for (const Profile::Entry& entry : profile.entries()) kernels.insert(entry.kernel);
+  CHECK(kernels.contains("tanh_backward"));
+  CHECK(kernels.contains("sqrt_backward"));
 }

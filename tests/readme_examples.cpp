@@ -5,8 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <iostream>
+#include <iterator>
+#include <map>
 #include <memory>
-#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -70,19 +71,13 @@ TEST_CASE("core/README.md: the tape as Graphviz") {
   std::ostringstream text;
   std::streambuf* const standard = std::cout.rdbuf(text.rdbuf());
   const Tensor x = Tensor::from({2.0f}, {1}).requires_grad_(), w = Tensor::from({3.0f}, {1}).requires_grad_();
-  const Tensor y = relu(w * x + w);
+  const std::shared_ptr<Node> y = relu(w * x + w).node();
   std::cout << "digraph tape {\n";
-  std::set<std::shared_ptr<Node>> seen;
-  for (std::vector<std::shared_ptr<Node>> open{y.node()}; !open.empty();) {
-    const auto node = open.back();
-    open.pop_back();
-    if (!seen.insert(node).second) continue;
+  for (std::map<std::uint64_t, std::shared_ptr<Node>> open{{y->id, y}}; !open.empty();) {
+    const auto node = open.extract(std::prev(open.end())).mapped();  // the largest number first, as backward() does
     std::cout << "  " << node->id << " [label=\"" << node->op << " " << node->shape << "\"]\n";
-    for (const auto& input : node->inputs) {
-      if (!input) continue;
-      std::cout << "  " << input->id << " -> " << node->id << "\n";
-      open.push_back(input);
-    }
+    for (const auto& input : node->inputs)
+      if (input) open[input->id] = input, std::cout << "  " << input->id << " -> " << node->id << "\n";
   }
   std::cout << "}\n";
   std::cout.rdbuf(standard);

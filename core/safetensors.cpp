@@ -6,6 +6,7 @@
 #include <array>
 #include <bit>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -14,6 +15,7 @@
 #include <numeric>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "core/atomic_file.h"
 
@@ -28,8 +30,64 @@ constexpr std::size_t length_bytes = 8;
 constexpr std::size_t max_header_bytes = 100'000'000;  // the format's own limit
 constexpr const char* metadata_key = "__metadata__";
 
-constexpr std::pair<const char*, DType> dtypes[] = {
-    {"F32", DType::f32}, {"F64", DType::f64}, {"I32", DType::i32}, {"U8", DType::u8}};
+float from_f16(std::uint16_t bits) {
+  const int exponent = bits >> 10 & 31, fraction = bits & 1023;
+  using Limits = std::numeric_limits<float>;
+  const float magnitude = exponent == 31  ? (fraction ? Limits::quiet_NaN() : Limits::infinity())
+                          : exponent == 0 ? std::ldexp(static_cast<float>(fraction), -24)
+                                          : std::ldexp(static_cast<float>(1024 + fraction), exponent - 25);
+  return bits >> 15 ? -magnitude : magnitude;
+}
+
+float from_bf16(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+
+template <class Integer>
+std::int32_t to_i32(Integer value) {
+  check(std::in_range<std::int32_t>(value), "holds ", value, ", too large for i32");
+  return static_cast<std::int32_t>(value);
+}
+
+// Fills a tensor with converted elements.
+template <auto convert, class From>
+void convert_all(std::span<const std::byte> bytes, const Tensor& to) {
+  with_dtype(to.dtype(), [&]<class T>(T) {
+    T* const element = to.mutable_data<T>();
+    for (std::size_t i = 0; i < bytes.size() / sizeof(From); ++i) {
+      From from;
+      std::memcpy(&from, bytes.data() + i * sizeof from, sizeof from);
+      element[i] = static_cast<T>(convert(from));
+    }
+  });
+}
+
+// How elements are stored in a file, and what they become. Those in front are written, too.
+struct StoredType {
+  const char* name;
+  DType dtype;
+  std::size_t size;
+  void (*convert)(std::span<const std::byte> bytes, const Tensor& to);  // null where they are the same
+};
+
+template <class Integer>
+constexpr StoredType integer(const char* name) {
+  return {name, DType::i32, sizeof(Integer), convert_all<to_i32<Integer>, Integer>};
+}
+
+constexpr StoredType stored_types[] = {
+    {"F32", DType::f32, 4, nullptr},
+    {"F64", DType::f64, 8, nullptr},
+    {"I32", DType::i32, 4, nullptr},
+    {"U8", DType::u8, 1, nullptr},
+    {"BOOL", DType::u8, 1, nullptr},
+    {"F16", DType::f32, 2, convert_all<from_f16, std::uint16_t>},
+    {"BF16", DType::f32, 2, convert_all<from_bf16, std::uint16_t>},
+    integer<std::int8_t>("I8"),
+    integer<std::int16_t>("I16"),
+    integer<std::int64_t>("I64"),
+    integer<std::uint16_t>("U16"),
+    integer<std::uint32_t>("U32"),
+    integer<std::uint64_t>("U64"),
+};
 
 std::string in_quotes(const std::string& name) { return '"' + printable(name) + '"'; }
 
@@ -204,22 +262,46 @@ std::vector<std::size_t> data_order(const std::string& path, const std::vector<E
   return order;
 }
 
+std::string where_in(const std::string& path, const Entry& entry) {
+  return path + ": tensor " + in_quotes(entry.name) + ": ";
+}
+
+const StoredType& stored_type(const std::string& path, const Entry& entry) {
+  const auto* type = std::ranges::find_if(stored_types, [&](const auto& stored) { return stored.name == entry.dtype; });
+  check(type != std::end(stored_types), where_in(path, entry), "is of dtype ", in_quotes(entry.dtype),
+        ", not F16, BF16, F32, F64, I8 to I64, U8 to U64 or BOOL");
+  return *type;
+}
+
 // Allocates the tensor of a checked entry.
 Tensor make_tensor(const std::string& path, const Entry& entry) {
-  const std::string where = path + ": tensor " + in_quotes(entry.name) + ": ";
-  const auto* dtype = std::find_if(std::begin(dtypes), std::end(dtypes),
-                                   [&](const auto& candidate) { return candidate.first == entry.dtype; });
-  check(dtype != std::end(dtypes), where, "is of dtype ", in_quotes(entry.dtype), ", not F32, F64, I32 or U8");
+  const StoredType& type = stored_type(path, entry);
+  const std::string where = where_in(path, entry);
   std::optional<Shape> shape;
   try {
     shape.emplace(std::span<const std::int64_t>(entry.shape));
   } catch (const Error& error) {
     fail(where, error.what());
   }
-  const auto bytes = entry.offsets[1] - entry.offsets[0], size = static_cast<std::int64_t>(size_of(dtype->second));
+  const auto bytes = entry.offsets[1] - entry.offsets[0], size = static_cast<std::int64_t>(type.size);
   check(bytes % size == 0 && bytes / size == shape->numel(), where, "shape ", *shape, " of ", entry.dtype,
         " does not fit its ", bytes, " bytes of data");
-  return Tensor::empty(*shape, {.dtype = dtype->second});
+  return Tensor::empty(*shape, {.dtype = type.dtype});
+}
+
+// Reads the elements of an entry into its tensor.
+void read_elements(const std::string& path, const Entry& entry, Reader& reader, const Tensor& tensor) {
+  const auto count = static_cast<std::size_t>(entry.offsets[1] - entry.offsets[0]);
+  const StoredType& type = stored_type(path, entry);
+  if (!type.convert)
+    return with_dtype(tensor.dtype(), [&]<class T>(T) { reader.read(tensor.mutable_data<T>(), count); });
+  std::vector<std::byte> bytes(count);
+  reader.read(bytes.data(), count);
+  try {
+    type.convert(bytes, tensor);
+  } catch (const Error& error) {
+    fail(where_in(path, entry), error.what());
+  }
 }
 
 std::span<const std::byte> bytes_of(const Tensor& tensor) {
@@ -235,9 +317,8 @@ std::string header_text(const std::vector<NamedTensor>& tensors, const std::vect
   if (!metadata.empty()) text += json(metadata_key).dump() + ':' + json(metadata).dump();
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const Tensor& tensor = tensors[i].tensor;
-    const char* dtype = std::find_if(std::begin(dtypes), std::end(dtypes), [&](const auto& candidate) {
-                          return candidate.second == tensor.dtype();
-                        })->first;
+    const char* dtype =
+        std::ranges::find_if(stored_types, [&](const auto& stored) { return stored.dtype == tensor.dtype(); })->name;
     text += text.size() > 1 ? "," : "";
     text += json(tensors[i].name).dump() + R"(:{"dtype":")" + dtype + R"(","shape":)";
     text += json(std::vector(tensor.shape().begin(), tensor.shape().end())).dump() + R"(,"data_offsets":)";
@@ -266,10 +347,7 @@ SafeTensors read_safetensors(const std::string& path) {
   const std::vector<std::size_t> order = data_order(path, header.entries, reader.left());
   SafeTensors result{.tensors = {}, .metadata = std::move(header.metadata)};
   for (const Entry& entry : header.entries) result.tensors.push_back({entry.name, make_tensor(path, entry)});
-  for (const std::size_t i : order) {
-    const Tensor& tensor = result.tensors[i].tensor;
-    with_dtype(tensor.dtype(), [&]<class T>(T) { reader.read(tensor.mutable_data<T>(), bytes_of(tensor).size()); });
-  }
+  for (const std::size_t i : order) read_elements(path, header.entries[i], reader, result.tensors[i].tensor);
   return result;
 }
 

@@ -18,10 +18,12 @@ struct SafeTensors {
   std::map<std::string, std::string> metadata;
 };
 
-// Reads a whole file; F32, F64, I32 and U8 become f32, f64, i32 and u8. Throws an error that names the file, and the
-// tensor at fault, when the file is missing, cut off or too long, has a header that is damaged or says anything but the
-// above, a tensor of another dtype, of more than six axes, or of a size other than its offsets', or offsets that
-// overlap or leave a hole. Whatever the header claims, no more memory is taken than the file's size suggests.
+// Reads a whole file; F32, F64, I32 and U8 become f32, f64, i32 and u8. What no tensor has here becomes what holds it:
+// F16 and BF16 f32; I8, I16, I64, U16, U32 and U64 i32; BOOL u8. Throws an error that names the file, and the tensor at
+// fault, when the file is missing, cut off or too long, has a header that is damaged or says anything but the above, a
+// tensor of another dtype, of more than six axes, or of a size other than its offsets', an integer that i32 can't hold,
+// or offsets that overlap or leave a hole. Whatever the header claims, no more memory is taken than a few times the
+// file's size.
 SafeTensors read_safetensors(const std::string& path);
 
 // Replaces the file whole or not at all (core/atomic_file.h). The header lists the tensors in the order given; the

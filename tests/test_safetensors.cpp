@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
@@ -244,9 +245,68 @@ TEST_CASE("safetensors: what is named twice is refused") {
   check_header_refused(R"({"a":{"dtype":"U8","shape":[1],"shape":[1],"data_offsets":[0,1]}})", "\"shape\" twice", 1);
 }
 
+namespace {
+
+// The only tensor of a file with these elements.
+template <class T>
+Tensor read_one(const std::string& dtype, const std::vector<T>& elements) {
+  const TemporaryFolder folder;
+  const std::size_t size = elements.size() * sizeof(T);
+  std::string data(size, ' ');
+  std::memcpy(data.data(), elements.data(), size);
+  const std::string header =
+      "{" + entry("layer.a", dtype, "[" + std::to_string(elements.size()) + "]", "[0," + std::to_string(size) + "]") +
+      "}";
+  return read_safetensors(folder.write("file", file(header) + data)).tensors.at(0).tensor;
+}
+
+}  // namespace
+
+TEST_CASE("safetensors: numbers of 16 bits are read as f32") {
+  if (!has_json()) return;
+  constexpr float inf = std::numeric_limits<float>::infinity();
+  const std::vector<std::uint16_t> half = {0x0000, 0x3c00, 0xc000, 0x3555, 0x7bff,
+                                           0x0400, 0x0001, 0x03ff, 0x7c00, 0xfc00};
+  CHECK(read_one("F16", half).to_vector<float>() ==
+        std::vector<float>{0, 1, -2, 1365 / 4096.0f, 65504, 0x1p-14f, 0x1p-24f, 1023 * 0x1p-24f, inf, -inf});
+  const std::vector<std::uint16_t> brain = {0x0000, 0x3f80, 0xc000, 0x7f7f, 0x0001, 0x7f80, 0xff80};
+  CHECK(read_one("BF16", brain).to_vector<float>() == std::vector<float>{0, 1, -2, 0x1.fep127f, 0x1p-133f, inf, -inf});
+  for (const char* dtype : {"F16", "BF16"}) {
+    const auto odd = read_one<std::uint16_t>(dtype, {0x8000, 0x7fff, 0xffff}).to_vector<float>();
+    CHECK((odd[0] == 0 && std::signbit(odd[0])));
+    CHECK((std::isnan(odd[1]) && std::isnan(odd[2])));
+  }
+}
+
+TEST_CASE("safetensors: integers are read as i32, truth values as u8") {
+  if (!has_json()) return;
+  constexpr std::int32_t most = std::numeric_limits<std::int32_t>::max(), least = -most - 1;
+  using Integers = std::vector<std::int32_t>;
+  CHECK(read_one<std::int64_t>("I64", {0, -1, most, least}).to_vector<std::int32_t>() == Integers{0, -1, most, least});
+  CHECK(read_one<std::int16_t>("I16", {-32768, 32767}).to_vector<std::int32_t>() == Integers{-32768, 32767});
+  CHECK(read_one<std::int8_t>("I8", {-128, 127, 0}).to_vector<std::int32_t>() == Integers{-128, 127, 0});
+  CHECK(read_one<std::uint16_t>("U16", {65535, 1}).to_vector<std::int32_t>() == Integers{65535, 1});
+  CHECK(read_one<std::uint32_t>("U32", {2147483647}).to_vector<std::int32_t>() == Integers{most});
+  CHECK(read_one<std::uint64_t>("U64", {2147483647, 0}).to_vector<std::int32_t>() == Integers{most, 0});
+  CHECK(read_one<std::uint8_t>("BOOL", {0, 1, 1}).to_vector<std::uint8_t>() == std::vector<std::uint8_t>{0, 1, 1});
+}
+
+TEST_CASE("safetensors: an integer that i32 can't hold is refused, and its tensor named") {
+  if (!has_json()) return;
+  const auto refused = [](const char* dtype, auto number) {
+    const std::string words = "tensor \"layer.a\": holds " + std::to_string(number) + ", too large for i32";
+    test::check_refused([&] { read_one<decltype(number)>(dtype, {0, number}); }, words);
+  };
+  refused("I64", std::int64_t{1} << 31);
+  refused("I64", -(std::int64_t{1} << 31) - 1);
+  refused("I64", std::numeric_limits<std::int64_t>::min());
+  refused("U32", std::uint32_t{1} << 31);
+  refused("U64", ~std::uint64_t{0});
+}
+
 TEST_CASE("safetensors: other dtypes are refused by name") {
   if (!has_json()) return;
-  for (const char* dtype : {"F16", "BF16", "I64", "BOOL", "F8_E4M3", "f32", "", "F32 "})
+  for (const char* dtype : {"F8_E4M3", "F8_E5M2", "C64", "I128", "f32", "", "F32 "})
     check_header_refused("{" + entry("layer.a", dtype, "[0]", "[0,0]") + "}",
                          std::string("tensor \"layer.a\": is of dtype \"") + dtype + '"');
 }
@@ -316,7 +376,7 @@ TEST_CASE("safetensors: a hundred thousand brackets do not overflow the stack") 
 
 TEST_CASE("safetensors: names of a megabyte or with line ends make errors of one short line") {
   if (!has_json()) return;
-  check_header_refused("{" + entry(std::string(1'000'000, 'n'), "F16", "[0]", "[0,0]") + "}", "nnn...\"");
+  check_header_refused("{" + entry(std::string(1'000'000, 'n'), "F4", "[0]", "[0,0]") + "}", "nnn...\"");
   check_header_refused("{" + entry("a\\nb\\u0000\\u001b", std::string(1'000'000, 'x'), "[0]", "[0,0]") + "}", "a?b??");
   check_header_refused("{\"" + std::string(1'000'000, 'n'), "not valid JSON");
 }

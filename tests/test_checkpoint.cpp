@@ -574,17 +574,3 @@ TEST_CASE("lr_find: not between resume and fit, and the training that is resumed
   second.learn.fit(2);
   CHECK(weights(second.model) == weights(whole.model));
 }
-
-TEST_CASE("weights: PyTorch's simple_cnn loads the export, strictly, and gives equal logits") {
-  if (!has_json()) return;
-  const std::string python = test::python_with_torch();
-  if (python.empty()) return;
-  const TemporaryFolder folder;
-  nn::Sequential model = nn::simple_cnn({3, 16, 16, 2});
-  const Tensor x = digits(16).valid.epoch(0)[0].x;
-  nn::save_weights(model, folder / "weights", nn::WeightLayout::oihw);
-  write_safetensors(folder / "logits", {{"x", x}, {"logits", no_grad([&] { return model(x); })}});
-  const std::string script = MIXGRAD_GOLDEN_DIR "/check_export.py";
-  CHECK(std::system(
-            (python + " '" + script + "' '" + (folder / "weights") + "' '" + (folder / "logits") + "'").c_str()) == 0);
-}

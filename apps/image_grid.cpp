@@ -49,21 +49,25 @@ void plot_image(GnuplotScript& script, const Tensor& images, std::int64_t n, boo
 }  // namespace
 
 bool write_image_grid(const std::string& png, const Tensor& images, const std::vector<std::string>& captions,
-                      int columns) {
+                      int columns, const std::string& title) {
   check_grid(images, captions, columns);
   const auto count = static_cast<int>(images.size(0));
   columns = std::min(columns, count);
   const int rows = (count + columns - 1) / columns;
   std::size_t longest = 0;
   for (const auto& caption : captions) longest = std::max(longest, caption.size());
-  // In pixels; a letter of a caption is 8.5 wide.
+  // In pixels; a letter of a caption is at most 9 wide.
   const double scale =
       std::min(180.0 / static_cast<double>(images.size(1)), 400.0 / static_cast<double>(images.size(2)));
   const double height = scale * static_cast<double>(images.size(1)),
                width = scale * static_cast<double>(images.size(2));
-  const double letters = 8.5 * static_cast<double>(std::min<std::size_t>(longest, 60));
-  const double caption = 32, gap = 10, cell = std::max(width + 2 * gap, letters + 24);
-  const double canvas_width = columns * cell, canvas_height = rows * (height + caption) + gap;
+  const auto letters = [](std::size_t count, std::size_t most) {
+    return 9.0 * static_cast<double>(std::min(count, most));
+  };
+  const double caption = 32, gap = 20, cell = std::max(width + gap, letters(longest, 60) + gap);
+  const double canvas_width = std::max(columns * cell, letters(title.size(), 200)) + 2 * gap;
+  const double head = title.empty() ? 0 : 44, canvas_height = head + rows * (height + caption) + gap;
+  const double side = (canvas_width - columns * cell + cell - width) / 2;  // to the left of the first image
 
   GnuplotScript script;
   script.precision(6);
@@ -72,13 +76,16 @@ bool write_image_grid(const std::string& png, const Tensor& images, const std::v
          << "set size ratio -1\nset xrange [-0.5:" << images.size(2) - 1 << ".5]\n"
          << "set yrange [" << images.size(1) - 1 << ".5:-0.5]\n"
          << "set title offset 0,-0.5\nset multiplot layout " << rows << ',' << columns << " margins "
-         << (cell - width) / 2 / canvas_width << ',' << 1 - (cell - width) / 2 / canvas_width << ','
-         << gap / canvas_height << ',' << 1 - caption / canvas_height << " spacing " << (cell - width) / canvas_width
-         << ',' << caption / canvas_height << '\n';
+         << side / canvas_width << ',' << 1 - side / canvas_width << ',' << gap / canvas_height << ','
+         << 1 - (head + caption) / canvas_height << " spacing " << (cell - width) / canvas_width << ','
+         << caption / canvas_height << '\n';
   script.precision(3);  // of pixels
   const Tensor host = images.to(cpu);
   const bool colour = is_colour(host);
+  if (!title.empty())
+    script << "set label 1 " << quoted(title) << " at screen 0.5," << 1 - head / 2 / canvas_height << " center\n";
   for (int n = 0; n < count; ++n) {
+    if (n == 1) script << "unset label\n";
     script << "set title " << quoted(captions[static_cast<std::size_t>(n)]) << '\n';
     plot_image(script, host, n, colour);
   }

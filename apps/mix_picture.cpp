@@ -8,7 +8,7 @@
 namespace mixgrad::apps {
 
 bool write_mix_picture(const std::string& png, const augment::MixedInput& images, const augment::MixedTarget& labels,
-                       const std::vector<std::string>& class_names) {
+                       const std::vector<std::string>& class_names, const std::string& title) {
   constexpr std::int64_t most = 12;
   const std::int32_t* label = labels.y.data<std::int32_t>();
   const std::int32_t* partner = labels.partner.data<std::int32_t>();
@@ -26,7 +26,7 @@ bool write_mix_picture(const std::string& png, const augment::MixedInput& images
     captions.push_back(share(thousandths) + name(label[n]) + " + " + share(1000 - thousandths) + name(partner[n]));
   }
   const Tensor mixed = augment::mix(images);
-  return write_image_grid(png, slice(mixed, 0, static_cast<std::int64_t>(captions.size())), captions, 4);
+  return write_image_grid(png, slice(mixed, 0, static_cast<std::int64_t>(captions.size())), captions, 4, title);
 }
 
 }  // namespace mixgrad::apps

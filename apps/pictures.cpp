@@ -103,6 +103,31 @@ bool write_curves(const std::string& png, const std::vector<RunCurves>& runs) {
   return draw(png, {1400, 600, 15}, script);
 }
 
+namespace {
+
+// "10⁻³"
+std::string power_of_ten(int exponent) {
+  constexpr std::array digits{"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
+  std::string text = exponent < 0 ? "10⁻" : "10";
+  for (const char digit : std::to_string(std::abs(exponent))) text += digits[static_cast<std::size_t>(digit - '0')];
+  return text;
+}
+
+// Ticks of a logarithmic axis: powers of ten with their names, between them small ones.
+void set_powers_of_ten(GnuplotScript& script, const char* axis, double low, double high) {
+  const auto first = static_cast<int>(std::floor(std::log10(low))), last = static_cast<int>(std::log10(high) + 1);
+  const int step = 1 + (last - first) / 12;
+  script << "set " << axis << " (";
+  for (int exponent = first; exponent <= last; ++exponent)
+    for (int digit = 1; digit < 10; ++digit)
+      script << (exponent > first || digit > 1 ? "," : "") << '\''
+             << (digit == 1 && exponent % step == 0 ? power_of_ten(exponent) : "") << "' " << digit << 'e' << exponent
+             << (digit == 1 ? " 0" : " 1");
+  script << ")\n";
+}
+
+}  // namespace
+
 bool write_lr_curve(const std::string& png, const train::LrCurve& curve) {
   const auto& [lr, loss, suggestion] = curve;
   check(lr.size() >= 2 && lr.size() == loss.size(), "lr curve: ", lr.size(), " rates, ", loss.size(), " losses");
@@ -111,7 +136,8 @@ bool write_lr_curve(const std::string& png, const train::LrCurve& curve) {
   script.precision(9);
   const double lowest = *std::min_element(loss.begin(), loss.end());
   const double highest = *std::max_element(loss.begin(), loss.end());
-  script << "set logscale x\nset format x '%.0e'\nset border 3\nset tics nomirror\n"
+  set_powers_of_ten(script, "xtics", lr.front(), lr.back());
+  script << "set logscale x\nset border 3\nset tics nomirror\n"
          << "set grid linetype 1 linewidth 1 linecolor rgb '#CCCCCC'\nset key top left Left reverse samplen 3 spacing "
             "1.2\n"
          << "set title 'Learning-rate range test'\nset xlabel 'learning rate'\nset ylabel 'loss, moving average'\n"
@@ -129,6 +155,21 @@ bool write_lr_curve(const std::string& png, const train::LrCurve& curve) {
 double beta_density(double x, double alpha) {
   return std::exp(std::lgamma(2 * alpha) - 2 * std::lgamma(alpha) + (alpha - 1) * (std::log(x) + std::log1p(-x)));
 }
+
+namespace {
+
+// The curve of scale * f over an interval: points closer to each other at the ends, and never on a pole.
+void write_density(GnuplotScript& script, double alpha, std::pair<double, double> interval, double reach,
+                   double scale) {
+  constexpr int points = 400;
+  for (int i = 0; i < points; ++i) {
+    const double t = 0.5 - reach * std::cos(std::numbers::pi * (i + 0.5) / points);
+    if (t >= interval.first && t <= interval.second) script << t << ' ' << scale * beta_density(t, alpha) << '\n';
+  }
+  script << "e\n";
+}
+
+}  // namespace
 
 bool write_beta_density(const std::string& png, const augment::MixOptions& options, const Tensor& lambda) {
   const auto [alpha, lambda_per, dedupe] = options;
@@ -154,29 +195,41 @@ bool write_beta_density(const std::string& png, const augment::MixOptions& optio
 
   GnuplotScript script;
   script.precision(9);
+  script << "set border 3\nset tics nomirror\nset style fill solid border rgb 'white'\nset boxwidth " << width
+         << "\nset ylabel 'density'\nset yrange [0:" << top << "]\nset key samplen 2 spacing 1.2 width -2 top "
+         << (alpha < 1 ? "center" : "right") << " Left reverse\n";
+  if (dedupe) {  // the density before it is folded stands to the left, on the same scale
+    script << "set multiplot layout 1,2\nset xrange [" << 0.5 - reach << ':' << high << "]\nset xlabel 't'\n"
+           << "set title 't from Beta(" << alpha << ", " << alpha << ")'\n"
+           << "plot '-' with filledcurves x1 linecolor rgb '#FBE3D0' title 't < 1/2: folded over to 1 - t', "
+           << "'-' with lines linewidth 4 linecolor rgb '" << colours[1] << "' title 'density f(t)'\n";
+    write_density(script, alpha, {0.5 - reach, 0.5}, reach, 1);
+    write_density(script, alpha, {0.5 - reach, high}, reach, 1);
+    if (alpha < 1) script << "set key left\n";
+  }
   const char* const name = dedupe ? "lambda" : "t";
-  script << "set border 3\nset tics nomirror\nset key samplen 2 spacing 1.2 width -2 top "
-         << (alpha < 1 ? (dedupe ? "left Left reverse" : "center Left reverse") : "right") << '\n'
-         << "set title '" << (dedupe ? "lambda = max(t, 1 - t), t from " : "t from ") << "Beta(" << alpha << ", "
-         << alpha << ")'\nset xlabel '" << name << "'\nset ylabel 'density'\n"
-         << "set xrange [" << low << ':' << high << "]\nset yrange [0:" << top << "]\n"
-         << "set style fill solid border rgb 'white'\nset boxwidth " << width << '\n'
-         << "plot '-' with boxes linecolor rgb '#9ECAE9' title '" << draws.size() << " draws', "
-         << "'-' with lines linewidth 4 linecolor rgb '" << colours[1] << "' title '"
-         << (dedupe ? "density 2 f(lambda)" : "density f(t)") << "'\n";
+  script << "set title '"
+         << (dedupe ? "lambda = max(t, 1 - t)" : text_of("lambda = t from Beta(", alpha, ", ", alpha, ")"))
+         << "'\nset xlabel '" << name << "'\nset xrange [" << low << ':' << high << "]\n"
+         << "plot '-' with boxes linecolor rgb '#9ECAE9' title '" << draws.size() << " draws of " << name << "', "
+         << "'-' with lines linewidth 4 linecolor rgb '" << colours[1] << "' title 'density "
+         << (dedupe ? "f(lambda) + f(1 - lambda)" : "f(t)") << "'\n";
   for (unsigned i = 0; i < bins; ++i) script << low + (i + 0.5) * width << ' ' << height[i] << '\n';
   script << "e\n";
-  constexpr int points = 400;  // closer to each other at the ends, and never on a pole
-  for (int i = 0; i < points; ++i) {
-    const double t = 0.5 - reach * std::cos(std::numbers::pi * (i + 0.5) / points);
-    if (t >= low) script << t << ' ' << (dedupe ? 2 : 1) * beta_density(t, alpha) << '\n';
-  }
-  script << "e\n";
-  return draw(png, {1000, 600, 16}, script);
+  write_density(script, alpha, {low, high}, reach, dedupe ? 2 : 1);
+  if (dedupe) script << "unset multiplot\n";
+  return draw(png, {dedupe ? 1400 : 1000, 600, 16}, script);
 }
 
-bool write_top_losses(const std::string& png, const Tensor& images, const std::vector<std::string>& captions) {
-  return write_image_grid(png, images, captions, 4);
+bool write_top_losses(const std::string& png, const Tensor& images, const std::vector<std::string>& captions,
+                      const std::string& title) {
+  return write_image_grid(png, images, captions, 4, title);
+}
+
+std::string probability_text(double probability) {
+  if (probability < 0.01) return "< 0.01";
+  if (probability > 0.99) return "> 0.99";
+  return text_of(std::fixed, std::setprecision(2), probability);
 }
 
 namespace {

@@ -27,14 +27,18 @@ bool write_lr_curve(const std::string& png, const train::LrCurve& curve);
 // alpha). For alpha < 1 it has poles at 0 and 1.
 double beta_density(double x, double alpha);
 
-// The density of t ~ Beta(alpha, alpha) over a histogram of area 1 of draws lambda, f32 [N]; or, where options.dedupe
-// is set, that of max(t, 1-t): 2 f on [0.5, 1]. Throws unless alpha is in (0, 1e6], N > 0 and all lambda in [0, 1]
-// (with dedupe [0.5, 1]).
+// The density f of t ~ Beta(alpha, alpha) over a histogram of area 1 of draws lambda, f32 [N]. Where options.dedupe is
+// set, f stands to the left, and the draws are below the density of max(t, 1-t): f(x) + f(1-x) = 2 f(x) on [0.5, 1].
+// Throws unless alpha is in (0, 1e6], N > 0 and all lambda in [0, 1] (with dedupe [0.5, 1]).
 bool write_beta_density(const std::string& png, const augment::MixOptions& options, const Tensor& lambda);
 
 // A sheet of the images that a model is most wrong on, the worst first. images [N, H, W, C] in [0, 1], N in 1..100;
-// captions such as "seven (0.01), read as three (0.98)".
-bool write_top_losses(const std::string& png, const Tensor& images, const std::vector<std::string>& captions);
+// captions such as "seven (< 0.01), read as three (0.98)".
+bool write_top_losses(const std::string& png, const Tensor& images, const std::vector<std::string>& captions,
+                      const std::string& title = "");
+
+// "0.42"; where two digits would make it certain, "< 0.01" or "> 0.99".
+std::string probability_text(double probability);
 
 // A heat map of counts, i32 [C, C] with C in 1..100: matrix[i, j] images of class i were predicted to be of class j.
 // The colour is the share of row i on a logarithmic scale, so that single mistakes show beside thousands of hits.

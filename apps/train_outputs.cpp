@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <fstream>
 #include <iomanip>
-#include <sstream>
 
 #include "apps/mix_picture.h"
 
@@ -32,7 +31,8 @@ void output_mixed_batch(const TrainOptions& options, const data::DataLoaders& da
   const augment::MixPlan plan = augment::draw_mix_plan(
       batch.size(), {.alpha = mixup.alpha, .lambda_per = mixup.lambda_per, .dedupe = mixup.dedupe}, random);
   announce(write_mix_picture, in_output(options, "mixed_batch.png"), augment::stack_input(batch.x, partners.x, plan),
-           augment::mixed_target(batch.y, partners.y, plan), options.digit_names());
+           augment::mixed_target(batch.y, partners.y, plan), options.digit_names(),
+           text_of("The first images that mixup trains on, alpha = ", options.alpha));
 }
 
 }  // namespace
@@ -65,11 +65,9 @@ void output_mistakes(const TrainOptions& options, train::Learner& learn, const s
   std::vector<train::TopLoss> mistakes = train::top_losses(learn, learn.data.valid.dataset().size());
   std::erase_if(mistakes, [](const train::TopLoss& loss) { return loss.predicted == loss.target; });
   const train::EpochRecord& last = learn.recorder->epochs().back();
-  std::ostringstream title;
-  title << run << ", " << last.epoch << (last.epoch == 1 ? " epoch: " : " epochs: ") << std::fixed
-        << std::setprecision(2) << 100 * last.metrics.at(0) << " % right";
+  const std::string when = text_of(run, ", ", last.epoch, last.epoch == 1 ? " epoch: " : " epochs: ");
   announce(write_confusion_matrix, in_output(options, run + "_confusion.png"), train::confusion_matrix(learn), names,
-           title.str());
+           text_of(when, std::fixed, std::setprecision(2), 100 * last.metrics.at(0), " % right"));
 
   const auto name = [&](std::int32_t label) { return names.at(static_cast<std::size_t>(label)); };
   std::vector<std::int32_t> worst;
@@ -77,14 +75,14 @@ void output_mistakes(const TrainOptions& options, train::Learner& learn, const s
   mistakes.resize(std::min<std::size_t>(mistakes.size(), 12));
   for (const train::TopLoss& loss : mistakes) {
     worst.push_back(static_cast<std::int32_t>(loss.index));
-    std::ostringstream caption;
     // The loss is cross entropy, -log of the probability that the model gave the true class.
-    caption << std::setprecision(2) << name(loss.target) << " (" << std::exp(-loss.loss) << "), read as "
-            << name(loss.predicted) << " (" << std::fixed << loss.probability << ")";
-    captions.push_back(caption.str());
+    captions.push_back(text_of(name(loss.target), " (", probability_text(std::exp(-loss.loss)), "), read as ",
+                               name(loss.predicted), " (", probability_text(loss.probability), ")"));
   }
   const std::string sheet = in_output(options, run + "_top_losses.png");
-  if (!worst.empty()) return announce(write_top_losses, sheet, learn.data.valid.dataset().get(worst).x, captions);
+  if (!worst.empty())
+    return announce(write_top_losses, sheet, learn.data.valid.dataset().get(worst).x, captions,
+                    when + "the worst mistakes, and how probable each reading was to the model");
   std::filesystem::remove(sheet);  // of an earlier run
   std::printf("not drawn: %s, as every digit is read right\n", sheet.c_str());
 }

@@ -338,8 +338,10 @@ test_picture() {
     /bin/cat '$script.new' >>'$script.all'; printf 'IEND\256B\140\202' >\"\$part\""
   run env PATH="$work/bin" "$app" --data "$work/mnist" --epochs 1 --lr 0 --no-mixup --out "$work/drawn"
   check "picture: of the most wrong images each is a mistake" all succeeded \
-    'grep -qE "read as (three|seven)" "$script.all"' \
+    'grep -qE "(three|seven) \((< 0\.01|0\.[0-9]{2})\), read as (three|seven) \((0\.[0-9]{2}|> 0\.99)\)" "$script.all"' \
     '! grep -E "three .*read as three|seven .*read as seven" "$script.all"'
+  check "picture: the sheet of the most wrong images says of which run it is" \
+    grep -q "^set label 1 'plain, 1 epoch: the worst mistakes" "$script.all"
   check "picture: the confusion matrix says of which run it is, and how many are right" \
     grep -qE "^set title 'plain, 1 epoch: [0-9]+\.[0-9]{2} % right'" "$script.all"
   stand_in 'exec <&-; exit 1'

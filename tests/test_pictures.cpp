@@ -241,9 +241,17 @@ TEST_CASE("pictures: the histogram of lambda has area 1 under its density, folde
       const augment::MixOptions options{.alpha = alpha, .dedupe = dedupe};
       CHECK(write_beta_density(out / "a.png", options, augment::draw_mix_plan(1000, options, random).lambda));
       const std::string script = gnuplot.script();
-      CHECK(contains(script, dedupe ? "lambda = max(t, 1 - t)" : "'t from Beta("));
-      const std::vector<Rows> data = data_of(script);
-      REQUIRE(data.size() == 2);
+      CHECK(contains(script, dedupe ? "'lambda = max(t, 1 - t)'" : "'lambda = t from Beta("));
+      std::vector<Rows> data = data_of(script);
+      REQUIRE(data.size() == (dedupe ? 4 : 2));
+      if (dedupe) {  // the density that is folded: its left half, then the whole
+        CHECK(contains(script, "'t from Beta("));
+        CHECK(data[0].back().at(0) < 0.5);
+        CHECK(2 * data[0].size() == data[1].size());
+        CHECK(data[1][7].at(1) == doctest::Approx(data[1][data[1].size() - 8].at(1)).epsilon(1e-4));
+        CHECK(data[1].back().at(1) == doctest::Approx(data[3].back().at(1) / 2));
+        data.erase(data.begin(), data.begin() + 2);
+      }
       double area = 0;
       for (const auto& bin : data[0]) area += bin.at(1) * (data[0][1][0] - data[0][0][0]);
       CHECK(area == doctest::Approx(1).epsilon(1e-4));  // nine digits of 0.50001 leave so many of a bin's width
@@ -254,6 +262,25 @@ TEST_CASE("pictures: the histogram of lambda has area 1 under its density, folde
       const double t = data[1][data[1].size() / 2][0];
       CHECK(data[1][data[1].size() / 2][1] == doctest::Approx((dedupe ? 2 : 1) * beta_density(t, alpha)).epsilon(1e-2));
     }
+}
+
+TEST_CASE("pictures: the ticks of learning rates are powers of ten") {
+  const TemporaryFolder out;
+  const StandIn gnuplot;
+  CHECK(write_any("lr", out / "a.png"));
+  const std::string ticks = gnuplot.script();
+  for (const char* const tick : {"'10⁻³' 1e-3 0,'' 2e-3 1,", "'10⁻¹' 1e-1 0"}) CHECK(contains(ticks, tick));
+  CHECK(write_lr_curve(out / "a.png", {.lr = {1e-12, 1, 1e3}, .loss = {1, 0.5, 2}, .suggestion = 0.01}));
+  CHECK(contains(gnuplot.script(), "'10⁻¹²' 1e-12 0"));
+  CHECK(contains(gnuplot.script(), "'10⁰' 1e0 0"));
+  CHECK(contains(gnuplot.script(), "'' 1e1 0"));  // where they stand close, every second has a name
+}
+
+TEST_CASE("pictures: a probability has two digits, and never looks certain") {
+  const std::vector<std::pair<double, std::string>> texts{{6.1e-8, "< 0.01"}, {0, "< 0.01"},    {0.01, "0.01"},
+                                                          {0.1, "0.10"},      {0.0999, "0.10"}, {0.985, "0.98"},
+                                                          {0.991, "> 0.99"},  {1, "> 0.99"}};
+  for (const auto& [probability, text] : texts) CHECK(probability_text(probability) == text);
 }
 
 TEST_CASE("pictures: a density refuses draws that are none of its own") {
@@ -284,6 +311,10 @@ TEST_CASE("pictures: a sheet has an image and a caption for each, in colour wher
   CHECK(write_any("top", out / "a.png"));
   CHECK(data_of(gnuplot.script()).size() == 2);
   CHECK(contains(gnuplot.script(), "set title 'it''s a 100 % `ls`'\nplot"));
+
+  CHECK_FALSE(contains(gnuplot.script(), "set label 1"));
+  CHECK(write_top_losses(out / "a.png", sheet, {"a", "b"}, "it's the title"));
+  CHECK(contains(gnuplot.script(), "set label 1 'it''s the title' at screen 0.5,"));
 
   const auto refuses = [&](const Shape& shape, const std::vector<std::string>& captions) {
     CHECK_THROWS_AS(write_top_losses(out / "b.png", Tensor::zeros(shape), captions), Error);

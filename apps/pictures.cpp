@@ -191,7 +191,8 @@ bool write_beta_density(const std::string& png, const augment::MixOptions& optio
     height[static_cast<std::size_t>(bin)] += 1 / (width * static_cast<double>(draws.size()));
   }
   const double mode = alpha >= 1 ? (dedupe ? 2 : 1) * beta_density(0.5, alpha) : 0;  // below 1 there are poles instead
-  const double top = 1.15 * std::max(*std::max_element(height.begin(), height.end()), mode);
+  const double room = dedupe && alpha >= 1 ? 1.3 : 1.15;  // for the legend, where the density is highest in the middle
+  const double top = room * std::max(*std::max_element(height.begin(), height.end()), mode);
 
   GnuplotScript script;
   script.precision(9);

@@ -1,6 +1,7 @@
 // All of mixgrad.
 #pragma once
 
+#include "augment/gather_mixed.h"
 #include "augment/mix_plan.h"
 #include "augment/mixup.h"
 #include "augment/mixup_loss.h"

@@ -15,11 +15,21 @@
 //   Tensor      loss = MixUpLoss(nn::cross_entropy)(model(x), y);
 #pragma once
 
+#include <concepts>
 #include <variant>
 
 #include "augment/mix_plan.h"
+#include "core/device.h"
+#include "core/host_device.h"
 
 namespace mixgrad::augment {
+
+// The formula, for one number of each side: lambda a + (1 - lambda) b, written so that a sample mixed with itself stays
+// the same to the last bit.
+template <std::floating_point T>
+MIXGRAD_HOST_DEVICE constexpr T mix(T a, T b, T lambda) {
+  return a + (1 - lambda) * (b - a);
+}
 
 // Two samples' worth of input, not combined (stack_x): what a model that mixes by itself is given.
 struct MixedInput {
@@ -52,3 +62,8 @@ MixedTarget mixed_target(const Tensor& y, const MixPlan& plan);
 MixedTarget mixed_target(const Tensor& y, const Tensor& partners, const MixPlan& plan);
 
 }  // namespace mixgrad::augment
+
+namespace mixgrad::kernels {
+// out = mix(x, partner, lambda) for each number of x [N, ...], with lambda [N, 1, ..., 1].
+MIXGRAD_KERNEL(mix, const Tensor& x, const Tensor& partner, const Tensor& lambda, const Tensor& out);
+}  // namespace mixgrad::kernels

@@ -23,7 +23,7 @@ std::int64_t DataLoader::num_batches() const {
 }
 
 DataLoader DataLoader::to(Device device) const {
-  const ResidentDataset* const here = resident();
+  const ImageDataset* const here = resident();
   return here && here->device() != device ? DataLoader(here->to(device), options_) : *this;
 }
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/random.h"
-#include "data/resident_dataset.h"
+#include "data/image_dataset.h"
 
 namespace mixgrad::data {
 
@@ -36,7 +36,7 @@ class DataLoader {
   // The same dataset under other options.
   DataLoader with(const LoaderOptions& options) const { return {dataset_, options}; }
   // The dataset, if all of it lies in the memory of a device; else null.
-  const ResidentDataset* resident() const { return dynamic_cast<const ResidentDataset*>(dataset_.get()); }
+  const ImageDataset* resident() const { return dynamic_cast<const ImageDataset*>(dataset_.get()); }
   // The same with the dataset on another device, if it is a resident one.
   DataLoader to(Device device) const;
 

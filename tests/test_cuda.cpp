@@ -15,6 +15,7 @@
 #include "core/random.h"
 #include "core/reduce.h"
 #include "error.h"
+#include "gather_mixed.h"
 #include "nn/batch_norm.h"
 #include "nn/conv2d.h"
 #include "on_cuda.h"
@@ -216,6 +217,10 @@ TEST_CASE("cuda: an index outside its table is reported when the host next waits
   const Tensor rows = gather(table, Tensor::from({1, 4, 0, 7, 9}, {5}).to(cuda));
   CHECK_THROWS_WITH_AS(rows.to(cpu), "gather: index 7 at position 3 is outside 0..4", Error);
   CHECK(sum(table).item() == 10);
+}
+
+TEST_CASE("cuda: images gathered and mixed in one pass are those gathered and then mixed, to the last bit") {
+  check_gather_mixed(cuda);
 }
 
 TEST_CASE("cuda: memory is used again, and all of it is counted") {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <sstream>
 
+#include "gather_mixed.h"
 #include "mixgrad.h"
 
 using namespace mixgrad;
@@ -283,6 +284,23 @@ TEST_CASE("mixup: odd batches and empty ones work; a plan of another size is ref
   CHECK(drawn(0).size() == 0);
   CHECK_THROWS_WITH_AS(mix(random_normal({7, 2}, 1), drawn(6)), doctest::Contains("a plan for 6 samples"), Error);
   CHECK_THROWS_AS(mix(random_normal({7, 2}, 1), random_normal({6, 2}, 1), drawn(7)), Error);
+}
+
+TEST_CASE("mixup: images gathered and mixed in one pass are those gathered and then mixed, to the last bit") {
+  test::check_gather_mixed(cpu);
+}
+
+TEST_CASE("mixup: gathering mixed images refuses numbers, partners and lambda that do not fit") {
+  const data::ImageDataset dataset({Tensor::zeros({3, 2, 2, 1}, {.dtype = DType::u8}), Tensor::from({0, 1, 0}, {3})},
+                                   {"a", "b"});
+  const Tensor two = Tensor::from({0, 2}, {2}), half = Tensor::full({2}, 0.5);
+  const auto refused = [&](const Tensor& numbers, const Tensor& partners, const Tensor& lambda, const char* words) {
+    CHECK_THROWS_WITH_AS(gather_mixed(dataset, numbers, partners, lambda), doctest::Contains(words), Error);
+  };
+  refused(two, Tensor::from({1}, {1}), half, "2] samples with partners i32[1]");
+  refused(two, two, two, "and lambda i32[2]");
+  refused(half, two, half, "the numbers of samples are f32[2], not i32 [N]");
+  refused(two, Tensor::from({0, 3}, {2}), half, "index 3 at position 1 is outside 0..2");
 }
 
 TEST_CASE("mixup: class indices are never averaged") {

@@ -157,7 +157,7 @@ void Learner::train_epoch(std::int64_t first_batch) {
 
 void Learner::plan_batch(const data::DataLoader::Epoch& epoch) {
   numbers = epoch.numbers(batch);
-  if (const data::ResidentDataset* dataset = data.train.resident())
+  if (const data::ImageDataset* dataset = data.train.resident())
     pending_ = {dataset, put(Tensor::from(numbers, {std::ssize(numbers)}))};
   each(&Callback::on_batch_plan);
 }

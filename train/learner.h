@@ -128,7 +128,7 @@ class Learner : NonCopyable {
   augment::Target& target();
   const Tensor& x();  // the input as one tensor; throws if it is mixed, but not combined
   struct Pending {
-    const data::ResidentDataset* dataset;
+    const data::ImageDataset* dataset;
     Tensor numbers;
   };
   const std::optional<Pending>& pending() const { return pending_; }

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "augment/gather_mixed.h"
 #include "core/index.h"
 #include "train/learner.h"
 
@@ -75,8 +76,8 @@ void MixUpCallback::on_batch_begin(Learner& learner) {
       const data::Batch own = pending->dataset->gather(pending->numbers), other = pending->dataset->gather(partners_);
       learner.set_batch(augment::MixedInput{own.x, other.x, lambda_}, target_of({own.y, other.y, lambda_}, learner));
     } else {
-      const auto [x, y, partner] = pending->dataset->gather_mixed(pending->numbers, partners_, lambda_);
-      learner.set_batch(x, target_of({y, partner, lambda_}, learner));
+      const auto [x, y] = augment::gather_mixed(*pending->dataset, pending->numbers, partners_, lambda_);
+      learner.set_batch(x, target_of(y, learner));
     }
     return;
   }

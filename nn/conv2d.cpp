@@ -1,11 +1,10 @@
 #include "nn/conv2d.h"
 
 #include <algorithm>
-#include <cstring>
 #include <typeinfo>
 
 #include "core/autograd.h"
-#include "core/gemm.h"
+#include "core/layout.h"
 #include "core/parallel.h"
 #include "core/unary.h"
 #include "nn/conv2d_direct.h"
@@ -122,164 +121,206 @@ std::int64_t Conv2d::multiply_adds(const Shape&, const Shape& output) const {
 namespace mixgrad::kernels {
 namespace {
 
-// Patches are made of rows of the kernel: kernel_width pixels that lie side by side in the image as well, but for
-// those in the padding. Calls f(row, first, count, pixel) for each such row of each patch: numbers first ..
-// first + count - 1 of the row, which starts at patches[row], stand in the image from image[pixel] on.
-template <class F>
-void for_each_patch_row(const Conv2dShape& s, F&& f) {
-  const std::int64_t row_size = s.kernel_width * s.in_channels;
-  std::int64_t row = 0;
-  for (std::int64_t i = 0; i < s.out_height; ++i)
-    for (std::int64_t j = 0; j < s.out_width; ++j) {
-      const std::int64_t left = j * s.stride - s.padding;
-      const std::int64_t begin = std::clamp<std::int64_t>(-left, 0, s.kernel_width);
-      const std::int64_t end = std::clamp<std::int64_t>(s.width - left, begin, s.kernel_width);
-      for (std::int64_t u = 0; u < s.kernel_height; ++u, row += row_size) {
-        const std::int64_t y = i * s.stride + u - s.padding;
-        const bool inside = y >= 0 && y < s.height;
-        f(row, begin * s.in_channels, inside ? (end - begin) * s.in_channels : 0,
-          (y * s.width + left + begin) * s.in_channels);
-      }
+// Which convolutions are computed by tiles (nn/conv2d_direct.h), each group for itself: f32, but for groups of one
+// channel, which give tiles nothing to do. The others are the plain loops here, over the channels of a pixel innermost.
+bool by_tiles(const Conv2dShape& s, DType dtype) {
+  return dtype == DType::f32 && (s.groups == 1 || s.in_channels > s.groups || s.out_channels > s.groups);
+}
+
+Conv2dShape one_group(Conv2dShape s) {
+  s.in_channels /= s.groups;
+  s.out_channels /= s.groups;
+  s.groups = 1;
+  return s;
+}
+
+// Images [N, H, W, C] as [groups, N, H, W, C / groups], and back.
+Tensor split_groups(const Conv2dShape& s, const Tensor& x) {
+  if (s.groups == 1 || !x.defined()) return x;
+  const std::int64_t pixels = x.shape().product(0, 3), channels = x.size(3) / s.groups;
+  Tensor groups = Tensor::empty(x.shape(), x.options());
+  transpose(Cpu{}, x.raw_view({1, pixels, 1, s.groups, channels}, 0),
+            groups.raw_view({1, s.groups, 1, pixels, channels}, 0));
+  return groups;
+}
+
+void join_groups(const Conv2dShape& s, const Tensor& groups, const Tensor& x) {
+  const std::int64_t pixels = x.shape().product(0, 3), channels = x.size(3) / s.groups;
+  if (s.groups > 1)
+    transpose(Cpu{}, groups.raw_view({1, s.groups, 1, pixels, channels}, 0),
+              x.raw_view({1, pixels, 1, s.groups, channels}, 0));
+}
+
+// The numbers of group g of what lists one group after the other.
+Tensor part(const Conv2dShape& s, const Tensor& groups, std::int64_t g) {
+  if (s.groups == 1 || !groups.defined()) return groups;
+  const std::int64_t each = groups.numel() / s.groups;
+  return groups.raw_view({each}, g * each);
+}
+
+// Calls f(from[g, k], weight[k, g, i], to[g, i]) for all channels k and i of each group g, which has `from_each` and
+// `to_each` of them. f is to change the second or the third.
+template <class T, class Weight, class To, class F>
+void for_each_product(std::int64_t groups, std::int64_t from_each, std::int64_t to_each, const T* from, Weight* weight,
+                      To* to, F f) {
+  if (from_each == 1 && to_each == 1) {  // depthwise: a group has too few channels to make vectors of
+#pragma omp simd
+    for (std::int64_t g = 0; g < groups; ++g) f(from[g], weight[g], to[g]);
+    return;
+  }
+  for (std::int64_t g = 0; g < groups; ++g)
+    for (std::int64_t k = 0; k < from_each; ++k) {
+      const T value = from[g * from_each + k];
+      Weight* const w = weight + (k * groups + g) * to_each;
+      To* const sum = to + g * to_each;
+#pragma omp simd
+      for (std::int64_t i = 0; i < to_each; ++i) f(value, w[i], sum[i]);
     }
 }
 
-// Calls f(patch, image) for each number of such a row, where they stand with more than one group: a patch lists one
-// group after the other, [groups, kernel_height, kernel_width, in_channels / groups], so that each is a matrix.
+// Calls f(tap, pixel, position) wherever the kernel meets a pixel of the image for a row of outputs, which is counted
+// over the whole batch, as are pixels and positions.
 template <class F>
-void for_each_group(const Conv2dShape& s, std::int64_t row, std::int64_t first, std::int64_t count, std::int64_t pixel,
-                    F&& f) {
-  const std::int64_t channels = s.in_channels / s.groups, patch = row / s.patch() * s.patch();
-  const std::int64_t tap = (row - patch + first) / s.in_channels;  // u * kernel_width + v of the first pixel
-  for (std::int64_t v = 0; v < count / s.in_channels; ++v)
-    for (std::int64_t g = 0; g < s.groups; ++g)
-      for (std::int64_t c = 0; c < channels; ++c)
-        f(patch + g * s.group_patch() + (tap + v) * channels + c, pixel + v * s.in_channels + g * channels + c);
+void for_each_tap(const Conv2dShape& s, std::int64_t row, F f) {
+  const std::int64_t image = row / s.out_height, top = row % s.out_height * s.stride - s.padding;
+  const std::int64_t bottom = std::min(s.kernel_height, s.height - top);
+  for (std::int64_t u = std::max<std::int64_t>(-top, 0); u < bottom; ++u)
+    for (std::int64_t j = 0; j < s.out_width; ++j) {
+      const std::int64_t left = j * s.stride - s.padding, right = std::min(s.kernel_width, s.width - left);
+      const std::int64_t pixel = (image * s.height + top + u) * s.width + left;
+      for (std::int64_t v = std::max<std::int64_t>(-left, 0); v < right; ++v)
+        f(u * s.kernel_width + v, pixel + v, row * s.out_width + j);
+    }
 }
 
-// patches [positions, patch] of one image
+// The weights [out, kh, kw, group_in] as [kh, kw, group_in, out], or to go from outputs to inputs as
+// [kh, kw, group_out, in]: calls f(number in the first, number in the other).
+template <class F>
+void for_each_weight(const Conv2dShape& s, bool to_inputs, F f) {
+  const std::int64_t group_in = s.in_channels / s.groups, group_out = s.group_out();
+  const std::int64_t taps = s.kernel_height * s.kernel_width;
+  for (std::int64_t o = 0; o < s.out_channels; ++o)
+    for (std::int64_t tap = 0; tap < taps; ++tap)
+      for (std::int64_t c = 0; c < group_in; ++c)
+        f((o * taps + tap) * group_in + c,
+          to_inputs ? (tap * group_out + o % group_out) * s.in_channels + o / group_out * group_in + c
+                    : (tap * group_in + c) * s.out_channels + o);
+}
+
 template <class T>
-void im2col(const Conv2dShape& s, const T* image, T* patches) {
-  const std::int64_t row_size = s.kernel_width * s.in_channels;
-  if (s.groups > 1) {
-    std::fill_n(patches, s.positions() * s.patch(), T{0});
-    for_each_patch_row(s, [&](std::int64_t row, std::int64_t first, std::int64_t count, std::int64_t pixel) {
-      for_each_group(s, row, first, count, pixel, [=](std::int64_t i, std::int64_t j) { patches[i] = image[j]; });
-    });
-    return;
-  }
-  for_each_patch_row(s, [=](std::int64_t row, std::int64_t first, std::int64_t count, std::int64_t pixel) {
-    if (count < row_size) std::fill_n(patches + row, row_size, T{0});
-    if (count > 0) std::copy_n(image + pixel, count, patches + row + first);
+Tensor arranged(const Conv2dShape& s, const Tensor& weight, bool to_inputs) {
+  Tensor result = Tensor::empty(weight.shape(), weight.options());
+  const T* from = weight.data<T>();
+  T* to = result.mutable_data<T>();
+  for_each_weight(s, to_inputs, [=](std::int64_t i, std::int64_t j) { to[j] = from[i]; });
+  return result;
+}
+
+// Rows of outputs per range: enough work to be worth a thread.
+std::int64_t rows_per_range(const Conv2dShape& s) {
+  constexpr std::int64_t work = std::int64_t{1} << 18;  // multiply-adds
+  return mixgrad::rows_per_range(s.out_width * s.group_patch() * s.out_channels, work);
+}
+
+template <class T>
+void forward(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y) {
+  const std::int64_t in = s.in_channels, out = s.out_channels, row_size = s.out_width * out;
+  const Tensor weights = arranged<T>(s, weight, false);
+  const T *px = x.data<T>(), *pw = weights.data<T>(), *pb = bias.defined() ? bias.data<T>() : nullptr;
+  T* py = y.mutable_data<T>();
+  parallel_for(s.batch * s.out_height, rows_per_range(s), [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      T* const first = py + row * row_size;
+      for (T* to = first; to < first + row_size; to += out)
+        if (pb) std::copy_n(pb, out, to);
+        else std::fill_n(to, out, T{0});
+      for_each_tap(s, row, [=](std::int64_t tap, std::int64_t pixel, std::int64_t position) {
+        for_each_product(s.groups, in / s.groups, out / s.groups, px + pixel * in, pw + tap * (in / s.groups) * out,
+                         py + position * out, [](T value, const T& w, T& sum) { sum += value * w; });
+      });
+      if (s.relu) std::transform(first, first + row_size, first, [](T value) { return value <= 0 ? T{0} : value; });
+    }
   });
 }
 
-// image = the sum of the patches at their places: the transpose of im2col
 template <class T>
-void col2im(const Conv2dShape& s, const T* patches, T* image) {
-  std::fill_n(image, s.height * s.width * s.in_channels, T{0});
-  for_each_patch_row(s, [&](std::int64_t row, std::int64_t first, std::int64_t count, std::int64_t pixel) {
-    if (s.groups > 1)
-      for_each_group(s, row, first, count, pixel, [=](std::int64_t i, std::int64_t j) { image[j] += patches[i]; });
-    else
-      for (std::int64_t c = 0; c < count; ++c) image[pixel + c] += patches[row + first + c];
+void input_gradient(const Conv2dShape& s, const Tensor& weight, const Tensor& dy, const Tensor& dx) {
+  const std::int64_t in = s.in_channels, out = s.out_channels, image = s.height * s.width * in;
+  const Tensor weights = arranged<T>(s, weight, true);
+  const T *pdy = dy.data<T>(), *pw = weights.data<T>();
+  T* pdx = dx.mutable_data<T>();
+  const std::int64_t grain = num_ranges(rows_per_range(s), std::max<std::int64_t>(s.out_height, 1));
+  parallel_for(s.batch, grain, [=](std::int64_t begin, std::int64_t end) {
+    std::fill(pdx + begin * image, pdx + end * image, T{0});
+    for (std::int64_t row = begin * s.out_height; row < end * s.out_height; ++row)
+      for_each_tap(s, row, [=](std::int64_t tap, std::int64_t pixel, std::int64_t position) {
+        for_each_product(s.groups, out / s.groups, in / s.groups, pdy + position * out,
+                         pw + tap * (out / s.groups) * in, pdx + pixel * in,
+                         [](T value, const T& w, T& sum) { sum += value * w; });
+      });
   });
 }
 
-// Which convolutions are computed directly (nn/conv2d_direct.h), and which as Eigen's products of their patches.
-bool is_direct(const Conv2dShape& s, DType dtype) { return dtype == DType::f32 && s.groups == 1; }
-
-// Images per range: enough work to be worth a thread, few enough ranges that their gradients fit in memory.
-std::int64_t images_per_range(const Conv2dShape& s) {
-  constexpr std::int64_t work = std::int64_t{1} << 20;  // multiply-adds
-  return std::max(rows_per_range(s.positions() * s.group_patch() * s.out_channels, work), num_ranges(s.batch, 32));
+// Each range of rows sums its own gradient of weights, arranged, and bias; then they are added in order.
+template <class T>
+void parameter_gradients(const Conv2dShape& s, const Tensor& x, const Tensor& dy, const Tensor& dweight,
+                         const Tensor& dbias) {
+  const std::int64_t in = s.in_channels, out = s.out_channels, weights = s.group_patch() * out;
+  const std::int64_t rows = s.batch * s.out_height, grain = std::max(rows_per_range(s), num_ranges(rows, 32));
+  const std::int64_t ranges = std::max<std::int64_t>(num_ranges(rows, grain), 1), each = weights + out;
+  const Tensor partials = Tensor::zeros({ranges, each}, dy.options());
+  const T *px = x.data<T>(), *pdy = dy.data<T>();
+  T* pp = partials.mutable_data<T>();
+  parallel_ranges(rows, grain, [&](std::int64_t range, std::int64_t begin, std::int64_t end) {
+    T *const sums = pp + range * each, *const bias_sums = sums + weights;
+    for (std::int64_t row = begin; row < end; ++row) {
+      if (dweight.defined())
+        for_each_tap(s, row, [=](std::int64_t tap, std::int64_t pixel, std::int64_t position) {
+          for_each_product(s.groups, in / s.groups, out / s.groups, px + pixel * in, sums + tap * (in / s.groups) * out,
+                           pdy + position * out, [](T value, T& sum, const T& grad) { sum += value * grad; });
+        });
+      for (std::int64_t j = row * s.out_width; j < (row + 1) * s.out_width; ++j)
+        for (std::int64_t o = 0; o < out; ++o) bias_sums[o] += pdy[j * out + o];
+    }
+  });
+  for (std::int64_t range = 1; range < ranges; ++range)
+    for (std::int64_t i = 0; i < each; ++i) pp[i] += pp[range * each + i];
+  if (dweight.defined())
+    for_each_weight(s, false, [pp, to = dweight.mutable_data<T>()](std::int64_t i, std::int64_t j) { to[i] = pp[j]; });
+  if (dbias.defined()) std::copy_n(pp + weights, out, dbias.mutable_data<T>());
 }
 
 }  // namespace
 
 void conv2d_forward(Cpu, const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias,
                     const Tensor& y) {
-  if (is_direct(s, x.dtype())) return conv2d_forward_direct(s, x, weight, bias, y);
-  with_floating("conv2d", x.dtype(), [&]<class T>(T) {
-    const std::int64_t in_image = s.height * s.width * s.in_channels, out_image = s.positions() * s.out_channels;
-    const Tensor scratch = Tensor::empty({num_threads(), s.patches()}, x.options());
-    const T* px = x.data<T>();
-    const T* pw = weight.data<T>();
-    const T* pb = bias.defined() ? bias.data<T>() : nullptr;
-    T* ps = scratch.mutable_data<T>();
-    T* py = y.mutable_data<T>();
-    parallel_for(s.batch, images_per_range(s), [&](std::int64_t begin, std::int64_t end) {
-      T* patches = ps + thread_index() * s.patches();
-      for (std::int64_t n = begin; n < end; ++n) {
-        im2col(s, px + n * in_image, patches);
-        T* out = py + n * out_image;
-        if (pb)
-          for (std::int64_t position = 0; position < s.positions(); ++position)
-            std::copy_n(pb, s.out_channels, out + position * s.out_channels);
-        for (std::int64_t g = 0; g < s.groups; ++g)
-          gemm(false, true, s.positions(), s.group_out(), s.group_patch(), patches + g * s.group_patch(), s.patch(),
-               pw + g * s.group_out() * s.group_patch(), s.group_patch(), out + g * s.group_out(), s.out_channels,
-               pb ? Accumulate::add : Accumulate::overwrite);
-        if (s.relu) std::transform(out, out + out_image, out, [](T value) { return value <= 0 ? T{0} : value; });
-      }
-    });
-  });
+  if (by_tiles(s, x.dtype())) {
+    const Tensor xs = split_groups(s, x), ys = s.groups == 1 ? y : Tensor::empty(y.shape(), y.options());
+    for (std::int64_t g = 0; g < s.groups; ++g)
+      conv2d_forward_direct(one_group(s), part(s, xs, g), part(s, weight, g), part(s, bias, g), part(s, ys, g));
+    return join_groups(s, ys, y);
+  }
+  with_floating("conv2d", x.dtype(), [&]<class T>(T) { forward<T>(s, x, weight, bias, y); });
 }
 
 void conv2d_backward(Cpu device, const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& y,
                      const Tensor& grad, const Tensor& dx, const Tensor& dweight, const Tensor& dbias) {
-  if (is_direct(s, grad.dtype())) {
-    if (dx.defined()) conv2d_input_gradient_direct(s, weight, y, grad, dx);
-    if (dweight.defined() || dbias.defined()) conv2d_weight_gradient_direct(s, x, y, grad, dweight, dbias);
+  if (by_tiles(s, grad.dtype())) {
+    const Tensor xs = split_groups(s, x), ys = split_groups(s, y), dys = split_groups(s, grad);
+    const Tensor dxs = s.groups == 1 || !dx.defined() ? dx : Tensor::empty(dx.shape(), dx.options());
+    for (std::int64_t g = 0; g < s.groups; ++g) {
+      const Tensor dw = part(s, dweight, g), db = part(s, dbias, g), out = part(s, ys, g), dout = part(s, dys, g);
+      if (dx.defined()) conv2d_input_gradient_direct(one_group(s), part(s, weight, g), out, dout, part(s, dxs, g));
+      if (dw.defined() || db.defined()) conv2d_weight_gradient_direct(one_group(s), part(s, xs, g), out, dout, dw, db);
+    }
+    if (dx.defined()) join_groups(s, dxs, dx);
     return;
   }
   Tensor dy = grad;
   if (s.relu) unary_backward(device, {Unary::relu}, y, grad, dy = Tensor::empty(grad.shape(), grad.options()));
   with_floating("conv2d", dy.dtype(), [&]<class T>(T) {
-    const std::int64_t in_image = s.height * s.width * s.in_channels, out_image = s.positions() * s.out_channels;
-    const std::int64_t grain = images_per_range(s), ranges = num_ranges(s.batch, grain);
-    // Each range of images sums its own weight and bias gradient, [out, patch] and [out]; then they are added in order.
-    const std::int64_t partial_size = s.out_channels * (s.group_patch() + 1);
-    const bool parameters = dweight.defined() || dbias.defined();
-    const Tensor scratch = Tensor::empty({num_threads(), s.patches()}, dy.options());
-    const Tensor partials = Tensor::zeros({parameters ? ranges : 0, partial_size}, dy.options());
-    const T* px = x.data<T>();
-    const T* pw = weight.data<T>();
-    const T* pdy = dy.data<T>();
-    T* pdx = dx.defined() ? dx.mutable_data<T>() : nullptr;
-    T* ps = scratch.mutable_data<T>();
-    T* pp = partials.mutable_data<T>();
-    parallel_ranges(s.batch, grain, [&](std::int64_t range, std::int64_t begin, std::int64_t end) {
-      T* patches = ps + thread_index() * s.patches();
-      T* range_dweight = pp + range * partial_size;
-      T* range_dbias = range_dweight + s.out_channels * s.group_patch();
-      for (std::int64_t n = begin; n < end; ++n) {
-        const T* out = pdy + n * out_image;
-        if (dweight.defined()) {
-          im2col(s, px + n * in_image, patches);
-          for (std::int64_t g = 0; g < s.groups; ++g)
-            gemm(true, false, s.group_out(), s.group_patch(), s.positions(), out + g * s.group_out(), s.out_channels,
-                 patches + g * s.group_patch(), s.patch(), range_dweight + g * s.group_out() * s.group_patch(),
-                 s.group_patch(), Accumulate::add);
-        }
-        if (dbias.defined())
-          for (std::int64_t position = 0; position < s.positions(); ++position)
-            for (std::int64_t o = 0; o < s.out_channels; ++o) range_dbias[o] += out[position * s.out_channels + o];
-        if (pdx) {
-          for (std::int64_t g = 0; g < s.groups; ++g)
-            gemm(false, false, s.positions(), s.group_patch(), s.group_out(), out + g * s.group_out(), s.out_channels,
-                 pw + g * s.group_out() * s.group_patch(), s.group_patch(), patches + g * s.group_patch(), s.patch());
-          col2im(s, patches, pdx + n * in_image);
-        }
-      }
-    });
-    const auto sum_partials = [&](const Tensor& gradient, std::int64_t offset) {
-      T* to = gradient.mutable_data<T>();
-      std::fill_n(to, gradient.numel(), T{0});
-      for (std::int64_t range = 0; range < ranges; ++range)
-        for (std::int64_t i = 0; i < gradient.numel(); ++i) to[i] += pp[range * partial_size + offset + i];
-    };
-    if (dweight.defined()) sum_partials(dweight, 0);
-    if (dbias.defined()) sum_partials(dbias, s.out_channels * s.group_patch());
+    if (dx.defined()) input_gradient<T>(s, weight, dy, dx);
+    if (dweight.defined() || dbias.defined()) parameter_gradients<T>(s, x, dy, dweight, dbias);
   });
 }
 

@@ -61,9 +61,6 @@ struct Conv2dShape {
   std::int64_t patch() const { return kernel_height * kernel_width * in_channels; }  // numbers per position
   std::int64_t group_patch() const { return patch() / groups; }
   std::int64_t group_out() const { return out_channels / groups; }
-  // Numbers in the patches of one image, rounded up: each thread's begin at a multiple of 64 bytes, since a product's
-  // last bits may depend on how its operands lie.
-  std::int64_t patches() const { return (positions() * patch() + 15) / 16 * 16; }
 };
 
 MIXGRAD_KERNEL(conv2d_forward, const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& bias,

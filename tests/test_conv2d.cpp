@@ -1,5 +1,5 @@
-// The CPU's fast paths in f32 against those of f64: the direct convolution (nn/conv2d_direct.h) against the product of
-// patches, the product by tiles (core/gemm.h) against Eigen's.
+// The CPU's fast paths in f32 against those of f64: the convolution by tiles (nn/conv2d_direct.h) against plain loops,
+// the product by tiles (core/gemm.h) against Eigen's; and groups against a convolution of all channels.
 
 #include <doctest/doctest.h>
 
@@ -48,7 +48,7 @@ Results results(DType dtype, bool fused, const Tensor& x64, const Tensor& w64, c
 }  // namespace
 
 TEST_CASE(
-    "conv2d: computed directly in f32, the result and all gradients are those of the f64 product, on random shapes") {
+    "conv2d: by tiles in f32, the result and all gradients are those of the plain loops in f64, on random shapes") {
   std::mt19937 random(7);
   const auto between = [&](std::int64_t low, std::int64_t high) {
     return low + static_cast<std::int64_t>(random() % static_cast<unsigned>(high - low + 1));
@@ -78,6 +78,51 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("conv2d: in groups, all is that of one group whose weights across groups are 0, on random shapes") {
+  std::mt19937 random(8);
+  const auto between = [&](std::int64_t low, std::int64_t high) {
+    return low + static_cast<std::int64_t>(random() % static_cast<unsigned>(high - low + 1));
+  };
+  for (int trial = 0; trial < 100; ++trial) {
+    const nn::Conv2dOptions options{
+        .stride = between(1, 3), .padding = between(0, 2), .groups = between(2, trial % 2 == 0 ? 40 : 4)};
+    const bool depthwise = trial % 4 == 0;
+    const std::int64_t group_in = depthwise ? 1 : between(1, 5), group_out = depthwise ? 1 : between(1, 5);
+    const std::int64_t kh = between(1, 4), kw = between(1, 4), patch = kh * kw * group_in;
+    const std::int64_t in = group_in * options.groups, out = group_out * options.groups;
+    const std::int64_t height = between(std::max<std::int64_t>(kh - 2 * options.padding, 1), 9);
+    const std::int64_t width = between(std::max<std::int64_t>(kw - 2 * options.padding, 1), 9);
+    const Tensor x = whole_numbers({between(1, 4), height, width, in}, random);
+    const Tensor weight = whole_numbers({out, kh, kw, group_in}, random), bias = whole_numbers({out}, random);
+    const Tensor dy = whole_numbers(nn::conv2d(x, weight, bias, options).shape(), random);
+    CAPTURE(x.shape());
+    CAPTURE(weight.shape());
+    CAPTURE(options.stride);
+    CAPTURE(options.padding);
+    // Number i of the weights in groups stands at place(i) of all.
+    const auto place = [&](std::int64_t i) {
+      return i / group_in * in + i / patch / group_out * group_in + i % group_in;
+    };
+    std::vector<double> all(static_cast<std::size_t>(out * kh * kw * in), 0.0);
+    for (std::int64_t i = 0; i < weight.numel(); ++i)
+      all[static_cast<std::size_t>(place(i))] = weight.data<double>()[i];
+    nn::Conv2dOptions in_one = options;
+    in_one.groups = 1;
+    Results expected = results(DType::f32, false, x, Tensor::from(all, {out, kh, kw, in}), bias, dy, in_one);
+    std::vector<double> dweight;
+    for (std::int64_t i = 0; i < weight.numel(); ++i)
+      dweight.push_back(expected.dweight[static_cast<std::size_t>(place(i))]);
+    for (const DType dtype : {DType::f32, DType::f64})
+      for (const bool fused : {false, true}) {
+        const Results actual = results(dtype, fused, x, weight, bias, dy, options);
+        CHECK(actual.y == expected.y);
+        CHECK(actual.dx == expected.dx);
+        CHECK(actual.dweight == dweight);
+        CHECK(actual.dbias == expected.dbias);
+      }
+  }
+}
+
 TEST_CASE("conv2d: no image, and a nan, go through") {
   const Tensor weight = Tensor::ones({3, 3, 3, 2}), bias = Tensor::ones({3});
   CHECK(nn::conv2d(Tensor::ones({0, 5, 5, 2}), weight, bias).shape() == Shape{0, 3, 3, 3});
@@ -85,6 +130,12 @@ TEST_CASE("conv2d: no image, and a nan, go through") {
   w.requires_grad_();
   sum(nn::conv2d_relu(x, w, bias)).backward();
   CHECK(w.grad().to_vector<float>() == std::vector<float>(54, 0.0f));
+  for (const std::int64_t group_in : {1, 2}) {  // in groups, by loops and by tiles
+    Tensor grouped = Tensor::ones({3, 3, 3, group_in});
+    grouped.requires_grad_();
+    sum(nn::conv2d_relu(Tensor::ones({0, 5, 5, 3 * group_in}), grouped, bias, {.groups = 3})).backward();
+    CHECK(grouped.grad().to_vector<float>() == std::vector<float>(static_cast<std::size_t>(27 * group_in), 0.0f));
+  }
   const float nan = std::numeric_limits<float>::quiet_NaN();
   CHECK(std::isnan(nn::conv2d_relu(Tensor::full({1, 3, 3, 2}, nan), weight, bias).to_vector<float>()[0]));
 }

@@ -1,6 +1,8 @@
 #include "core/atomic_file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -52,16 +54,15 @@ class Folder : NonCopyable {
 class TemporaryFile : NonCopyable {
  public:
   TemporaryFile(const std::string& path, const fs::path& target) : path_(path), target_(target.string()) {
-    for (int number = 0; descriptor_ < 0 && number < 1000; ++number) {  // others may be left of killed processes
-      name_ = target_ + ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(number);
-      descriptor_ = ::open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-      if (descriptor_ < 0 && errno != EEXIST) break;
+    for (int number = 0; descriptor_ < 0; ++number) {
+      name_ = target_ + ".tmp-" + std::to_string(number);
+      while (!open()) continue;
     }
-    if (descriptor_ < 0) fail_to_write(path_, errno);
+    if (::ftruncate(descriptor_, 0) != 0) fail_to_write(path_, errno);
   }
   ~TemporaryFile() {
-    if (descriptor_ >= 0) ::close(descriptor_);
     if (!renamed_) ::unlink(name_.c_str());
+    ::close(descriptor_);  // and with it goes the lock
   }
 
   void write(std::span<const std::byte> bytes) {
@@ -73,15 +74,29 @@ class TemporaryFile : NonCopyable {
     }
   }
 
-  void sync_and_rename() {
-    if (::fsync(descriptor_) != 0) fail_to_write(path_, errno);
-    const int closed = ::close(descriptor_);
-    descriptor_ = -1;
-    if (closed != 0 || std::rename(name_.c_str(), target_.c_str()) != 0) fail_to_write(path_, errno);
+  void rename(bool sync) {
+    if ((sync && ::fsync(descriptor_) != 0) || std::rename(name_.c_str(), target_.c_str()) != 0)
+      fail_to_write(path_, errno);
     renamed_ = true;
   }
 
  private:
+  // Opens the file of this name, unless a process that lives has locked it: a killed one's lock is gone with it. False
+  // where another process renamed or removed the file before it was locked here.
+  bool open() {
+    const int file = ::open(name_.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+    if (file < 0) fail_to_write(path_, errno);
+    const int reason = ::flock(file, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+    struct stat opened {
+    }, named{};
+    const bool same = ::fstat(file, &opened) == 0 && ::stat(name_.c_str(), &named) == 0 &&
+                      opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+    if (reason == 0 && same) descriptor_ = file;
+    else ::close(file);
+    if (reason != 0 && reason != EWOULDBLOCK && reason != EINTR) fail_to_write(path_, reason);
+    return reason == EWOULDBLOCK || descriptor_ >= 0;
+  }
+
   std::string path_, target_, name_;
   int descriptor_ = -1;
   bool renamed_ = false;
@@ -89,13 +104,14 @@ class TemporaryFile : NonCopyable {
 
 }  // namespace
 
-void write_file_atomically(const std::string& path, const std::vector<std::span<const std::byte>>& parts) {
+void write_file_atomically(const std::string& path, const std::vector<std::span<const std::byte>>& parts,
+                           const WriteOptions& options) {
   const fs::path target = target_of(path);
   Folder folder(path, target.parent_path());
   TemporaryFile file(path, target);
   for (const std::span<const std::byte> part : parts) file.write(part);
-  file.sync_and_rename();
-  folder.sync();
+  file.rename(options.sync);
+  if (options.sync) folder.sync();
 }
 
 void check_can_write_atomically(const std::string& path) {

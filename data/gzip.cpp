@@ -6,7 +6,7 @@
 #include <cstring>
 #include <filesystem>
 
-#include "core/check.h"
+#include "core/regular_file.h"
 
 #ifdef MIXGRAD_WITH_ZLIB
 #include <zlib.h>
@@ -14,23 +14,11 @@
 
 namespace mixgrad::data {
 
-namespace {
-
-namespace fs = std::filesystem;
-
-// Opening a pipe would wait for a writer, and none of these has a size.
-void refuse_special(const std::string& path) {
-  check(!fs::is_directory(path), path, ": is a directory, not a file");
-  check(!fs::exists(path) || fs::is_regular_file(path), path, ": is not a regular file");
-}
-
-}  // namespace
-
 #ifdef MIXGRAD_WITH_ZLIB
 
 // zlib reads plain files as they are, so one path serves both.
 ByteReader::ByteReader(const std::string& path)
-    : path_(path), file_((refuse_special(path), gzopen(path.c_str(), "rb"))) {
+    : path_(path), file_((check_regular_file(path), gzopen(path.c_str(), "rb"))) {
   check(file_ != nullptr, path, ": cannot be opened: ", std::strerror(errno));
   gzbuffer(static_cast<gzFile>(file_), 1u << 17);
 }
@@ -56,14 +44,14 @@ std::size_t ByteReader::read(void* to, std::size_t count) {
 }
 
 std::int64_t ByteReader::max_size() const {
-  const auto size = static_cast<std::int64_t>(fs::file_size(path_));
+  const auto size = static_cast<std::int64_t>(std::filesystem::file_size(path_));
   return gzdirect(static_cast<gzFile>(file_)) ? size : 1032 * size;
 }
 
 #else
 
 ByteReader::ByteReader(const std::string& path) : path_(path), file_(nullptr) {
-  refuse_special(path);
+  check_regular_file(path);
   check(!path.ends_with(".gz"), path, ": this build cannot read .gz files (built without zlib); unpack it first");
   file_ = std::fopen(path.c_str(), "rb");
   check(file_ != nullptr, path, ": cannot be opened: ", std::strerror(errno));
@@ -78,7 +66,7 @@ std::size_t ByteReader::read(void* to, std::size_t count) {
   return got;
 }
 
-std::int64_t ByteReader::max_size() const { return static_cast<std::int64_t>(fs::file_size(path_)); }
+std::int64_t ByteReader::max_size() const { return static_cast<std::int64_t>(std::filesystem::file_size(path_)); }
 
 #endif
 

@@ -19,22 +19,23 @@ Tensor read_idx(const std::string& path, int rank) {
     check(reader.read(b.data(), 4) == 4, path, ": cut off in its header");
     extents.push_back(std::int64_t{b[0]} << 24 | b[1] << 16 | b[2] << 8 | b[3]);
   }
-  try {
-    const Shape shape{std::span<const std::int64_t>(extents)};
-    // A file can't hold more than its size allows, so a header that lies is refused before memory is asked for.
-    check(shape.numel() <= reader.max_size(), path, ": cut off: the header announces ", shape.numel(),
-          " bytes of data, more than the file can hold");
-    Tensor result = Tensor::empty(shape, {.dtype = DType::u8});
-    const auto size = static_cast<std::size_t>(shape.numel());
-    const std::size_t got = reader.read(result.mutable_data<std::uint8_t>(), size);
-    check(got == size, path, ": cut off: the header announces ", size, " bytes of data, the file holds ", got);
-    std::uint8_t extra = 0;
-    check(reader.read(&extra, 1) == 0, path, ": longer than its header announces (", size, " bytes of data)");
-    return result;
-  } catch (const Error& error) {
-    const std::string text = error.what();
-    fail(text.starts_with(path) ? text : path + ": " + text);
-  }
+  const Tensor result = [&] {
+    try {
+      const Shape shape{std::span<const std::int64_t>(extents)};
+      // A file can't hold more than its size allows, so a header that lies is refused before memory is asked for.
+      check(shape.numel() <= reader.max_size(), "cut off: the header announces ", shape.numel(),
+            " bytes of data, more than the file can hold");
+      return Tensor::empty(shape, {.dtype = DType::u8});
+    } catch (const Error& error) {
+      fail(path, ": ", error.what());
+    }
+  }();
+  const auto size = static_cast<std::size_t>(result.numel());
+  const std::size_t got = reader.read(result.mutable_data<std::uint8_t>(), size);
+  check(got == size, path, ": cut off: the header announces ", size, " bytes of data, the file holds ", got);
+  std::uint8_t extra = 0;
+  check(reader.read(&extra, 1) == 0, path, ": longer than its header announces (", size, " bytes of data)");
+  return result;
 }
 
 }  // namespace mixgrad::data

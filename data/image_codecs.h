@@ -1,7 +1,9 @@
-// What image_file.cpp asks of the two libraries (private). Errors do not name the file; read_image adds its name.
+// What image_file.cpp asks of the two libraries (private). Errors do not name the file; its name is added there.
 #pragma once
 
+#include <cstddef>
 #include <cstdio>
+#include <vector>
 
 #include "core/tensor.h"
 #include "data/image_file.h"
@@ -12,8 +14,8 @@ namespace mixgrad::data {
 Tensor read_png(std::FILE* file, const ImageFileOptions& options);
 Tensor read_jpeg(std::FILE* file, const ImageFileOptions& options);
 
-// The image u8 [H, W, 1 or 3], not empty, as PNG.
-void write_png(std::FILE* file, const Tensor& image);
+// The image u8 [H, W, 1 or 3], not empty, as the bytes of a PNG file.
+std::vector<std::byte> encode_png(const Tensor& image);
 
 // Throws when an image of this size has more than options.max_pixels.
 void check_pixels(std::int64_t height, std::int64_t width, const ImageFileOptions& options);

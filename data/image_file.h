@@ -26,9 +26,8 @@ struct ImageFileOptions {
 // memory is asked for.
 Tensor read_image(const std::string& path, const ImageFileOptions& options = {});
 
-// Writes u8 [H, W, 1 or 3] as a PNG file in grey or colour. The file appears whole or not at all: it is written as
-// path.part and then renamed. Throws an error that names the file on another shape, an empty image, a file that cannot
-// be written or a build without libpng.
+// Writes u8 [H, W, 1 or 3] as a PNG file in grey or colour, whole or not at all (core/atomic_file.h). Throws an error
+// that names the file on another shape, an empty image, a file that cannot be written or a build without libpng.
 void write_png(const std::string& path, const Tensor& image);
 
 }  // namespace mixgrad::data

@@ -113,14 +113,19 @@ Tensor read_png(std::FILE* file, const ImageFileOptions& options) {
   return image;
 }
 
-void write_png(std::FILE* file, const Tensor& image) {
+std::vector<std::byte> encode_png(const Tensor& image) {
   png_image png{};
   png.version = PNG_IMAGE_VERSION;
   png.height = static_cast<png_uint_32>(image.size(0));
   png.width = static_cast<png_uint_32>(image.size(1));
   png.format = image.size(2) == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
-  const bool written = png_image_write_to_stdio(&png, file, 0, image.data<std::uint8_t>(), 0, nullptr) != 0;
+  std::vector<std::byte> bytes(PNG_IMAGE_PNG_SIZE_MAX(png));
+  png_alloc_size_t size = bytes.size();
+  const bool written =
+      png_image_write_to_memory(&png, bytes.data(), &size, 0, image.data<std::uint8_t>(), 0, nullptr) != 0;
   check(written, "cannot be written: ", png.message);
+  bytes.resize(size);
+  return bytes;
 }
 
 #else
@@ -129,7 +134,7 @@ Tensor read_png(std::FILE*, const ImageFileOptions&) {
   fail("this build cannot read PNG (built without libpng; package libpng-dev)");
 }
 
-void write_png(std::FILE*, const Tensor&) {
+std::vector<std::byte> encode_png(const Tensor&) {
   fail("this build cannot write PNG (built without libpng; package libpng-dev)");
 }
 

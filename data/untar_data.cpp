@@ -75,10 +75,10 @@ bool is_done(const Url& url, const fs::path& folder, const fs::path& lock_file) 
 
 void check_download(const Url& url, const std::string& file) {
   const auto bytes = static_cast<std::int64_t>(fs::file_size(file));
-  check(url.bytes == 0 || bytes == url.bytes, url.address, ": the download has ", bytes, " bytes, not ", url.bytes);
+  check(url.bytes == 0 || bytes == url.bytes, "the download has ", bytes, " bytes, not ", url.bytes);
   if (url.sha256.empty()) return;
   const std::string hash = sha256_of_file(file);
-  check(hash == url.sha256, url.address, ": the download has the SHA-256 ", hash, ", not ", url.sha256);
+  check(hash == url.sha256, "the download has the SHA-256 ", hash, ", not ", url.sha256);
 }
 
 // Downloads, checks and unpacks. A file that proves wrong is removed, and if its beginning was there before (it may
@@ -94,8 +94,7 @@ void fetch(const Url& url, const std::string& part, const std::string& unpacked,
     unpack(part, unpacked, options.max_bytes);
   } catch (const Error& error) {
     fs::remove(part);
-    const std::string text = error.what();
-    if (!continued) fail(text.starts_with(url.address) ? text : url.address + ": " + text);
+    if (!continued) fail(url.address, ": ", error.what());
     fetch(url, part, unpacked, options);
   }
 }

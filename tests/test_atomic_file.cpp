@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -145,14 +146,49 @@ TEST_CASE("atomic file: a link stays a link, and the file it points to is replac
   CHECK(content(file) == "new");
 }
 
-TEST_CASE("atomic file: temporary files left by killed processes are in nobody's way") {
+TEST_CASE("atomic file: what a killed process left is taken over, what a living one is writing is not touched") {
   const TemporaryFolder folder;
-  const std::string own = "file.tmp-" + std::to_string(getpid()) + "-";  // of a process that had our number
-  for (int number = 0; number < 3; ++number) folder.write(own + std::to_string(number), "left");
+  folder.write("file.tmp-0", std::string(1000, 'x'));
   write(folder / "file", "text");
   CHECK(content(folder / "file") == "text");
-  CHECK(content(folder / (own + "1")) == "left");
-  CHECK(files_in(folder.path()) == 4);
+  CHECK(files_in(folder.path()) == 1);
+  folder.write("file.tmp-0", "being written");
+  const int locked = open((folder / "file.tmp-0").c_str(), O_WRONLY);
+  REQUIRE(flock(locked, LOCK_EX) == 0);
+  write(folder / "file", "other");
+  check_can_write_atomically(folder / "file");
+  close(locked);
+  CHECK(content(folder / "file") == "other");
+  CHECK(content(folder / "file.tmp-0") == "being written");
+  CHECK(files_in(folder.path()) == 2);
+}
+
+TEST_CASE("atomic file: several processes at once each put their own content there, whole") {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("file", std::string(50'000, 'a'));
+  std::vector<pid_t> writers;
+  for (const char letter : {'b', 'c', 'd'}) {
+    writers.push_back(fork());
+    if (writers.back() == 0) {
+      int failures = 0;
+      for (int i = 0; i < 300; ++i) try {
+          write_file_atomically(path, {bytes(std::string(50'000, letter))}, {.sync = false});
+        } catch (const Error&) {
+          ++failures;
+        }
+      _exit(failures);
+    }
+  }
+  for (int i = 0; i < 300; ++i) {
+    const std::string text = content(path);
+    CHECK(text == std::string(50'000, text.empty() ? '?' : text[0]));
+  }
+  for (const pid_t writer : writers) {
+    int status = -1;
+    waitpid(writer, &status, 0);
+    CHECK(status == 0);
+  }
+  CHECK(files_in(folder.path()) == 1);
 }
 
 TEST_CASE("atomic file: whoever reads while another process is killed writing finds one whole content") {
@@ -171,8 +207,9 @@ TEST_CASE("atomic file: whoever reads while another process is killed writing fi
     const std::string text = content(path);
     CHECK((text == std::string(100'000, 'a') || text == std::string(200'000, 'b')));
   }
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder.path()))
-    CHECK((entry.path() == path || entry.path().filename().string().starts_with("file.tmp-")));
+  write(path, "text");
+  CHECK(content(path) == "text");
+  CHECK(files_in(folder.path()) == 1);  // whatever they left
 }
 
 TEST_CASE("whether a file can be written is known beforehand, and nothing is changed by asking") {

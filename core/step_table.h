@@ -1,7 +1,7 @@
-// StepTable (private): small tensors that have another value in each step of an epoch, such as the numbers of a batch's samples,
-// mixup's lambda, the learning rate. The host decides all of them ahead and uploads them once; on the device one kernel
-// per step copies the next row of the table to a fixed place, where the kernels of a captured step (core/graph.h) find
-// it.
+// StepTable (private): small tensors that have another value in each step of an epoch, such as the numbers of a batch's
+// samples, mixup's lambda, the learning rate. The host decides all of them ahead and uploads them once; on the device
+// one kernel per step copies the next row of the table to a fixed place, where the kernels of a captured step
+// (core/graph.h) find it.
 //
 //   StepTable table(cuda, 100);
 //   Tensor lambda;                                             // the same tensor for each row

@@ -33,7 +33,8 @@ struct MixUpOptions {
 };
 
 // The plan of batch b in pass p over the data is drawn from Random(learner.options.seed, Purpose::mixup, p, b). A batch
-// of a resident dataset that no other callback has asked for is gathered and mixed in one pass (augment/gather_mixed.h).
+// of a resident dataset that no other callback has asked for is gathered and mixed in one pass
+// (augment/gather_mixed.h).
 class MixUpCallback : public Callback {
  public:
   // Throws on an alpha that draw_mix_plan would refuse, or a loss_weight without stack_y.

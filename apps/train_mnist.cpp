@@ -254,7 +254,8 @@ int run(const Options& options) {
 }
 
 // GCC's OpenMP has threads wait busily for milliseconds wherever they meet. Where anything else runs, training then
-// takes ten times as long. What it reads once, when a program is loaded, it is given here, by loading the program again.
+// takes ten times as long. What it reads once, when a program is loaded, it is given here, by loading the program
+// again.
 void wait_less(char** argv) {
   if (std::getenv("GOMP_SPINCOUNT") || std::getenv("OMP_WAIT_POLICY")) return;
   setenv("GOMP_SPINCOUNT", "10000", 1);  // some ten microseconds

@@ -9,6 +9,7 @@
 #include "core/unary.h"
 #include "nn/conv2d_direct.h"
 #include "nn/init.h"
+#include "nn/windows.h"
 
 namespace mixgrad::nn {
 namespace {
@@ -28,10 +29,8 @@ kernels::Conv2dShape check_shapes(const Tensor& x, const Tensor& weight, const T
           bias.shape(), ", weight ", name_of(weight.dtype()), weight.shape(), " needs [", weight.size(0), "]");
   check(stride >= 1 && padding >= 0, "conv2d: stride ", stride, " must be at least 1, padding ", padding,
         " at least 0");
-  const std::int64_t free_height = x.size(1) + 2 * padding - weight.size(1);
-  const std::int64_t free_width = x.size(2) + 2 * padding - weight.size(2);
-  check(free_height >= 0 && free_width >= 0, "conv2d: kernel of weight ", weight.shape(), " exceeds input ", x.shape(),
-        " padded by ", padding);
+  const auto [out_height, out_width] =
+      windows_in("conv2d", x, weight.size(1), weight.size(2), stride, padding, "kernel of weight ", weight.shape());
   return {.batch = x.size(0),
           .height = x.size(1),
           .width = x.size(2),
@@ -39,8 +38,8 @@ kernels::Conv2dShape check_shapes(const Tensor& x, const Tensor& weight, const T
           .kernel_height = weight.size(1),
           .kernel_width = weight.size(2),
           .out_channels = weight.size(0),
-          .out_height = free_height / stride + 1,
-          .out_width = free_width / stride + 1,
+          .out_height = out_height,
+          .out_width = out_width,
           .stride = stride,
           .padding = padding,
           .groups = groups,

@@ -6,6 +6,7 @@
 #include "core/autograd.h"
 #include "core/parallel.h"
 #include "core/reduce.h"
+#include "nn/windows.h"
 
 namespace mixgrad::nn {
 namespace {
@@ -25,16 +26,14 @@ kernels::Pool2dShape check_shapes(const char* op, const Tensor& x, std::int64_t 
   const std::int64_t stride = stride_of(kernel_size, options), padding = options.padding;
   check(x.rank() == 4, op, ": input ", x.shape(), " must be [N, H, W, C]");
   check_options(op, kernel_size, options);
-  const std::int64_t free_height = x.size(1) + 2 * padding - kernel_size;
-  const std::int64_t free_width = x.size(2) + 2 * padding - kernel_size;
-  check(free_height >= 0 && free_width >= 0, op, ": kernel size ", kernel_size, " exceeds input ", x.shape(),
-        " padded by ", padding);
+  const auto [out_height, out_width] =
+      windows_in(op, x, kernel_size, kernel_size, stride, padding, "kernel size ", kernel_size);
   return {.batch = x.size(0),
           .height = x.size(1),
           .width = x.size(2),
           .channels = x.size(3),
-          .out_height = free_height / stride + 1,
-          .out_width = free_width / stride + 1,
+          .out_height = out_height,
+          .out_width = out_width,
           .kernel_size = kernel_size,
           .stride = stride,
           .padding = padding};

@@ -12,8 +12,6 @@ using Clock = std::chrono::steady_clock;
 
 thread_local Profile* active = nullptr;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
 }  // namespace
 
 Profile::Profile() : active_(active, this), start_(Clock::now()) {}

@@ -15,6 +15,10 @@
 
 namespace mixgrad {
 
+inline double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 // Counts every kernel that this thread dispatches while it lives; of two at once, the later one counts.
 class Profile {
  public:

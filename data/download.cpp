@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "core/check.h"
+#include "core/profile.h"
 
 #ifdef MIXGRAD_WITH_CURL
 #include <curl/curl.h>
@@ -45,9 +46,9 @@ struct Sink {
   // Called about once a second, whether or not bytes arrive.
   static int watch(void* to, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
     Sink& sink = *static_cast<Sink*>(to);
-    const std::chrono::duration<double> silence = Clock::now() - sink.last_byte;
-    if (silence.count() < sink.options.stall_seconds) return 0;
-    sink.problem = "the server sends nothing any more (waited " + std::to_string(int(silence.count())) + " seconds)";
+    const double silence = seconds_since(sink.last_byte);
+    if (silence < sink.options.stall_seconds) return 0;
+    sink.problem = "the server sends nothing any more (waited " + std::to_string(int(silence)) + " seconds)";
     return 1;
   }
 };

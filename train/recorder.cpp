@@ -4,15 +4,12 @@
 #include <cstdio>
 
 #include "core/check.h"
+#include "core/profile.h"
 #include "train/learner.h"
 #include "train/state.h"
 
 namespace mixgrad::train {
 namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 // A column is as wide as its name, and as a figure.
 int width_of(const std::string& name) { return std::max(8, static_cast<int>(name.size())); }

@@ -15,7 +15,7 @@ CsvLogger::CsvLogger(std::string path, CsvOptions options)
 
 void CsvLogger::on_train_begin(Learner& learner) {
   rows_ = 0;
-  if (!std::exchange(options_.append, true)) file_ = std::ofstream(path_);
+  if (!std::exchange(begun_, true) && !options_.append) file_ = std::ofstream(path_);
   file_.seekp(0, std::ios::end);
   if (file_.tellp() > 0) return;
   for (const auto& [name, value] : options_.labels) file_ << name << ',';

@@ -37,6 +37,7 @@ class CsvLogger : public Callback {
   std::string path_;
   CsvOptions options_;
   std::ofstream file_;
+  bool begun_ = false;    // what the file held before is gone, or kept
   std::size_t rows_ = 0;  // of this fit
 };
 

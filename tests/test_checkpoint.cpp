@@ -540,6 +540,27 @@ TEST_CASE("lr_find: finds a rate that trains, and leaves model, optimizer and ra
   CHECK_THROWS_AS(lr_find(training.learn, {.steps = 3}), Error);
 }
 
+TEST_CASE("lr_find: trains with the callbacks that change what is trained, at its own rate, and with no others") {
+  struct Counting : train::Callback {
+    explicit Counting(std::string text) : text(std::move(text)) {}
+    void on_batch_begin(Learner&) override { ++batches; }
+    std::string description() const override { return text; }
+    std::string text;
+    int batches = 0;
+  };
+  Training training;
+  const auto changing = std::make_shared<Counting>("it changes something"), looking_on = std::make_shared<Counting>("");
+  training.learn.mixup().add(changing).add(looking_on);
+  training.learn.add(std::make_shared<train::LrSchedule>(train::constant(0.5), train::constant(0.25)));
+  const double momentum = training.learn.optimizer->momentum;
+  const LrCurve curve = lr_find(training.learn, {.steps = 20});
+  CHECK(changing->batches >= 10);
+  CHECK(looking_on->batches == 0);
+  CHECK(curve.lr[0] == doctest::Approx(1e-6));
+  CHECK(training.learn.optimizer->momentum == momentum);
+  CHECK(training.learn.callbacks().size() == 5);  // the recorder, and the four
+}
+
 TEST_CASE("lr_find: its suggestion hardly depends on the seed") {
   double least = INFINITY, most = 0;
   for (std::uint64_t seed = 0; seed < 6; ++seed) {

@@ -126,10 +126,12 @@ void Learner::fit_one_cycle(int epochs, double lr_max) {
   fit(epochs);
 }
 
-void Learner::fit_with(std::vector<std::shared_ptr<Callback>> callbacks, int epochs) {
+void Learner::fit_with(std::shared_ptr<Callback> callback, int epochs) {
   check(!fitting_, "fit: called while training");
   check(!start_, "fit_with: a training was resumed; fit it before all else");
-  if (mixup_) callbacks.insert(callbacks.begin(), mixup_);
+  auto callbacks = callbacks_;
+  std::erase_if(callbacks, [](const auto& own) { return own->description().empty(); });
+  callbacks.push_back(std::move(callback));
   const Temporarily others(callbacks_, std::move(callbacks));
   fit(epochs);
 }

@@ -74,8 +74,9 @@ class Learner : NonCopyable {
   // The same with a learning rate that rises to lr_max and falls (train/schedule.h: one_cycle_lr), and momentum against
   // it.
   void fit_one_cycle(int epochs, double lr_max = 3e-3);
-  // fit with these callbacks, and mixup if there is mixup, instead of the learner's own.
-  void fit_with(std::vector<std::shared_ptr<Callback>> callbacks, int epochs);
+  // fit with this callback, and of the learner's own only with those that change what is trained, such as mixup,
+  // transforms and clipping: those whose description() is not empty.
+  void fit_with(std::shared_ptr<Callback> callback, int epochs);
   // Loss and metrics on the validation data: plain loss, unmixed data, evaluation mode, no gradients.
   Validation validate();
   // The model's output for inputs [N, ...], in evaluation mode, without gradients.

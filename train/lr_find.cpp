@@ -14,7 +14,7 @@ class RangeTest : public Callback {
  public:
   explicit RangeTest(const LrFindOptions& options) : options_(options) {}
 
-  void on_batch_begin(Learner& learner) override {
+  void on_batch_plan(Learner& learner) override {
     const double share = static_cast<double>(curve.lr.size()) / (options_.steps - 1);
     learner.optimizer->lr = options_.from * std::pow(options_.to / options_.from, share);
   }
@@ -44,6 +44,7 @@ class Restore : NonCopyable {
   explicit Restore(Learner& learner)
       : pass_(learner.pass, learner.pass),
         lr_(learner.optimizer->lr, learner.optimizer->lr),
+        momentum_(learner.optimizer->momentum, learner.optimizer->momentum),
         random_(random_state()),
         snapshot_(learner) {}
   ~Restore() {
@@ -53,7 +54,7 @@ class Restore : NonCopyable {
 
  private:
   Temporarily<std::uint32_t> pass_;
-  Temporarily<double> lr_;
+  Temporarily<double> lr_, momentum_;
   RandomState random_;
   Snapshot snapshot_;
 };
@@ -84,7 +85,7 @@ LrCurve lr_find(Learner& learner, const LrFindOptions& options) {
   const auto test = std::make_shared<RangeTest>(options);
   const Restore restore(learner);
   const auto epochs = 1 + options.steps / static_cast<int>(learner.data.train.num_batches());
-  learner.fit_with({test}, epochs);
+  learner.fit_with(test, epochs);
   test->curve.suggestion = steepest(test->curve, std::max(2, options.steps / 20));
   return test->curve;
 }

@@ -18,9 +18,10 @@ struct LrCurve {
   double suggestion = 0;         // where the loss falls most steeply over log lr on its way to the minimum
 };
 
-// Ends early when the loss exceeds four times its minimum or is no number. Trains with mixup if the learner does, and
-// with none of its other callbacks; afterwards model, optimizer and random streams are as they were. Throws unless
-// 0 < from < to and steps >= 20, and between resume() and fit().
+// Ends early when the loss exceeds four times its minimum or is no number. Trains with those of the learner's callbacks
+// that change what is trained, such as mixup, transforms and clipping (Learner::fit_with), though at its own learning
+// rates; afterwards model, optimizer and random streams are as they were. Throws unless 0 < from < to and steps >= 20,
+// and between resume() and fit().
 LrCurve lr_find(Learner& learner, const LrFindOptions& options = {});
 
 }  // namespace mixgrad::train

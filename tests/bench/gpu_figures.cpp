@@ -156,7 +156,7 @@ void print_memory_bound(const Options& options) {
     };
     const Tensor numbers = some(1), partners = some(2), lambda = filled({batch});
     memory.print("gather and mix", static_cast<double>(batch) * 784 * (2 + 3 * 4),
-                 [&] { resident->gather_mixed(numbers, partners, lambda); });
+                 [&] { augment::gather_mixed(*resident, numbers, partners, lambda); });
   }
   for (const bool relu : {false, true}) {
     nn::BatchNorm layer(channels);

@@ -3,13 +3,19 @@
 
 #include <doctest/doctest.h>
 
+#include <utility>
+#include <vector>
+
 #include "augment/gather_mixed.h"
+#include "core/index.h"
+#include "core/random.h"
 
 namespace mixgrad::test {
 
 inline void check_gather_mixed(Device device) {
-  for (const auto& [stored, channels] : {std::pair{1, 1}, {1, 2}, {1, 3}, {1, 5}, {3, 3}})
+  for (const auto& channels_of : {std::pair{1, 1}, {1, 2}, {1, 3}, {1, 5}, {3, 3}})
     for (const std::int64_t width : {1, 5, 8}) {
+      const std::int64_t stored = channels_of.first, channels = channels_of.second;
       CAPTURE(stored);
       CAPTURE(channels);
       CAPTURE(width);

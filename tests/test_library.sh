@@ -135,7 +135,7 @@ is_quoted() {
 
 test_readmes() {
   local folder sources file
-  sources=$(for file in "$root"/{core,nn,data,augment,train}/*.cpp "$root"/tests/*.cpp; do plain "$file"; done)
+  sources=$(for file in "$root"/{core,nn,data,augment,train}/*.{h,cpp} "$root"/tests/*.cpp; do plain "$file"; done)
   for folder in core nn data augment train; do
     split "$root/$folder/README.md" "$work/$folder"
     check "$folder/README.md: its code is in a file that is compiled" is_quoted "$work/$folder"

@@ -24,8 +24,8 @@ class Graph : NonCopyable {
   void replay() const;
 
  private:
-  std::uint32_t pool_ = 0;
-  void* executable_ = nullptr;  // a cudaGraphExec_t
+  [[maybe_unused]] std::uint32_t pool_ = 0;      // a build without CUDA has no use for them
+  [[maybe_unused]] void* executable_ = nullptr;  // a cudaGraphExec_t
 };
 
 }  // namespace mixgrad

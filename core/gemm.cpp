@@ -26,6 +26,9 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
   constexpr std::int64_t most_depth = 384;
   alignas(64) float panel[most_depth * tile_columns];
   const std::int64_t a_row = transpose_a ? 1 : lda, a_step = transpose_a ? lda : 1;
+  std::int64_t a_rows[most_rows(1)], c_rows[most_rows(1)], a_steps[most_depth];
+  for (std::int64_t r = 0; r < most_rows(1); ++r) a_rows[r] = r * a_row, c_rows[r] = r * ldc;
+  for (std::int64_t i = 0; i < std::min(k, most_depth); ++i) a_steps[i] = i * a_step;
   for (std::int64_t j = 0; j < n; j += tile_columns) {
     const std::int64_t columns = std::min(n - j, tile_columns), width = whole_vectors(columns);
     bool started = accumulate == Accumulate::add;
@@ -35,17 +38,17 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
       for_each_part(m, most_rows(columns), [&](std::int64_t i, std::int64_t rows) {
         float* to = c + i * ldc + j;
         multiply({.a = a + i * a_row + first * a_step,
-                  .a_row = a_row,
-                  .a_step = a_step,
+                  .a_rows = a_rows,
+                  .a_steps = a_steps,
                   .b = panel,
                   .b_row = width,
-                  .depth = depth,
                   .start = started ? to : nullptr,
                   .start_row = ldc,
                   .c = to,
-                  .c_row = ldc,
+                  .c_rows = c_rows,
                   .rows = rows,
-                  .columns = columns});
+                  .columns = columns,
+                  .depth = depth});
       });
       started = true;
     });

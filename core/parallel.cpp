@@ -2,6 +2,9 @@
 
 #include <omp.h>
 
+#include <atomic>
+#include <vector>
+
 #include "core/check.h"
 
 namespace mixgrad {
@@ -18,6 +21,25 @@ void set_num_threads(int threads) {
 }
 
 int thread_index() { return single_threaded ? 0 : omp_get_thread_num(); }
+
+// Neighbouring ranges stay with one thread, so that it finds in its cache what it wrote before; but a thread that the
+// system gave something else to do does not keep the others waiting.
+void for_each_range(std::int64_t ranges, void (*f)(const void* context, std::int64_t range), const void* context) {
+  struct alignas(64) Share {  // a line of the cache each
+    std::atomic<std::int64_t> begun = 0;
+  };
+  std::vector<Share> shares(static_cast<std::size_t>(omp_get_max_threads()));
+#pragma omp parallel
+  {
+    const std::int64_t threads = omp_get_num_threads(), self = omp_get_thread_num();
+    for (std::int64_t i = 0; i < threads; ++i) {
+      const std::int64_t owner = (self + i) % threads;
+      const std::int64_t first = owner * ranges / threads, end = (owner + 1) * ranges / threads;
+      std::atomic<std::int64_t>& begun = shares[static_cast<std::size_t>(owner)].begun;
+      for (std::int64_t range; (range = first + begun.fetch_add(1)) < end;) f(context, range);
+    }
+  }
+}
 
 SingleThreaded::SingleThreaded() : single_threaded_(single_threaded, true) {}
 

@@ -31,6 +31,9 @@ constexpr std::int64_t rows_per_range(std::int64_t row_size, std::int64_t elemen
   return std::max<std::int64_t>(elements / std::max<std::int64_t>(row_size, 1), 1);
 }
 
+// Calls f(context, range) for 0..ranges-1 in parallel: each thread its share, neighbours, then what others have left.
+void for_each_range(std::int64_t ranges, void (*f)(const void* context, std::int64_t range), const void* context);
+
 // Calls f(range, begin, end) for each range of `grain` indices in 0..n-1, in parallel. f must not throw.
 template <class F>
 void parallel_ranges(std::int64_t n, std::int64_t grain, F&& f) {
@@ -41,8 +44,9 @@ void parallel_ranges(std::int64_t n, std::int64_t grain, F&& f) {
     for (std::int64_t range = 0; range < ranges; ++range) call(range);
     return;
   }
-#pragma omp parallel for schedule(static)
-  for (std::int64_t range = 0; range < ranges; ++range) call(range);
+  for_each_range(
+      ranges, [](const void* context, std::int64_t range) { (*static_cast<const decltype(call)*>(context))(range); },
+      &call);
 }
 
 // Calls f(begin, end) likewise, for work whose ranges are independent.

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 namespace mixgrad {
 
@@ -24,16 +25,50 @@ inline Vector load(const float* from) {
 }
 inline void store(float* to, Vector v) { std::memcpy(to, &v, sizeof v); }
 
-// The same where perhaps only the first `count` >= 1 numbers are there; of a vector read, the rest are 0.
-inline Vector load(const float* from, std::int64_t count) {
-  if (count >= lanes) return load(from);
+// Of a vector, the first `count` numbers; of one read, the rest are 0. (g++ makes each loop a masked instruction, but
+// not where it is inlined into a loop that it unrolls.)
+[[gnu::noinline]] inline Vector load_first(int count, const float* from) {
   Vector v{};
-  std::memcpy(&v, from, static_cast<std::size_t>(count) * sizeof(float));
+  for (int i = 0; i < lanes; ++i) v[i] = i < count ? from[i] : 0.0f;
   return v;
 }
+[[gnu::noinline]] inline void store_first(int count, float* to, Vector v) {
+  for (int i = 0; i < lanes; ++i)
+    if (i < count) to[i] = v[i];
+}
+// The same where perhaps all of its numbers are there.
+inline Vector load(const float* from, std::int64_t count) {
+  return count >= lanes ? load(from) : load_first(static_cast<int>(count), from);
+}
 inline void store(float* to, Vector v, std::int64_t count) {
-  if (count >= lanes) return store(to, v);
-  std::memcpy(to, &v, static_cast<std::size_t>(count) * sizeof(float));
+  if (count >= lanes) store(to, v);
+  else store_first(static_cast<int>(count), to, v);
+}
+
+// Copies n numbers, which is quicker than memmove where they are few; where `mask` is given, 0 for each whose number in
+// it is not above 0.
+inline void copy_row(const float* from, const float* mask, std::int64_t n, float* to) {
+  const auto masked = [](Vector v, Vector m) { return m <= Vector{} ? Vector{} : v; };
+  const auto copy_vector = [=](std::int64_t i) {
+    store(to + i, mask ? masked(load(from + i), load(mask + i)) : load(from + i));
+  };
+  if (n < lanes) {
+    const Vector v = load(from, n);
+    return store(to, mask ? masked(v, load(mask, n)) : v, n);
+  }
+  for (std::int64_t i = 0; i + lanes < n; i += lanes) copy_vector(i);
+  copy_vector(n - lanes);
+}
+
+// The numbers' sum: by halves.
+template <int half, std::size_t... i>
+Vector add_half(Vector v, std::index_sequence<i...>) {
+  return v + __builtin_shufflevector(v, v, (static_cast<int>(i) ^ half)...);
+}
+template <int half = lanes / 2>
+float horizontal_sum(Vector v) {
+  if constexpr (half == 0) return v[0];
+  else return horizontal_sum<half / 2>(add_half<half>(v, std::make_index_sequence<lanes>()));
 }
 
 // n rounded up to whole vectors.

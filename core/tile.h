@@ -1,14 +1,15 @@
 // The product that the CPU's convolutions are made of (private): a tile of the result that stays in registers while it
 // is summed.
 //
-//   c(r, j) = start(r, j) + sum over i < segments, k < depth of a(i, r, k) b(i, k, j)      r < rows, j < columns
+//   c(r, j) = start(r, j) + sum over k < depth of a(r, k) b(k, j)      r < rows, j < columns
 //
-//   a(i, r, k) = a[i * a_segment + r * a_row + k * a_step]
-//   b(i, k, j) = b[i * b_segment + k * b_row + j]
+//   a(r, k) = a[a_rows[r] + a_steps[k]]
+//   b(k, j) = b[k * b_row + j]
 //   start(r, j) = start[r * start_row + j], or 0 where start is null
+//   c(r, j) = c[c_rows[r] + j]
 //
-// Numbers of `a` are broadcast, so they may lie anywhere: the pixels under a convolution's kernel need not be copied
-// side by side. Rows of `b` are read in whole vectors.
+// Numbers of `a` are broadcast, and may lie anywhere: the pixels under a convolution's kernel need not be copied side
+// by side. Rows of `b` are read in whole vectors.
 #pragma once
 
 #include <cstdint>
@@ -29,16 +30,16 @@ constexpr std::int64_t most_rows(std::int64_t columns) {
 
 struct Tile {
   const float* a;
-  std::int64_t a_segment = 0, a_row, a_step = 1;
+  const std::int64_t* a_rows;
+  const std::int64_t* a_steps;
   const float* b;
-  std::int64_t b_segment = 0, b_row;
-  std::int64_t segments = 1, depth;
+  std::int64_t b_row;
   const float* start = nullptr;
   std::int64_t start_row = 0;
   float* c;
-  std::int64_t c_row;
-  std::int64_t rows = 0, columns = 0;  // 1 to most_rows(columns), 1 to tile_columns
-  bool relu = false;                   // c(r, j) = max(that, 0)
+  const std::int64_t* c_rows;
+  std::int64_t rows = 0, columns = 0, depth;  // 1 to most_rows(columns), 1 to tile_columns, any
+  bool relu = false;                          // c(r, j) = max(that, 0)
 };
 
 void multiply(const Tile& tile);

@@ -1,6 +1,9 @@
 #include "nn/conv2d_direct.h"
 
 #include <algorithm>
+#include <bit>
+#include <utility>
+#include <vector>
 
 #include "core/parallel.h"
 #include "core/tile.h"
@@ -20,100 +23,154 @@ Block block_of(std::int64_t channels, std::int64_t block) {
   return {first, columns, whole_vectors(columns)};
 }
 
-// Images per range: as many multiply-adds of whole vectors as are worth a thread.
-std::int64_t images_per_range(const Conv2dShape& s, std::int64_t most_ranges) {
-  constexpr std::int64_t work = std::int64_t{1} << 18;
-  const std::int64_t per_image = s.positions() * s.patch() * whole_vectors(s.out_channels);
-  return std::max(rows_per_range(per_image, work), num_ranges(s.batch, most_ranges));
+// Small images go through together, so many that they have `positions`: else a tile would have few rows, or little
+// depth.
+std::int64_t images_per_group(const Conv2dShape& s, std::int64_t positions) {
+  const std::int64_t images = num_ranges(positions, std::max<std::int64_t>(s.positions(), 1));
+  return std::min(static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(images))), s.batch);
 }
 
-// An image with a border of zeros: [height, width, channels] from (top, left) on.
+// Images per range: as many multiply-adds of whole vectors as are worth a thread. A power of two, so that it is made of
+// whole groups, and halves and quarters of a batch are whole ranges.
+std::int64_t images_per_range(const Conv2dShape& s, std::int64_t group, std::int64_t most_ranges) {
+  constexpr std::int64_t work = std::int64_t{1} << 18;
+  const std::int64_t per_image = s.positions() * s.patch() * whole_vectors(s.out_channels);
+  const std::int64_t images = std::max({rows_per_range(per_image, work), num_ranges(s.batch, most_ranges), group});
+  return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(images)));
+}
+
+// Where numbers lie: i * a.step + j * b.step + k * c.step for all i < a.size, j < b.size, k < c.size.
+using Offsets = std::vector<std::int64_t>;
+struct Axis {
+  std::int64_t size, step;
+};
+Offsets grid(Axis a, Axis b, Axis c) {
+  Offsets offsets(static_cast<std::size_t>(a.size * b.size * c.size));
+  std::int64_t* next = offsets.data();
+  for (std::int64_t i = 0; i < a.size; ++i)
+    for (std::int64_t j = 0; j < b.size; ++j)
+      for (std::int64_t k = 0; k < c.size; ++k) *next++ = i * a.step + j * b.step + k * c.step;
+  return offsets;
+}
+Offsets line(std::int64_t size, std::int64_t step) { return grid({1, 0}, {1, 0}, {size, step}); }
+
+// Images with a border of zeros: [height, width, channels] from (top, left) on.
 struct Border {
   std::int64_t height, width, channels, top, left;
 
   std::int64_t row() const { return width * channels; }
-  // With room behind it, where the vectors of the last tile reach.
-  std::int64_t size() const { return (height * row() + tile_columns + 15) / 16 * 16; }
+  std::int64_t size() const { return height * row(); }
 };
 
-// Space for one such image per thread.
-class BorderedImages {
+// Memory for each thread, all zeros when it first asks.
+class ThreadMemory {
  public:
-  explicit BorderedImages(const Border& border)
-      : border_(border), memory_(Tensor::empty({num_threads(), border.size()})), data_(memory_.mutable_data<float>()) {}
+  explicit ThreadMemory(std::int64_t size)
+      : size_((size + 15) / 16 * 16),
+        memory_(Tensor::empty({num_threads(), size_})),
+        data_(memory_.mutable_data<float>()),
+        used_(static_cast<std::size_t>(num_threads())) {}
 
-  // This thread's, all zeros. What is put into its middle later does not touch the border.
-  void clear() const { std::fill_n(of_thread(), border_.size(), 0.0f); }
-  // This thread's with an image [height, width, channels] in its middle; where `mask`, an image too, is given, its
-  // numbers up to 0 put zeros in the place of the image's.
-  const float* put(const float* image, const float* mask, std::int64_t height, std::int64_t width) const {
-    const std::int64_t count = width * border_.channels;
-    for (std::int64_t i = 0; i < height; ++i, image += count) {
-      float* to = of_thread() + ((border_.top + i) * border_.width + border_.left) * border_.channels;
-      if (!mask) {
-        std::copy_n(image, count, to);
-        continue;
-      }
-      for (std::int64_t k = 0; k < count; ++k) to[k] = mask[k] <= 0 ? 0.0f : image[k];
-      mask += count;
-    }
-    return of_thread();
-  }
-
-  // The same as [channels, height, width].
-  const float* put_planes(const float* image, std::int64_t height, std::int64_t width) const {
-    const std::int64_t plane = border_.height * border_.width;
-    for (std::int64_t i = 0; i < height; ++i)
-      for (std::int64_t j = 0; j < width; ++j, image += border_.channels) {
-        float* to = of_thread() + (border_.top + i) * border_.width + border_.left + j;
-        for (std::int64_t c = 0; c < border_.channels; ++c) to[c * plane] = image[c];
-      }
-    return of_thread();
+  float* get() const {
+    const std::int64_t thread = thread_index();
+    if (!std::exchange(used_[static_cast<std::size_t>(thread)], true)) std::fill_n(data_ + thread * size_, size_, 0.0f);
+    return data_ + thread * size_;
   }
 
  private:
-  float* of_thread() const { return data_ + thread_index() * border_.size(); }
-
-  Border border_;
+  std::int64_t size_;
   Tensor memory_;
   float* data_;
+  mutable std::vector<char> used_;
+};
+
+// A group of such images for each thread, one behind the other. What is put into their middle does not touch the
+// border.
+class BorderedImages {
+ public:
+  BorderedImages(const Border& border, std::int64_t group) : border_(border), memory_(group * border.size()) {}
+
+  // This thread's, with `count` images [height, width, channels] in their middle; where `mask`, images too, is given,
+  // its numbers up to 0 put zeros in the place of the images'.
+  const float* put(std::int64_t count, std::int64_t height, std::int64_t width, const float* images,
+                   const float* mask = nullptr) const {
+    const std::int64_t row = width * border_.channels;
+    float* memory = memory_.get();
+    for (std::int64_t n = 0; n < count; ++n)
+      for (std::int64_t i = 0; i < height; ++i, images += row) {
+        float* to = memory + n * border_.size() + (border_.top + i) * border_.row() + border_.left * border_.channels;
+        copy_row(images, mask, row, to);
+        if (mask) mask += row;
+      }
+    return memory;
+  }
+
+  // The same as [channels, height, width] each.
+  const float* put_planes(std::int64_t count, std::int64_t height, std::int64_t width, const float* images) const {
+    const std::int64_t plane = border_.height * border_.width;
+    float* memory = memory_.get();
+    for (std::int64_t n = 0; n < count; ++n)
+      for (std::int64_t i = 0; i < height; ++i)
+        for (std::int64_t j = 0; j < width; ++j, images += border_.channels) {
+          float* to = memory + n * border_.size() + (border_.top + i) * border_.width + border_.left + j;
+          for (std::int64_t c = 0; c < border_.channels; ++c) to[c * plane] = images[c];
+        }
+    return memory;
+  }
+
+ private:
+  Border border_;
+  ThreadMemory memory_;
 };
 
 Border padded_input(const Conv2dShape& s) {
   return {s.height + 2 * s.padding, s.width + 2 * s.padding, s.in_channels, s.padding, s.padding};
 }
 
-// A row of the kernel, (v, c): as many numbers that lie side by side in the image.
-std::int64_t tap_row(const Conv2dShape& s) { return s.kernel_width * s.in_channels; }
-
-// Whether outputs are so few that vectors of them would be nearly empty: then vectors hold numbers of a tap row.
-bool has_few_outputs(const Conv2dShape& s) { return s.out_channels <= lanes / 4 && tap_row(s) >= lanes; }
-
-float sum(Vector v) {  // by halves
-  float numbers[lanes];
-  store(numbers, v);
-  for (int half = lanes / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) numbers[i] += numbers[i + half];
-  return numbers[0];
+// In a group of padded images: the first pixels under the kernel at each position, and the numbers under it from there.
+Offsets positions_of(const Conv2dShape& s, const Border& border, std::int64_t group) {
+  return grid({group, border.size()}, {s.out_height, s.stride * border.row()}, {s.out_width, s.stride * s.in_channels});
+}
+Offsets patch_of(const Conv2dShape& s, const Border& border) {
+  return grid({s.kernel_height, border.row()}, {s.kernel_width, s.in_channels}, {s.in_channels, 1});
 }
 
-// One image's outputs, each as the product of its patch with the weights as they lie.
-void forward_of_few_outputs(const Conv2dShape& s, const Border& border, const float* image, const float* weight,
-                            const float* bias, float* out) {
-  const std::int64_t row = tap_row(s);
-  for (std::int64_t i = 0; i < s.out_height; ++i)
-    for (std::int64_t j = 0; j < s.out_width; ++j) {
-      const float* patch = image + (i * border.width + j) * s.stride * s.in_channels;
-      for (std::int64_t o = 0; o < s.out_channels; ++o) {
-        Vector products{};
-        for (std::int64_t u = 0; u < s.kernel_height; ++u) {
-          const float* w = weight + (o * s.kernel_height + u) * row;
-          for (std::int64_t k = 0; k < row; k += lanes)
-            products += load(patch + u * border.row() + k, row - k) * load(w + k, row - k);
-        }
-        const float value = (bias ? bias[o] : 0.0f) + sum(products);
-        *out++ = s.relu && value <= 0 ? 0.0f : value;
-      }
+// Whether outputs are so few that vectors of them would be nearly empty: then vectors hold numbers of a patch.
+bool has_few_outputs(const Conv2dShape& s) { return s.out_channels <= lanes / 4 && s.patch() >= lanes; }
+
+// For few outputs the patches are copied, each in whole vectors, with zeros behind: those of a group for each thread.
+class Patches {
+ public:
+  Patches(const Conv2dShape& s, const Border& border, std::int64_t group)
+      : kernel_height_(s.kernel_height),
+        tap_row_(s.kernel_width * s.in_channels),
+        border_row_(border.row()),
+        width_(whole_vectors(s.patch())),
+        memory_(group * s.positions() * width_) {}
+
+  std::int64_t width() const { return width_; }
+  const float* put(const float* images, const std::int64_t* positions, std::int64_t count) const {
+    float* patches = memory_.get();
+    for (std::int64_t p = 0; p < count; ++p)
+      for (std::int64_t u = 0; u < kernel_height_; ++u)
+        copy_row(images + positions[p] + u * border_row_, nullptr, tap_row_, patches + p * width_ + u * tap_row_);
+    return patches;
+  }
+
+ private:
+  std::int64_t kernel_height_, tap_row_, border_row_, width_;
+  ThreadMemory memory_;
+};
+
+// Outputs [count, out] as products of patches [count, width] and weights [out, width].
+void forward_of_few_outputs(std::int64_t count, std::int64_t out, std::int64_t width, bool relu, const float* patches,
+                            const float* weight, const float* bias, float* y) {
+  for (std::int64_t p = 0; p < count; ++p, patches += width)
+    for (std::int64_t o = 0; o < out; ++o) {
+      Vector products{};
+      for (std::int64_t k = 0; k < width; k += lanes) products += load(patches + k) * load(weight + o * width + k);
+      const float value = (bias ? bias[o] : 0.0f) + horizontal_sum(products);
+      *y++ = relu && value <= 0 ? 0.0f : value;
     }
 }
 
@@ -121,55 +178,55 @@ void forward_of_few_outputs(const Conv2dShape& s, const Border& border, const fl
 
 void conv2d_forward_direct(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias,
                            const Tensor& y) {
-  const std::int64_t patch = s.patch(), blocks = num_blocks(s.out_channels);
+  const std::int64_t patch = s.patch(), blocks = num_blocks(s.out_channels),
+                     group = images_per_group(s, has_few_outputs(s) ? 32 : 64);
+  const bool few = has_few_outputs(s);
   const Border border = padded_input(s);
-  const BorderedImages padded(border);
+  const BorderedImages padded(border, s.padding > 0 ? group : 0);
+  const Patches patches(s, border, few ? group : 0);
+  const Offsets positions = positions_of(s, border, group), taps = patch_of(s, border);
+  const Offsets outputs = line(group * s.positions(), s.out_channels);
   const float* px = x.data<float>();
   const float* pw = weight.data<float>();
   const float* pb = bias.defined() ? bias.data<float>() : nullptr;
   float* py = y.mutable_data<float>();
-  const bool few = has_few_outputs(s);
-  const Tensor packed = Tensor::empty({few ? 0 : whole_vectors(s.out_channels), patch});
+  const Tensor packed = Tensor::empty({few ? s.out_channels : patch, whole_vectors(few ? patch : s.out_channels)});
   float* pp = packed.mutable_data<float>();
-  if (!few)
+  if (few) copy_panel(false, s.out_channels, patch, pw, patch, pp);
+  else
     parallel_for(blocks, rows_per_range(patch * tile_columns, 1 << 15), [=](std::int64_t begin, std::int64_t end) {
       for (std::int64_t b = begin; b < end; ++b) {
         const Block block = block_of(s.out_channels, b);
         copy_panel(true, patch, block.columns, pw + block.first * patch, patch, pp + block.first * patch);
       }
     });
-  parallel_for(s.batch, images_per_range(s, 64), [&](std::int64_t begin, std::int64_t end) {
-    if (s.padding > 0) padded.clear();
-    for (std::int64_t n = begin; n < end; ++n) {
+  parallel_for(s.batch, images_per_range(s, group, 64), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; n += group) {
+      const std::int64_t images = std::min(group, end - n), count = images * s.positions();
       const float* image = px + n * s.height * s.width * s.in_channels;
-      if (s.padding > 0) image = padded.put(image, nullptr, s.height, s.width);
+      if (s.padding > 0) image = padded.put(images, s.height, s.width, image);
       float* out = py + n * s.positions() * s.out_channels;
       if (few) {
-        forward_of_few_outputs(s, border, image, pw, pb, out);
+        image = patches.put(image, positions.data(), count);
+        forward_of_few_outputs(count, s.out_channels, patches.width(), s.relu, image, pp, pb, out);
         continue;
       }
       for (std::int64_t b = 0; b < blocks; ++b) {
         const Block block = block_of(s.out_channels, b);
-        Tile tile{.a = image,
-                  .a_segment = border.row(),
-                  .a_row = s.stride * s.in_channels,
-                  .b = pp + block.first * patch,
-                  .b_segment = tap_row(s) * block.width,
-                  .b_row = block.width,
-                  .segments = s.kernel_height,
-                  .depth = tap_row(s),
-                  .start = pb ? pb + block.first : nullptr,
-                  .c = out + block.first,
-                  .c_row = s.out_channels,
-                  .columns = block.columns,
-                  .relu = s.relu};
-        for (std::int64_t i = 0; i < s.out_height; ++i)
-          for_each_part(s.out_width, most_rows(block.columns), [&](std::int64_t j, std::int64_t rows) {
-            tile.a = image + i * s.stride * border.row() + j * tile.a_row;
-            tile.c = out + (i * s.out_width + j) * s.out_channels + block.first;
-            tile.rows = rows;
-            multiply(tile);
-          });
+        for_each_part(count, most_rows(block.columns), [&](std::int64_t first, std::int64_t rows) {
+          multiply({.a = image,
+                    .a_rows = positions.data() + first,
+                    .a_steps = taps.data(),
+                    .b = pp + block.first * patch,
+                    .b_row = block.width,
+                    .start = pb ? pb + block.first : nullptr,
+                    .c = out + block.first,
+                    .c_rows = outputs.data() + first,
+                    .rows = rows,
+                    .columns = block.columns,
+                    .depth = patch,
+                    .relu = s.relu});
+        });
       }
     }
   });
@@ -179,108 +236,109 @@ namespace {
 
 // Along one axis, the pixels first, first + stride, ... see outputs at the same distances: pixel first + q stride is
 // under `taps` places of the kernel, tap, tap + stride, ..., of the outputs base + q, base + q - 1, ...
-struct Phase {
-  std::int64_t first, base, tap, taps;
+struct PhaseAxis {
+  std::int64_t first, pixels, base, tap, taps;
 };
 
-Phase phase_of(std::int64_t first, std::int64_t stride, std::int64_t padding, std::int64_t kernel_size) {
-  const std::int64_t tap = (first + padding) % stride;
-  return {first, (first + padding) / stride, tap, tap < kernel_size ? num_ranges(kernel_size - tap, stride) : 0};
+PhaseAxis phase_axis(std::int64_t first, std::int64_t size, const Conv2dShape& s, std::int64_t kernel_size) {
+  const std::int64_t tap = (first + s.padding) % s.stride;
+  return {first, num_ranges(size - first, s.stride), (first + s.padding) / s.stride, tap,
+          tap < kernel_size ? num_ranges(kernel_size - tap, s.stride) : 0};
 }
 
-// Calls f(rows, columns, offset) for each pair of phases; its weights begin at row `offset` of a block.
-template <class F>
-void for_each_phase(const Conv2dShape& s, F&& f) {
-  std::int64_t offset = 0;
+// The pixels of a phase along both axes: their gradients are a convolution of stride 1 over dy, whose kernel is every
+// stride-th place of the weight, backwards.
+struct Phase {
+  PhaseAxis rows, columns;
+  std::int64_t depth, depth_before;  // of its weights in a block, and where they begin
+  std::int64_t from, to;             // the first number read in dy with its border, and the first written in dx
+  Offsets outputs, taps, pixels;     // from there
+};
+
+std::vector<Phase> phases_of(const Conv2dShape& s, const Border& border, std::int64_t group) {
+  std::vector<Phase> phases;
+  std::int64_t depth_before = 0;
   for (std::int64_t i = 0; i < std::min(s.stride, s.height); ++i)
     for (std::int64_t j = 0; j < std::min(s.stride, s.width); ++j) {
-      const Phase rows = phase_of(i, s.stride, s.padding, s.kernel_height);
-      const Phase columns = phase_of(j, s.stride, s.padding, s.kernel_width);
-      f(rows, columns, offset);
-      offset += rows.taps * columns.taps * s.out_channels;
+      const PhaseAxis rows = phase_axis(i, s.height, s, s.kernel_height);
+      const PhaseAxis columns = phase_axis(j, s.width, s, s.kernel_width);
+      const std::int64_t out = s.out_channels, in = s.in_channels, depth = rows.taps * columns.taps * out;
+      const std::int64_t top = border.top + rows.base + 1 - rows.taps;
+      const std::int64_t left = border.left + columns.base + 1 - columns.taps;
+      phases.push_back({rows, columns, depth, depth_before, (top * border.width + left) * out, (i * s.width + j) * in,
+                        grid({group, border.size()}, {rows.pixels, border.row()}, {columns.pixels, out}),
+                        grid({rows.taps, border.row()}, {columns.taps, out}, {out, 1}),
+                        grid({group, s.height * s.width * in}, {rows.pixels, s.stride * s.width * in},
+                             {columns.pixels, s.stride * in})});
+      depth_before += depth;
     }
+  return phases;
 }
-
-std::int64_t depth_of_phases(const Conv2dShape& s) { return s.kernel_height * s.kernel_width * s.out_channels; }
 
 // One block of input channels of the weights, [depth, width]: phase by phase the taps, the last first, each [out,
 // width].
-void pack_phases(const Conv2dShape& s, const Block& block, const float* weight, float* packed) {
-  for_each_phase(s, [&](const Phase& rows, const Phase& columns, std::int64_t offset) {
-    float* to = packed + offset * block.width;
-    for (std::int64_t u = rows.taps - 1; u >= 0; --u)
-      for (std::int64_t v = columns.taps - 1; v >= 0; --v, to += s.out_channels * block.width) {
-        const std::int64_t tap = (rows.tap + u * s.stride) * s.kernel_width + columns.tap + v * s.stride;
+void pack_phases(const Conv2dShape& s, const std::vector<Phase>& phases, const Block& block, const float* weight,
+                 float* packed) {
+  for (const Phase& phase : phases) {
+    float* to = packed + phase.depth_before * block.width;
+    for (std::int64_t u = phase.rows.taps - 1; u >= 0; --u)
+      for (std::int64_t v = phase.columns.taps - 1; v >= 0; --v, to += s.out_channels * block.width) {
+        const std::int64_t tap = (phase.rows.tap + u * s.stride) * s.kernel_width + phase.columns.tap + v * s.stride;
         copy_panel(false, s.out_channels, block.columns, weight + tap * s.in_channels + block.first, s.patch(), to);
       }
-  });
+  }
 }
 
-// dy of one image with as many zeros around it as the outermost pixels look at.
+// dy with as many zeros around it as the outermost pixels look at.
 Border padded_output(const Conv2dShape& s) {
   const std::int64_t above = num_ranges(s.kernel_height, s.stride) - 1, left = num_ranges(s.kernel_width, s.stride) - 1;
   return {above + std::max(s.out_height, (s.height - 1 + s.padding) / s.stride + 1),
           left + std::max(s.out_width, (s.width - 1 + s.padding) / s.stride + 1), s.out_channels, above, left};
 }
 
-// One block of one image's gradient. The pixels of a phase are a convolution of stride 1 over dy, whose kernel is every
-// stride-th place of the weight, backwards.
-void input_gradient(const Conv2dShape& s, const Border& border, const Block& block, const float* dy,
-                    const float* packed, float* dx) {
-  for_each_phase(s, [&](const Phase& rows, const Phase& columns, std::int64_t offset) {
-    Tile tile{.a = dy,
-              .a_segment = border.row(),
-              .a_row = s.out_channels,
-              .b = packed + offset * block.width,
-              .b_segment = columns.taps * s.out_channels * block.width,
-              .b_row = block.width,
-              .segments = rows.taps,
-              .depth = columns.taps * s.out_channels,
-              .c = dx,
-              .c_row = s.stride * s.in_channels,
-              .columns = block.columns};
-    const std::int64_t width = num_ranges(s.width - columns.first, s.stride);
-    for (std::int64_t h = rows.first; h < s.height; h += s.stride) {
-      const std::int64_t row = border.top + rows.base + h / s.stride - (rows.taps - 1);
-      for_each_part(width, most_rows(block.columns), [&](std::int64_t q, std::int64_t count) {
-        const std::int64_t column = border.left + columns.base + q - (columns.taps - 1);
-        tile.a = dy + (row * border.width + column) * s.out_channels;
-        tile.c = dx + (h * s.width + columns.first + q * s.stride) * s.in_channels + block.first;
-        tile.rows = count;
-        multiply(tile);
-      });
-    }
-  });
-}
-
 }  // namespace
 
 void conv2d_input_gradient_direct(const Conv2dShape& s, const Tensor& weight, const Tensor& y, const Tensor& dy,
                                   const Tensor& dx) {
+  const std::int64_t blocks = num_blocks(s.in_channels), group = images_per_group(s, 64);
   const Border border = padded_output(s);
-  const BorderedImages padded(border);
-  const std::int64_t depth = depth_of_phases(s), blocks = num_blocks(s.in_channels);
+  const BorderedImages padded(border, group);
+  const std::vector<Phase> phases = phases_of(s, border, group);
+  const std::int64_t depth = s.kernel_height * s.kernel_width * s.out_channels;
   const Tensor packed = Tensor::empty({whole_vectors(s.in_channels), depth});
   float* pp = packed.mutable_data<float>();
   const float* pw = weight.data<float>();
   parallel_for(blocks, rows_per_range(depth * tile_columns, 1 << 15), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t b = begin; b < end; ++b) {
       const Block block = block_of(s.in_channels, b);
-      pack_phases(s, block, pw, pp + block.first * depth);
+      pack_phases(s, phases, block, pw, pp + block.first * depth);
     }
   });
   const std::int64_t in_image = s.height * s.width * s.in_channels, out_image = s.positions() * s.out_channels;
   const float* pdy = dy.data<float>();
   const float* py = s.relu ? y.data<float>() : nullptr;
   float* pdx = dx.mutable_data<float>();
-  parallel_for(s.batch, images_per_range(s, 64), [&](std::int64_t begin, std::int64_t end) {
-    padded.clear();
-    for (std::int64_t n = begin; n < end; ++n) {
+  parallel_for(s.batch, images_per_range(s, group, 64), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; n += group) {
+      const std::int64_t images = std::min(group, end - n);
       const float* mask = py ? py + n * out_image : nullptr;
-      const float* image = padded.put(pdy + n * out_image, mask, s.out_height, s.out_width);
+      const float* from = padded.put(images, s.out_height, s.out_width, pdy + n * out_image, mask);
       for (std::int64_t b = 0; b < blocks; ++b) {
         const Block block = block_of(s.in_channels, b);
-        input_gradient(s, border, block, image, pp + block.first * depth, pdx + n * in_image);
+        for (const Phase& phase : phases)
+          for_each_part(images * phase.rows.pixels * phase.columns.pixels, most_rows(block.columns),
+                        [&](std::int64_t first, std::int64_t rows) {
+                          multiply({.a = from + phase.from,
+                                    .a_rows = phase.outputs.data() + first,
+                                    .a_steps = phase.taps.data(),
+                                    .b = pp + block.first * depth + phase.depth_before * block.width,
+                                    .b_row = block.width,
+                                    .c = pdx + n * in_image + phase.to + block.first,
+                                    .c_rows = phase.pixels.data() + first,
+                                    .rows = rows,
+                                    .columns = block.columns,
+                                    .depth = phase.depth});
+                        });
       }
     }
   });
@@ -292,119 +350,106 @@ namespace {
 // in the place of those whose output is not above 0; bias_sums [width] += their sums.
 void pack_gradients(const Block& block, std::int64_t positions, std::int64_t channels, const float* dy,
                     const float* mask, float* to, float* bias_sums) {
+  constexpr std::int64_t at_once = 4;  // sums, so that none waits for the last
   for (std::int64_t v = 0; v < block.width; v += lanes) {
-    Vector sum = load(bias_sums + v);
-    for (std::int64_t p = 0; p < positions; ++p) {
+    Vector sums[at_once] = {load(bias_sums + v)};
+    const auto pack = [&](std::int64_t p, Vector& sum) {
       const std::int64_t from = p * channels + block.first + v;
       Vector g = load(dy + from, block.columns - v);
       if (mask) g = load(mask + from, block.columns - v) <= Vector{} ? Vector{} : g;
       sum += g;
       store(to + p * block.width + v, g);
-    }
-    store(bias_sums + v, sum);
+    };
+    std::int64_t p = 0;
+    for (; p + at_once <= positions; p += at_once)
+#pragma GCC unroll 4
+      for (std::int64_t i = 0; i < at_once; ++i) pack(p + i, sums[i]);
+    for (; p < positions; ++p) pack(p, sums[0]);
+    store(bias_sums + v, sums[0] + sums[1] + (sums[2] + sums[3]));
   }
 }
 
-// Of one image and one block of outputs: sums [patch, width] += patches^T gradients, [positions, width]. With `planes`
-// the image is [in, height, width].
-void add_weight_gradients(const Conv2dShape& s, const Border& border, bool planes, const float* image,
-                          const float* gradients, std::int64_t width, float* sums) {
-  Tile tile{.a = image,
-            .a_segment = s.stride * (planes ? border.width : border.row()),
-            .a_row = planes ? border.height * border.width : 1,
-            .a_step = s.stride * (planes ? 1 : s.in_channels),
-            .b = gradients,
-            .b_segment = s.out_width * width,
-            .b_row = width,
-            .segments = s.out_height,
-            .depth = s.out_width,
-            .start = sums,
-            .start_row = width,
-            .c = sums,
-            .c_row = width,
-            .columns = width};
-  // The rows of tiles: channels of one tap, or of a row of taps.
-  const std::int64_t taps = s.kernel_height * (planes ? s.kernel_width : 1), rows = s.patch() / taps;
-  for (std::int64_t tap = 0; tap < taps; ++tap) {
-    const float* from =
-        image + (planes ? tap / s.kernel_width * border.width + tap % s.kernel_width : tap * border.row());
-    for_each_part(rows, most_rows(width), [&](std::int64_t k, std::int64_t count) {
-      tile.a = from + k * tile.a_row;
-      tile.start = tile.c = sums + (tap * rows + k) * width;
-      tile.rows = count;
-      multiply(tile);
+// c(r, j) += sum over k < depth of a(r, k) b(k, j) for any number of rows and columns, with a(r, k) as in a tile and
+// rows of b and c, whole vectors, side by side.
+void add_product(const Offsets& a_rows, const Offsets& a_steps, std::int64_t depth, const float* a, const float* b,
+                 std::int64_t columns, float* c) {
+  std::int64_t c_rows[most_rows(1)];
+  for (std::int64_t r = 0; r < most_rows(1); ++r) c_rows[r] = r * columns;
+  for (std::int64_t j = 0; j < columns; j += tile_columns) {
+    const std::int64_t width = std::min(columns - j, tile_columns);
+    for_each_part(static_cast<std::int64_t>(a_rows.size()), most_rows(width), [&](std::int64_t i, std::int64_t rows) {
+      float* to = c + i * columns + j;
+      multiply({.a = a,
+                .a_rows = a_rows.data() + i,
+                .a_steps = a_steps.data(),
+                .b = b + j,
+                .b_row = columns,
+                .start = to,
+                .start_row = columns,
+                .c = to,
+                .c_rows = c_rows,
+                .rows = rows,
+                .columns = width,
+                .depth = depth});
     });
   }
-}
-
-// The same for few outputs, which are the tiles' rows: sums [out, patch] += gradients^T patches.
-void add_weight_gradients_of_few(const Conv2dShape& s, const Border& border, const float* image, const float* gradients,
-                                 std::int64_t width, float* sums) {
-  Tile tile{.a = gradients,
-            .a_segment = s.out_width * width,
-            .a_row = 1,
-            .a_step = width,
-            .b = image,
-            .b_segment = s.stride * border.row(),
-            .b_row = s.stride * s.in_channels,
-            .segments = s.out_height,
-            .depth = s.out_width,
-            .start = sums,
-            .start_row = s.patch(),
-            .c = sums,
-            .c_row = s.patch(),
-            .rows = s.out_channels};
-  for (std::int64_t u = 0; u < s.kernel_height; ++u)
-    for (std::int64_t k = 0; k < tap_row(s); k += tile_columns) {
-      tile.b = image + u * border.row() + k;
-      tile.start = tile.c = sums + u * tap_row(s) + k;
-      tile.columns = std::min(tap_row(s) - k, tile_columns);
-      multiply(tile);
-    }
 }
 
 }  // namespace
 
 void conv2d_weight_gradient_direct(const Conv2dShape& s, const Tensor& x, const Tensor& y, const Tensor& dy,
                                    const Tensor& dweight, const Tensor& dbias) {
-  const std::int64_t patch = s.patch(), positions = s.positions(), blocks = num_blocks(s.out_channels);
+  const std::int64_t patch = s.patch(), blocks = num_blocks(s.out_channels),
+                     group = images_per_group(s, has_few_outputs(s) ? 32 : 128);
   // A unit of work is a range of images and a block of output channels; few ranges where there are many blocks.
-  const std::int64_t grain = images_per_range(s, std::max<std::int64_t>(16 / std::max<std::int64_t>(blocks, 1), 1));
+  const std::int64_t most_ranges = std::max<std::int64_t>(16 / std::max<std::int64_t>(blocks, 1), 1);
+  const std::int64_t grain = images_per_range(s, group, most_ranges);
   const std::int64_t ranges = std::max<std::int64_t>(num_ranges(s.batch, grain), 1);
   const Border border = padded_input(s);
-  const BorderedImages padded(border);
   // A large image of many channels is kept plane by plane: then a tile's rows, which are channels, are each read from
   // neighbouring numbers.
   const bool few = has_few_outputs(s), planes = !few && s.in_channels >= 8 && border.size() > 8192;
-  const bool copied = planes || few || s.padding > 0;
-  // Of each range, in blocks: the sums, [patch, width] or [out, patch], and behind them the bias's, [width].
+  const bool copied = planes || s.padding > 0;
+  const BorderedImages padded(border, copied ? group : 0);
+  const Patches patches(s, border, few ? group : 0);
+  const Offsets positions =
+      planes ? grid({group, border.size()}, {s.out_height, s.stride * border.width}, {s.out_width, s.stride})
+             : positions_of(s, border, group);
+  const Offsets taps =
+      planes ? grid({s.kernel_height, border.width}, {s.kernel_width, 1}, {s.in_channels, border.height * border.width})
+             : patch_of(s, border);
+  const Offsets outputs = line(s.out_channels, 1), gradient_rows = line(group * s.positions(), lanes);  // of few
+  // Of each range, in blocks: the sums, [patch, width] or of few outputs [out, width of a patch], and behind them the
+  // bias's, [width].
   const std::int64_t rows = patch + 1, partial_size = whole_vectors(s.out_channels) * rows;
   const Tensor partials = Tensor::empty({ranges, partial_size});
-  // The outputs' gradients of one image and one block, [positions, width], for each thread.
-  const std::int64_t gradients_size = positions * tile_columns;
-  const Tensor gradients = Tensor::empty({num_threads(), gradients_size});
+  // The outputs' gradients of a group and one block, [positions, width], for each thread.
+  const ThreadMemory gradients(group * s.positions() * tile_columns);
   const float* px = x.data<float>();
   const float* pdy = dy.data<float>();
   const float* py = s.relu ? y.data<float>() : nullptr;
-  float* pg = gradients.mutable_data<float>();
   float* pp = partials.mutable_data<float>();
   parallel_ranges(ranges * blocks, 1, [&](std::int64_t unit, std::int64_t, std::int64_t) {
-    const std::int64_t range = unit / blocks;
+    const std::int64_t range = unit / blocks, end = std::min((range + 1) * grain, s.batch);
     const Block block = block_of(s.out_channels, unit % blocks);
-    float* gradient = pg + thread_index() * gradients_size;
+    float* gradient = gradients.get();
     float* sums = pp + range * partial_size + block.first * rows;
     std::fill_n(sums, rows * block.width, 0.0f);
-    if (copied) padded.clear();
-    for (std::int64_t n = range * grain; n < std::min((range + 1) * grain, s.batch); ++n) {
-      const std::int64_t outputs = n * positions * s.out_channels;
-      pack_gradients(block, positions, s.out_channels, pdy + outputs, py ? py + outputs : nullptr, gradient,
+    for (std::int64_t n = range * grain; n < end; n += group) {
+      const std::int64_t images = std::min(group, end - n), count = images * s.positions();
+      const std::int64_t first = n * s.positions() * s.out_channels;
+      pack_gradients(block, count, s.out_channels, pdy + first, py ? py + first : nullptr, gradient,
                      sums + patch * block.width);
       if (!dweight.defined()) continue;
       const float* image = px + n * s.height * s.width * s.in_channels;
-      if (planes) image = padded.put_planes(image, s.height, s.width);
-      else if (copied) image = padded.put(image, nullptr, s.height, s.width);
-      if (few) add_weight_gradients_of_few(s, border, image, gradient, block.width, sums);
-      else add_weight_gradients(s, border, planes, image, gradient, block.width, sums);
+      if (planes) image = padded.put_planes(images, s.height, s.width, image);
+      else if (copied) image = padded.put(images, s.height, s.width, image);
+      if (!few) {
+        add_product(taps, positions, count, image, gradient, block.width, sums);
+        continue;
+      }
+      image = patches.put(image, positions.data(), count);
+      add_product(outputs, gradient_rows, count, gradient, image, patches.width(), sums);
     }
   });
   float* pdw = dweight.defined() ? dweight.mutable_data<float>() : nullptr;
@@ -418,7 +463,7 @@ void conv2d_weight_gradient_direct(const Conv2dShape& s, const Tensor& x, const 
       for (std::int64_t o = 0; o < block.columns; ++o) {
         if (pdw)
           for (std::int64_t k = 0; k < patch; ++k)
-            pdw[(block.first + o) * patch + k] = total[few ? o * patch + k : k * block.width + o];
+            pdw[(block.first + o) * patch + k] = total[few ? o * whole_vectors(patch) + k : k * block.width + o];
         if (pdb) pdb[block.first + o] = total[patch * block.width + o];
       }
     }

@@ -162,7 +162,9 @@ void prepare(const Workload& workload, const std::string& folder) {
   const data::LabelledImages images = make_images(workload);
   std::vector<NamedTensor> tensors{{"images", images.images}, {"labels", images.labels}};
   nn::Sequential model = make_model(workload, 0);
-  nn::save_weights(model, folder + "/" + workload.name + ".weights.safetensors", nn::WeightLayout::oihw);
+  // An MLP's weights are PyTorch's as they are: its images have one channel.
+  const auto layout = workload.name == "mlp" ? nn::WeightLayout::ohwi : nn::WeightLayout::oihw;
+  nn::save_weights(model, folder + "/" + workload.name + ".weights.safetensors", layout);
   const Profile profile;
   int steps = 1;
   if (workload.inference) {

@@ -80,8 +80,6 @@ def make_model(workload, layout, dropout):
     else:
         model = simple_cnn((3, 16, 16, 2))
     weights = read_safetensors(os.path.join(FOLDER, workload + ".weights.safetensors"))
-    if workload == "lenet":  # mixgrad flattens channels last
-        weights["7.weight"] = weights["7.weight"].reshape(128, 12, 12, 64).permute(0, 3, 1, 2).reshape(128, 9216)
     missing, unexpected = model.load_state_dict(weights, strict=False)
     assert not unexpected and all(name.endswith("num_batches_tracked") for name in missing), (missing, unexpected)
     return model.to(memory_format=torch.channels_last) if layout == "channels-last" else model

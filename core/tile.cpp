@@ -60,18 +60,49 @@ void multiply(const Tile& t) {
   (t.columns <= lanes ? multiply_narrow[rows] : multiply_wide[rows])(t);
 }
 
+namespace {
+
+// The numbers of a and b by turns: of their first halves, or of their second.
+template <bool second, std::size_t... i>
+Vector interleave(Vector a, Vector b, std::index_sequence<i...>) {
+  return __builtin_shufflevector(a, b,
+                                 (static_cast<int>(i % 2) * lanes + static_cast<int>(i / 2) + second * lanes / 2)...);
+}
+
+// Each step rotates the bits of a number's place, row and column side by side, by one: log2(lanes) of them swap the
+// two.
+void transpose(Vector (&rows)[lanes]) {
+  constexpr auto all = std::make_index_sequence<lanes>();
+  for (int step = 1; step < lanes; step *= 2) {
+    Vector next[lanes];
+#pragma GCC unroll 8
+    for (int i = 0; i < lanes / 2; ++i) {
+      next[2 * i] = interleave<false>(rows[i], rows[i + lanes / 2], all);
+      next[2 * i + 1] = interleave<true>(rows[i], rows[i + lanes / 2], all);
+    }
+    std::copy_n(next, lanes, rows);
+  }
+}
+
+}  // namespace
+
 void copy_panel(bool transposed, std::int64_t depth, std::int64_t columns, const float* from, std::int64_t row,
                 float* panel) {
   const std::int64_t width = whole_vectors(columns);
-  if (columns < width) std::fill_n(panel, depth * width, 0.0f);
   if (!transposed) {
-    for (std::int64_t k = 0; k < depth; ++k) std::copy_n(from + k * row, columns, panel + k * width);
+    if (columns < width) std::fill_n(panel, depth * width, 0.0f);
+    for (std::int64_t k = 0; k < depth; ++k) copy_row(from + k * row, nullptr, columns, panel + k * width);
     return;
   }
-  constexpr std::int64_t line = 16;  // numbers in a line of the cache, read at once: rows may be far apart
-  for (std::int64_t first = 0; first < depth; first += line)
-    for (std::int64_t j = 0; j < columns; ++j)
-      for (std::int64_t k = first; k < std::min(first + line, depth); ++k) panel[k * width + j] = from[j * row + k];
+  for (std::int64_t first = 0; first < depth; first += lanes)
+    for (std::int64_t j = 0; j < columns; j += lanes) {
+      Vector square[lanes];
+      for (int i = 0; i < lanes; ++i)
+        square[i] = j + i < columns ? load(from + (j + i) * row + first, depth - first) : Vector{};
+      transpose(square);
+      for (std::int64_t k = first; k < std::min(first + lanes, depth); ++k)
+        store(panel + k * width + j, square[k - first]);
+    }
 }
 
 }  // namespace mixgrad

@@ -69,7 +69,7 @@ class ThreadMemory {
       : size_((size + 15) / 16 * 16),
         memory_(Tensor::empty({num_threads(), size_})),
         data_(memory_.mutable_data<float>()),
-        used_(static_cast<std::size_t>(num_threads())) {}
+        used_(static_cast<std::size_t>(size > 0 ? num_threads() : 0)) {}
 
   float* get() const {
     const std::int64_t thread = thread_index();
@@ -185,7 +185,7 @@ void conv2d_forward_direct(const Conv2dShape& s, const Tensor& x, const Tensor& 
   const BorderedImages padded(border, s.padding > 0 ? group : 0);
   const Patches patches(s, border, few ? group : 0);
   const Offsets positions = positions_of(s, border, group), taps = patch_of(s, border);
-  const Offsets outputs = line(group * s.positions(), s.out_channels);
+  const Offsets outputs = line(most_rows(1), s.out_channels);
   const float* px = x.data<float>();
   const float* pw = weight.data<float>();
   const float* pb = bias.defined() ? bias.data<float>() : nullptr;
@@ -220,8 +220,8 @@ void conv2d_forward_direct(const Conv2dShape& s, const Tensor& x, const Tensor& 
                     .b = pp + block.first * patch,
                     .b_row = block.width,
                     .start = pb ? pb + block.first : nullptr,
-                    .c = out + block.first,
-                    .c_rows = outputs.data() + first,
+                    .c = out + first * s.out_channels + block.first,
+                    .c_rows = outputs.data(),
                     .rows = rows,
                     .columns = block.columns,
                     .depth = patch,

@@ -145,7 +145,8 @@ logged() {
   "${@:2}" >"$1" 2>&1 || { cat "$1" >&2; return 1; }
 }
 
-# configure <dir> <cmake option...>: a tree that another checkout configured, or that was cut short, is begun anew.
+# configure <dir> <cmake option...>: a tree that another checkout configured, or that was cut short, is begun anew. Some
+# sources are compiled at once (a unity build), which takes half the time.
 configure() {
   local dir=$1 generator=()
   if ! grep -qsxF "CMAKE_HOME_DIRECTORY:INTERNAL=$root" "$dir/CMakeCache.txt"; then
@@ -154,7 +155,7 @@ configure() {
     mkdir -p "$dir"
     ! have ninja || generator=(-G Ninja)
   fi
-  logged "$dir/configure.log" cmake -S "$root" -B "$dir" "${generator[@]}" "${@:2}"
+  logged "$dir/configure.log" cmake -S "$root" -B "$dir" "${generator[@]}" -DCMAKE_UNITY_BUILD=ON "${@:2}"
 }
 
 # compile <dir> <target...>: with all cores; on a terminal the builder shows its own progress.

@@ -37,7 +37,7 @@ void check(bool condition, const Parts&... parts) {
 // Text from elsewhere, such as a name read from a file, as a part of an error: short, and without line ends.
 inline std::string printable(std::string text) {
   constexpr std::size_t longest = 200;
-  if (text.size() > longest) text = text.substr(0, longest) + "...";
+  if (text.size() > longest) text.replace(longest, std::string::npos, "...");
   for (char& c : text)
     if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) c = '?';
   return text;

@@ -216,9 +216,9 @@ Tensor arranged(const Conv2dShape& s, const Tensor& weight, bool to_inputs) {
 }
 
 // Rows of outputs per range: enough work to be worth a thread.
-std::int64_t rows_per_range(const Conv2dShape& s) {
+std::int64_t output_rows_per_range(const Conv2dShape& s) {
   constexpr std::int64_t work = std::int64_t{1} << 18;  // multiply-adds
-  return mixgrad::rows_per_range(s.out_width * s.group_patch() * s.out_channels, work);
+  return rows_per_range(s.out_width * s.group_patch() * s.out_channels, work);
 }
 
 template <class T>
@@ -227,7 +227,7 @@ void forward(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const 
   const Tensor weights = arranged<T>(s, weight, false);
   const T *px = x.data<T>(), *pw = weights.data<T>(), *pb = bias.defined() ? bias.data<T>() : nullptr;
   T* py = y.mutable_data<T>();
-  parallel_for(s.batch * s.out_height, rows_per_range(s), [=](std::int64_t begin, std::int64_t end) {
+  parallel_for(s.batch * s.out_height, output_rows_per_range(s), [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       T* const first = py + row * row_size;
       for (T* to = first; to < first + row_size; to += out)
@@ -248,7 +248,7 @@ void input_gradient(const Conv2dShape& s, const Tensor& weight, const Tensor& dy
   const Tensor weights = arranged<T>(s, weight, true);
   const T *pdy = dy.data<T>(), *pw = weights.data<T>();
   T* pdx = dx.mutable_data<T>();
-  const std::int64_t grain = num_ranges(rows_per_range(s), std::max<std::int64_t>(s.out_height, 1));
+  const std::int64_t grain = num_ranges(output_rows_per_range(s), std::max<std::int64_t>(s.out_height, 1));
   parallel_for(s.batch, grain, [=](std::int64_t begin, std::int64_t end) {
     std::fill(pdx + begin * image, pdx + end * image, T{0});
     for (std::int64_t row = begin * s.out_height; row < end * s.out_height; ++row)
@@ -265,7 +265,7 @@ template <class T>
 void parameter_gradients(const Conv2dShape& s, const Tensor& x, const Tensor& dy, const Tensor& dweight,
                          const Tensor& dbias) {
   const std::int64_t in = s.in_channels, out = s.out_channels, weights = s.group_patch() * out;
-  const std::int64_t rows = s.batch * s.out_height, grain = std::max(rows_per_range(s), num_ranges(rows, 32));
+  const std::int64_t rows = s.batch * s.out_height, grain = std::max(output_rows_per_range(s), num_ranges(rows, 32));
   const std::int64_t ranges = std::max<std::int64_t>(num_ranges(rows, grain), 1), each = weights + out;
   const Tensor partials = Tensor::zeros({ranges, each}, dy.options());
   const T *px = x.data<T>(), *pdy = dy.data<T>();

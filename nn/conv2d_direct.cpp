@@ -69,7 +69,7 @@ class ThreadMemory {
       : size_((size + 15) / 16 * 16),
         memory_(Tensor::empty({num_threads(), size_})),
         data_(memory_.mutable_data<float>()),
-        used_(static_cast<std::size_t>(size > 0 ? num_threads() : 0)) {}
+        used_(static_cast<std::size_t>(num_threads())) {}
 
   float* get() const {
     const std::int64_t thread = thread_index();

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <concepts>
 #include <string>
 
 #include "core/check.h"
@@ -35,7 +36,7 @@ std::string error_of(const F& f) {
 }
 
 // f must throw an Error, of one line that holds the words. Returns its text.
-template <class F>
+template <std::invocable F>
 std::string check_refused(const F& f, const std::string& words = "") {
   const std::string text = error_of(f);
   CHECK_MESSAGE(!text.empty(), "there is no error");

@@ -87,7 +87,7 @@ build_tests() {
     sanitize) build_instrumented '' mixgrad_tests -- -DMIXGRAD_SANITIZE=ON -DMIXGRAD_NATIVE=OFF ;;
     thread-sanitizer)
       build_instrumented "-g -fsanitize=thread" mixgrad_tests train_mnist make_mnist_sample -- \
-        -DCMAKE_CXX_COMPILER="$(find_clang)" -DMIXGRAD_WERROR=ON -DMIXGRAD_BUILD_APPS=ON
+        -DCMAKE_CXX_COMPILER="$(find_clang)" -DCMAKE_UNITY_BUILD=OFF -DMIXGRAD_WERROR=ON -DMIXGRAD_BUILD_APPS=ON
       ;;
     coverage)
       build_instrumented "--coverage -fprofile-update=atomic" mixgrad_tests --
@@ -142,6 +142,13 @@ run_cuda_suites() {
   fi
 }
 
+# The same as one suite, which runs beside others.
+cuda_suites() {
+  passed=0 failed=0 skipped=0
+  run_cuda_suites
+  echo "$passed passed, $failed failed, $skipped skipped"
+}
+
 # Prints the share of lines that the tests have run, by folder; one below 90 % is a failure. build/coverage/coverage.txt
 # names the lines that are left.
 report_coverage() {
@@ -182,10 +189,14 @@ run_suite "$build/tests/mixgrad_tests" --no-colors "${only[@]}"
 case $mode in
   coverage) report_coverage ;;
   all)
-    run_cuda_suites
+    log=$(mktemp)
+    cuda_suites >"$log" 2>&1 &
     run_suite "$root/tests/test_app.sh" "$build/apps/train_mnist"
     run_suite "$root/tests/test_library.sh" "$build"
     run_suite "$root/tests/test_scripts.sh"
+    wait $! || echo "0 passed, 1 failed" >>"$log"
+    run_suite cat "$log"
+    rm -f "$log"
     ;;
 esac
 

@@ -27,13 +27,6 @@ nn::Sequential small_model() {
                         nn::Conv2d(4, 2), nn::GlobalAvgPool(), nn::Flatten());
 }
 
-std::vector<double> weights(nn::Module& model) {
-  std::vector<double> all;
-  for (const auto& [name, tensor] : nn::named_weights(model))
-    for (const float value : tensor.to_vector<float>()) all.push_back(value);
-  return all;
-}
-
 // A learner made anew, as a program that is started again would.
 struct Training {
   explicit Training(std::uint64_t seed = 5, std::int64_t batch_size = 16, nn::Sequential (*make)() = small_model,

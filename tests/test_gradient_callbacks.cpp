@@ -2,15 +2,16 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <limits>
 
 #include "mixgrad.h"
 #include "tests/memory.h"
+#include "tests/not_finite.h"
 #include "tests/points.h"
 #include "tests/training.h"
 
 using namespace mixgrad;
 using namespace mixgrad::train;
+using namespace mixgrad::test;
 using test::At;
 using test::at;
 using test::Memory;
@@ -20,9 +21,6 @@ using test::weights;
 using test::with_sgd;
 
 namespace {
-
-constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
-constexpr float infinity = std::numeric_limits<float>::infinity();
 
 double norm_of(const Tensor& x) {
   double squares = 0;
@@ -53,7 +51,7 @@ TEST_CASE("gradient clip: a larger norm becomes the largest allowed, a smaller o
 }
 
 TEST_CASE("gradient clip: leaves zero gradients, those that are not finite, and skipped steps alone") {
-  for (const float value : {0.0f, infinity, not_a_number, 1e3f}) {
+  for (const float value : {0.0f, infinity<float>, not_a_number<float>, 1e3f}) {
     Learner learn(points(8), nn::Linear(2, 2), with_sgd());
     learn.add(at(&At::backward_end, [&](Learner& learner) {
       learner.optimizer->gradients().fill_(value);
@@ -132,7 +130,7 @@ TEST_CASE("accumulate: its state goes on in the middle of a step") {
 }
 
 TEST_CASE("terminate on nan: no step, no trace in batch norm, and the place is told") {
-  for (const float poison : {not_a_number, infinity}) {
+  for (const float poison : {not_a_number<float>, infinity<float>}) {
     nn::Sequential model(nn::BatchNorm(2), nn::Linear(2, 2));
     Learner learn(points(32), model, with_sgd(0.9));
     const auto terminate = std::make_shared<TerminateOnNan>();
@@ -165,7 +163,7 @@ TEST_CASE("terminate on nan: a validation loss that is not finite ends training 
   Learner learn(points(32), model, with_sgd());
   const auto terminate = std::make_shared<TerminateOnNan>();
   learn.add(terminate).add(at(&At::backward_end, [](Learner& learner) {
-    if (learner.epoch == 1 && learner.batch == 3) learner.optimizer->gradients().fill_(not_a_number);
+    if (learner.epoch == 1 && learner.batch == 3) learner.optimizer->gradients().fill_(not_a_number<float>);
   }));
   learn.fit(4);
   REQUIRE(terminate->bad());

@@ -3,21 +3,20 @@
 
 #include <array>
 #include <cmath>
-#include <limits>
 #include <sstream>
 
 #include "mixgrad.h"
+#include "tests/not_finite.h"
 #include "tests/points.h"
 
 using namespace mixgrad;
 using namespace mixgrad::train;
+using namespace mixgrad::test;
 using test::loaders;
 using test::Samples;
 using test::with_sgd;
 
 namespace {
-
-constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
 
 // Gives its input back: whatever the data say is the output.
 struct Identity : nn::Module {
@@ -53,7 +52,7 @@ TEST_CASE("confusion matrix: rows are true classes, columns predicted ones, and 
 }
 
 TEST_CASE("top losses: the largest first, by their place in the data even when validation shuffles; nan above all") {
-  const Tensor x = Tensor::from({3.f, 0.f, 0.f, 1.f, 0.f, 5.f, not_a_number, 0.f, 2.f, 0.f}, {5, 2});
+  const Tensor x = Tensor::from({3.f, 0.f, 0.f, 1.f, 0.f, 5.f, not_a_number<float>, 0.f, 2.f, 0.f}, {5, 2});
   const Tensor y = Tensor::from<std::int32_t>({0, 0, 0, 1, 1}, {5});
   const auto samples = std::make_shared<Samples>(x, y, std::vector<std::string>{"left", "right"});
   const data::DataLoader shuffled(samples, {.batch_size = 2, .shuffle = true, .drop_last = true, .seed = 9});
@@ -77,7 +76,8 @@ TEST_CASE("show_batch: images side by side, dark to bright, with their classes b
   std::vector<float> pixels;
   for (int image = 0; image < 4; ++image)
     for (int row = 0; row < 4; ++row)
-      for (int column = 0; column < 4; ++column) pixels.push_back(column < 2 ? 0.f : image == 3 ? not_a_number : 1.f);
+      for (int column = 0; column < 4; ++column)
+        pixels.push_back(column < 2 ? 0.f : image == 3 ? not_a_number<float> : 1.f);
   const data::Batch batch{Tensor::from(pixels, {4, 4, 4, 1}), Tensor::from<std::int32_t>({0, 1, 0, 1}, {4})};
   std::ostringstream text;
   show_batch(text, batch, {"left", "a name far too long for its column"}, 9);

@@ -74,7 +74,8 @@ test_programs() {
   make_launcher
   make_program "$work/a subdirectory" "add_subdirectory(\"$root\" mixgrad)"
   check "README's program, through add_subdirectory" \
-    try "$work/a subdirectory" -DCMAKE_CXX_COMPILER_LAUNCHER="$work/launcher" -DCMAKE_BUILD_TYPE=Release
+    try "$work/a subdirectory" -DCMAKE_CXX_COMPILER_LAUNCHER="$work/launcher" -DCMAKE_BUILD_TYPE=Release \
+    -DCMAKE_UNITY_BUILD="$(cached CMAKE_UNITY_BUILD)"
 }
 
 # --- Headers.
@@ -89,7 +90,8 @@ umbrella_is_whole() {
   diff "$work/installed" "$work/reached" >"$work/out"
 }
 
-# Headers that no .cpp of their name includes first: the build has not compiled these alone yet.
+# Headers that no .cpp of their name includes first: the build with --thread-sanitizer, in which every source is compiled
+# by itself, does not compile these alone.
 untried_headers() {
   local header source
   while read -r header; do

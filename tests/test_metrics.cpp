@@ -2,19 +2,16 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <limits>
 
 #include "mixgrad.h"
+#include "tests/not_finite.h"
 
 using namespace mixgrad;
 using namespace mixgrad::train;
+using namespace mixgrad::test;
 using augment::MixedTarget;
 
-namespace {
-
-constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
-
-}  // namespace
+namespace {}  // namespace
 
 TEST_CASE("accuracy: of index and dense targets, and errors by name") {
   const Tensor output = Tensor::from({0.9f, 0.1f, 0.2f, 0.8f, 0.6f, 0.4f}, {3, 2});
@@ -24,10 +21,10 @@ TEST_CASE("accuracy: of index and dense targets, and errors by name") {
 }
 
 TEST_CASE("top_k_accuracy: k = 1 is accuracy, ties go to the lower class, nan is behind all") {
-  const Tensor output = Tensor::from({5.f, 4.f, 3.f,             // class 2 is third
-                                      1.f, 1.f, 1.f,             // ties: class 1 is second
-                                      not_a_number, 0.f, 1.f,    // class 0 is last
-                                      0.f, not_a_number, -1.f},  // class 2 is second
+  const Tensor output = Tensor::from({5.f, 4.f, 3.f,                    // class 2 is third
+                                      1.f, 1.f, 1.f,                    // ties: class 1 is second
+                                      not_a_number<float>, 0.f, 1.f,    // class 0 is last
+                                      0.f, not_a_number<float>, -1.f},  // class 2 is second
                                      {4, 3});
   const Tensor target = Tensor::from<std::int32_t>({2, 1, 0, 2}, {4});
   CHECK(top_k_accuracy(1).mean(output, target).item() == 0);

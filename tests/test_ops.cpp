@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 #include <memory>
 #include <set>
 #include <sstream>
@@ -20,6 +19,7 @@
 #include "core/view.h"
 #include "nn/conv2d.h"
 #include "op_cases.h"
+#include "tests/not_finite.h"
 
 using namespace mixgrad;
 using namespace mixgrad::test;
@@ -28,12 +28,12 @@ namespace {
 
 // The largest |a - b| / (1 + |b|); infinite when a nan is on one side only or shapes differ.
 double difference(const Tensor& a, const Tensor& b) {
-  if (a.shape() != b.shape()) return std::numeric_limits<double>::infinity();
+  if (a.shape() != b.shape()) return infinity<double>;
   const auto x = a.to(DType::f64).to_vector<double>(), y = b.to(DType::f64).to_vector<double>();
   double largest = 0;
   for (std::size_t i = 0; i < x.size(); ++i) {
     const double error = std::abs(x[i] - y[i]) / (1 + std::abs(y[i]));
-    if (std::isnan(x[i]) != std::isnan(y[i])) return std::numeric_limits<double>::infinity();
+    if (std::isnan(x[i]) != std::isnan(y[i])) return infinity<double>;
     if (error > largest) largest = error;
   }
   return largest;
@@ -56,9 +56,6 @@ std::vector<std::vector<double>> bits_with(int threads, const OpCase& op, const 
   for (const Tensor& gradient : result.gradients) bits.push_back(gradient.to_vector<double>());
   return bits;
 }
-
-constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
 }  // namespace
 
@@ -155,7 +152,7 @@ TEST_CASE("compare: every comparison, on every dtype, with broadcasting; a nan i
     CHECK(bits(a >= 2.0) == Bits{0, 1, 1});
   };
   for (const DType dtype : {DType::f32, DType::f64, DType::i32, DType::u8}) check_dtype(dtype);
-  const Tensor nan = Tensor::from({not_a_number}, {1});
+  const Tensor nan = Tensor::from({not_a_number<double>}, {1});
   for (const auto compare : {less, less_equal, greater, greater_equal, equal})
     CHECK(bits(compare(nan, nan)) == Bits{0});
   CHECK(bits(not_equal(nan, nan)) == Bits{1});
@@ -176,7 +173,7 @@ TEST_CASE("pow and clamp: at the edges") {
   CHECK(dp[2] == doctest::Approx(std::log(2.0)));
   CHECK(std::isnan(dp[3]));  // the logarithm of a negative base
   CHECK(clamp(Tensor::from({-1.0, 0.5, 2.0}, {3}), 0, 1).to_vector<double>() == std::vector<double>{0, 0.5, 1});
-  CHECK(std::isnan(clamp(Tensor::from({not_a_number}, {1}), 0, 1).item()));
+  CHECK(std::isnan(clamp(Tensor::from({not_a_number<double>}, {1}), 0, 1).item()));
   CHECK_THROWS_WITH_AS(clamp(x, 1, 0), "clamp: from 1 to 0", Error);
 }
 
@@ -344,7 +341,7 @@ TEST_CASE("softplus, sigmoid and gelu: far from 0, as computed to 17 digits") {
     CHECK(std::abs(point.f(Tensor::full({}, point.x, {.dtype = DType::f64})).item() - point.y) <= 2e-14 * bound);
     CHECK(std::abs(point.f(Tensor::full({}, point.x)).item() - point.y) <= point.f32_tolerance * bound);
   }
-  for (const double x : {-100.0, -1e30, -infinity}) {  // below all that f32 holds
+  for (const double x : {-100.0, -1e30, -infinity<double>}) {  // below all that f32 holds
     CHECK(softplus(Tensor::full({}, x)).item() <= 1e-43);
     CHECK(sigmoid(Tensor::full({}, x)).item() <= 1e-43);
   }
@@ -358,10 +355,10 @@ TEST_CASE("ops: at ties, poles and infinities") {
   sum(relu(at_kink)).backward();
   CHECK(at_kink.grad().to_vector<double>() == std::vector<double>{0, 0, 1});
 
-  CHECK(std::isnan(relu(Tensor::full({}, not_a_number)).item()));
-  CHECK(std::isnan(max(Tensor::from({1.0, not_a_number, 3.0}, {3})).item()));
-  CHECK(div(Tensor::ones({}), Tensor::zeros({})).item() == infinity);
-  CHECK(log(Tensor::zeros({})).item() == -infinity);
+  CHECK(std::isnan(relu(Tensor::full({}, not_a_number<double>)).item()));
+  CHECK(std::isnan(max(Tensor::from({1.0, not_a_number<double>, 3.0}, {3})).item()));
+  CHECK(div(Tensor::ones({}), Tensor::zeros({})).item() == infinity<double>);
+  CHECK(log(Tensor::zeros({})).item() == -infinity<double>);
   CHECK(std::isnan(log(Tensor::full({}, -1)).item()));
   // exp(1000) overflows; the logarithm of its share does not.
   CHECK(log_softmax(Tensor::from<float>({1000, 0, -1000}, {3})).to_vector<float>() ==

@@ -14,14 +14,14 @@
 
 #include "core/check.h"
 #include "core/random.h"
+#include "tests/not_finite.h"
 
 using namespace mixgrad;
+using namespace mixgrad::test;
 
 namespace {
 
 using Words = std::array<std::uint32_t, 4>;
-constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr int draws = 100'000;
 
 struct Moments {
@@ -50,7 +50,7 @@ void check_moments(const Moments& drawn, double mean, double variance, double ku
 double ulps(double value, long double exact) {
   const double magnitude = std::abs(static_cast<double>(exact));
   const double ulp =
-      std::max(std::nextafter(magnitude, infinity) - magnitude, std::numeric_limits<double>::denorm_min());
+      std::max(std::nextafter(magnitude, infinity<double>) - magnitude, std::numeric_limits<double>::denorm_min());
   return static_cast<double>(std::abs(static_cast<long double>(value) - exact)) / ulp;
 }
 
@@ -118,7 +118,7 @@ TEST_CASE("random: the same name repeats the stream, any other name gives anothe
 TEST_CASE("random: names and parameters out of range are errors") {
   CHECK_THROWS_AS(Random(1, Purpose::general, 1u << 24), Error);
   Random random(1);
-  for (const double bad : {0.0, -1.0, infinity, not_a_number}) {
+  for (const double bad : {0.0, -1.0, infinity<double>, not_a_number<double>}) {
     CAPTURE(bad);
     CHECK_THROWS_AS(random.gamma(bad), Error);
     CHECK_THROWS_AS(random.beta(bad, 1), Error);
@@ -311,9 +311,9 @@ TEST_CASE("portable: exp is within 1.25 ulp, down to the subnormals and up to ov
   CHECK(worst < 1.25);  // two roundings in the last step of the series, one in the scaling
   CHECK(portable::exp(0) == 1);
   CHECK(std::isfinite(portable::exp(709.782712893384)));
-  CHECK(portable::exp(709.782712893385) == infinity);
-  CHECK(portable::exp(infinity) == infinity);
+  CHECK(portable::exp(709.782712893385) == infinity<double>);
+  CHECK(portable::exp(infinity<double>) == infinity<double>);
   CHECK(portable::exp(-745.13) == std::numeric_limits<double>::denorm_min());
   CHECK(portable::exp(-745.2) == 0);
-  CHECK(portable::exp(-infinity) == 0);
+  CHECK(portable::exp(-infinity<double>) == 0);
 }

@@ -55,7 +55,8 @@ inline std::vector<float> values_of(const std::vector<NamedTensor>& tensors) {
     for (const float value : named.tensor.detach().to_vector<float>()) all.push_back(value);
   return all;
 }
-inline std::vector<float> weights(nn::Module& model) { return values_of(nn::named_parameters(model)); }
+// Parameters and buffers.
+inline std::vector<float> weights(nn::Module& model) { return values_of(nn::named_weights(model)); }
 
 // The weights of a small network after two epochs, with mixup where there are options for it.
 inline std::vector<float> trained_weights(const train::MixUpOptions* mixup = nullptr) {

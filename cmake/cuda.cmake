@@ -38,6 +38,7 @@ endif()
 # add_kernels(<target> <.cu file...>): an object library, so that the kernels can be built alone.
 function(add_kernels target)
   add_library(${target} OBJECT ${ARGN})
+  set_target_properties(${target} PROPERTIES UNITY_BUILD OFF)  # kernels of different files share names
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
   target_compile_definitions(${target} PRIVATE MIXGRAD_WITH_CUDA)
   target_link_libraries(${target} PRIVATE mixgrad_flags OpenMP::OpenMP_CXX ${cuda_runtime})

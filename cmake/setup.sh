@@ -145,8 +145,8 @@ logged() {
   "${@:2}" >"$1" 2>&1 || { cat "$1" >&2; return 1; }
 }
 
-# configure <dir> <cmake option...>: a tree that another checkout configured, or that was cut short, is begun anew. Some
-# sources are compiled at once (a unity build), which takes half the time.
+# configure <dir> <cmake option...>: a tree that another checkout configured, or that was cut short, is begun anew. Several
+# sources are compiled as one file (a unity build), which takes half the time.
 configure() {
   local dir=$1 generator=()
   if ! grep -qsxF "CMAKE_HOME_DIRECTORY:INTERNAL=$root" "$dir/CMakeCache.txt"; then

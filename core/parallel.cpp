@@ -34,9 +34,13 @@ void for_each_range(std::int64_t ranges, void (*f)(const void* context, std::int
     const std::int64_t threads = omp_get_num_threads(), self = omp_get_thread_num();
     for (std::int64_t i = 0; i < threads; ++i) {
       const std::int64_t owner = (self + i) % threads;
-      const std::int64_t first = owner * ranges / threads, end = (owner + 1) * ranges / threads;
+      const std::int64_t first = owner * ranges / threads, size = (owner + 1) * ranges / threads - first;
       std::atomic<std::int64_t>& begun = shares[static_cast<std::size_t>(owner)].begun;
-      for (std::int64_t range; (range = first + begun.fetch_add(1)) < end;) f(context, range);
+      // Read before it is changed: of a share that is done the cache line stays where it is.
+      while (begun.load(std::memory_order_relaxed) < size) {
+        const std::int64_t next = begun.fetch_add(1, std::memory_order_relaxed);
+        if (next < size) f(context, first + next);
+      }
     }
   }
 }

@@ -31,7 +31,8 @@ constexpr std::int64_t rows_per_range(std::int64_t row_size, std::int64_t elemen
   return std::max<std::int64_t>(elements / std::max<std::int64_t>(row_size, 1), 1);
 }
 
-// Calls f(context, range) for 0..ranges-1 in parallel: each thread its share, neighbours, then what others have left.
+// Calls f(context, range) for 0..ranges-1 in parallel. Each thread begins with its own run of neighbouring ranges, then
+// takes over what others have not begun.
 void for_each_range(std::int64_t ranges, void (*f)(const void* context, std::int64_t range), const void* context);
 
 // Calls f(range, begin, end) for each range of `grain` indices in 0..n-1, in parallel. f must not throw.

@@ -45,8 +45,8 @@ inline void store(float* to, Vector v, std::int64_t count) {
   else store_first(static_cast<int>(count), to, v);
 }
 
-// Copies n numbers, which is quicker than memmove where they are few; where `mask` is given, 0 for each whose number in
-// it is not above 0.
+// Copies n numbers, which is quicker than memmove where they are few; where `mask` is given, 0 where the
+// mask's number is at most 0.
 inline void copy_row(const float* from, const float* mask, std::int64_t n, float* to) {
   const auto masked = [](Vector v, Vector m) { return m <= Vector{} ? Vector{} : v; };
   const auto copy_vector = [=](std::int64_t i) {

@@ -38,8 +38,8 @@ struct Tile {
   std::int64_t start_row = 0;
   float* c;
   const std::int64_t* c_rows;
-  std::int64_t rows = 0, columns = 0, depth;  // 1 to most_rows(columns), 1 to tile_columns, any
-  bool relu = false;                          // c(r, j) = max(that, 0)
+  std::int64_t rows, columns, depth;  // 1 to most_rows(columns), 1 to tile_columns, any
+  bool relu = false;                  // c(r, j) = max(that, 0)
 };
 
 void multiply(const Tile& tile);

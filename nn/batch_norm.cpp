@@ -84,13 +84,14 @@ namespace {
 
 constexpr std::int64_t batch_norm_grain = std::int64_t{1} << 14;  // elements per range
 
-// Two sums over all rows, for each channel: of(row * channels + c, c) is what a row has for them. Each range of rows
-// sums apart, some rows at once; the ranges are added in order.
 template <class T>
 struct Two {
   T first, second;
   friend Two operator+(Two a, Two b) { return {a.first + b.first, a.second + b.second}; }
 };
+
+// Two sums over all rows, for each channel: of(row * channels + c, c) is what a row has for them. Each range of rows
+// sums apart, four rows at once; the ranges are added in order.
 template <class T, class F>
 void sum_over_rows(std::int64_t rows, std::int64_t channels, T* first, T* second, F of) {
   const std::int64_t grain = rows_per_range(channels, batch_norm_grain), ranges = num_ranges(rows, grain);
@@ -100,21 +101,21 @@ void sum_over_rows(std::int64_t rows, std::int64_t channels, T* first, T* second
     T* a = pp + range * 2 * channels;
     T* b = a + channels;
     std::fill_n(a, 2 * channels, T{0});
-    std::int64_t row = begin;
-    for (; row + 4 <= end; row += 4)
+    const auto add = [=](auto sums) {
 #pragma omp simd
       for (std::int64_t c = 0; c < channels; ++c) {
-        const std::int64_t i = row * channels + c;
-        const Two<T> sums = (of(i, c) + of(i + channels, c)) + (of(i + 2 * channels, c) + of(i + 3 * channels, c));
-        a[c] += sums.first;
-        b[c] += sums.second;
+        const Two<T> two = sums(c);
+        a[c] += two.first;
+        b[c] += two.second;
       }
-    for (; row < end; ++row)
-      for (std::int64_t c = 0; c < channels; ++c) {
-        const Two<T> sums = of(row * channels + c, c);
-        a[c] += sums.first;
-        b[c] += sums.second;
-      }
+    };
+    std::int64_t row = begin;
+    for (; row + 4 <= end; row += 4)
+      add([=, i = row * channels](std::int64_t c) {
+        const std::int64_t k = i + c;
+        return (of(k, c) + of(k + channels, c)) + (of(k + 2 * channels, c) + of(k + 3 * channels, c));
+      });
+    for (; row < end; ++row) add([=, i = row * channels](std::int64_t c) { return of(i + c, c); });
   });
   std::fill_n(first, channels, T{0});
   std::fill_n(second, channels, T{0});

@@ -23,19 +23,26 @@ Block block_of(std::int64_t channels, std::int64_t block) {
   return {first, columns, whole_vectors(columns)};
 }
 
-// Small images go through together, so many that they have `positions`: else a tile would have few rows, or little
-// depth.
-std::int64_t images_per_group(const Conv2dShape& s, std::int64_t positions) {
+// Multiply-adds of one image, of whole vectors.
+std::int64_t work_per_image(const Conv2dShape& s) { return s.positions() * s.patch() * whole_vectors(s.out_channels); }
+constexpr std::int64_t work_per_range = std::int64_t{1} << 18;  // that is worth a thread
+
+// Small images go through together, so many that they have `positions`: else tiles would have few rows, or little
+// depth. A power of two.
+std::int64_t images_at_once(const Conv2dShape& s, std::int64_t positions) {
   const std::int64_t images = num_ranges(positions, std::max<std::int64_t>(s.positions(), 1));
   return std::min(static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(images))), s.batch);
 }
+// Where images are what is shared among threads: some tiles' rows, or where an image is much work, one tile's.
+std::int64_t images_at_once(const Conv2dShape& s) {
+  return images_at_once(s, work_per_image(s) < work_per_range ? 4 * most_rows(1) : most_rows(1));
+}
 
-// Images per range: as many multiply-adds of whole vectors as are worth a thread. A power of two, so that it is made of
-// whole groups, and halves and quarters of a batch are whole ranges.
-std::int64_t images_per_range(const Conv2dShape& s, std::int64_t group, std::int64_t most_ranges) {
-  constexpr std::int64_t work = std::int64_t{1} << 18;
-  const std::int64_t per_image = s.positions() * s.patch() * whole_vectors(s.out_channels);
-  const std::int64_t images = std::max({rows_per_range(per_image, work), num_ranges(s.batch, most_ranges), group});
+// A power of two as well, so that it is so many times those at once, and halves and quarters of a batch are whole
+// ranges.
+std::int64_t images_per_range(const Conv2dShape& s, std::int64_t at_once, std::int64_t most_ranges) {
+  const std::int64_t images =
+      std::max({rows_per_range(work_per_image(s), work_per_range), num_ranges(s.batch, most_ranges), at_once});
   return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(images)));
 }
 
@@ -62,7 +69,7 @@ struct Border {
   std::int64_t size() const { return height * row(); }
 };
 
-// Memory for each thread, all zeros when it first asks.
+// Memory for each thread, with zeros in it when it first asks.
 class ThreadMemory {
  public:
   explicit ThreadMemory(std::int64_t size)
@@ -84,11 +91,10 @@ class ThreadMemory {
   mutable std::vector<char> used_;
 };
 
-// A group of such images for each thread, one behind the other. What is put into their middle does not touch the
-// border.
+// Some such images for each thread, one behind the other. What is put into their middle does not touch the border.
 class BorderedImages {
  public:
-  BorderedImages(const Border& border, std::int64_t group) : border_(border), memory_(group * border.size()) {}
+  BorderedImages(const Border& border, std::int64_t images) : border_(border), memory_(images * border.size()) {}
 
   // This thread's, with `count` images [height, width, channels] in their middle; where `mask`, images too, is given,
   // its numbers up to 0 put zeros in the place of the images'.
@@ -127,9 +133,10 @@ Border padded_input(const Conv2dShape& s) {
   return {s.height + 2 * s.padding, s.width + 2 * s.padding, s.in_channels, s.padding, s.padding};
 }
 
-// In a group of padded images: the first pixels under the kernel at each position, and the numbers under it from there.
-Offsets positions_of(const Conv2dShape& s, const Border& border, std::int64_t group) {
-  return grid({group, border.size()}, {s.out_height, s.stride * border.row()}, {s.out_width, s.stride * s.in_channels});
+// In padded images: the first numbers under the kernel at each position, and all numbers under it from there.
+Offsets positions_of(const Conv2dShape& s, const Border& border, std::int64_t images) {
+  return grid({images, border.size()}, {s.out_height, s.stride * border.row()},
+              {s.out_width, s.stride * s.in_channels});
 }
 Offsets patch_of(const Conv2dShape& s, const Border& border) {
   return grid({s.kernel_height, border.row()}, {s.kernel_width, s.in_channels}, {s.in_channels, 1});
@@ -138,23 +145,31 @@ Offsets patch_of(const Conv2dShape& s, const Border& border) {
 // Whether outputs are so few that vectors of them would be nearly empty: then vectors hold numbers of a patch.
 bool has_few_outputs(const Conv2dShape& s) { return s.out_channels <= lanes / 4 && s.patch() >= lanes; }
 
-// For few outputs the patches are copied, each in whole vectors, with zeros behind: those of a group for each thread.
+// For few outputs patches are copied, some at a time, each in whole vectors, with zeros behind.
 class Patches {
  public:
-  Patches(const Conv2dShape& s, const Border& border, std::int64_t group)
+  static constexpr std::int64_t at_once = 32;
+
+  Patches(const Conv2dShape& s, const Border& border)
       : kernel_height_(s.kernel_height),
         tap_row_(s.kernel_width * s.in_channels),
         border_row_(border.row()),
         width_(whole_vectors(s.patch())),
-        memory_(group * s.positions() * width_) {}
+        memory_(has_few_outputs(s) ? at_once * width_ : 0) {}
 
   std::int64_t width() const { return width_; }
-  const float* put(const float* images, const std::int64_t* positions, std::int64_t count) const {
+  // Calls f(patches, first, count) for parts of 0..n-1; patches is [count, width].
+  template <class F>
+  void for_each(const float* images, const Offsets& positions, std::int64_t n, F&& f) const {
     float* patches = memory_.get();
-    for (std::int64_t p = 0; p < count; ++p)
-      for (std::int64_t u = 0; u < kernel_height_; ++u)
-        copy_row(images + positions[p] + u * border_row_, nullptr, tap_row_, patches + p * width_ + u * tap_row_);
-    return patches;
+    for_each_part(n, at_once, [&](std::int64_t first, std::int64_t count) {
+      for (std::int64_t p = 0; p < count; ++p) {
+        const float* from = images + positions[static_cast<std::size_t>(first + p)];
+        for (std::int64_t u = 0; u < kernel_height_; ++u)
+          copy_row(from + u * border_row_, nullptr, tap_row_, patches + p * width_ + u * tap_row_);
+      }
+      f(patches, first, count);
+    });
   }
 
  private:
@@ -178,13 +193,12 @@ void forward_of_few_outputs(std::int64_t count, std::int64_t out, std::int64_t w
 
 void conv2d_forward_direct(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias,
                            const Tensor& y) {
-  const std::int64_t patch = s.patch(), blocks = num_blocks(s.out_channels),
-                     group = images_per_group(s, has_few_outputs(s) ? 32 : 64);
+  const std::int64_t patch = s.patch(), blocks = num_blocks(s.out_channels), at_once = images_at_once(s);
   const bool few = has_few_outputs(s);
   const Border border = padded_input(s);
-  const BorderedImages padded(border, s.padding > 0 ? group : 0);
-  const Patches patches(s, border, few ? group : 0);
-  const Offsets positions = positions_of(s, border, group), taps = patch_of(s, border);
+  const BorderedImages padded(border, s.padding > 0 ? at_once : 0);
+  const Patches patches(s, border);
+  const Offsets positions = positions_of(s, border, at_once), taps = patch_of(s, border);
   const Offsets outputs = line(most_rows(1), s.out_channels);
   const float* px = x.data<float>();
   const float* pw = weight.data<float>();
@@ -200,15 +214,17 @@ void conv2d_forward_direct(const Conv2dShape& s, const Tensor& x, const Tensor& 
         copy_panel(true, patch, block.columns, pw + block.first * patch, patch, pp + block.first * patch);
       }
     });
-  parallel_for(s.batch, images_per_range(s, group, 64), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t n = begin; n < end; n += group) {
-      const std::int64_t images = std::min(group, end - n), count = images * s.positions();
+  parallel_for(s.batch, images_per_range(s, at_once, 64), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; n += at_once) {
+      const std::int64_t images = std::min(at_once, end - n), count = images * s.positions();
       const float* image = px + n * s.height * s.width * s.in_channels;
       if (s.padding > 0) image = padded.put(images, s.height, s.width, image);
       float* out = py + n * s.positions() * s.out_channels;
       if (few) {
-        image = patches.put(image, positions.data(), count);
-        forward_of_few_outputs(count, s.out_channels, patches.width(), s.relu, image, pp, pb, out);
+        patches.for_each(image, positions, count, [&](const float* from, std::int64_t first, std::int64_t n) {
+          forward_of_few_outputs(n, s.out_channels, patches.width(), s.relu, from, pp, pb,
+                                 out + first * s.out_channels);
+        });
         continue;
       }
       for (std::int64_t b = 0; b < blocks; ++b) {
@@ -237,12 +253,12 @@ namespace {
 // Along one axis, the pixels first, first + stride, ... see outputs at the same distances: pixel first + q stride is
 // under `taps` places of the kernel, tap, tap + stride, ..., of the outputs base + q, base + q - 1, ...
 struct PhaseAxis {
-  std::int64_t first, pixels, base, tap, taps;
+  std::int64_t pixels, base, tap, taps;
 };
 
 PhaseAxis phase_axis(std::int64_t first, std::int64_t size, const Conv2dShape& s, std::int64_t kernel_size) {
   const std::int64_t tap = (first + s.padding) % s.stride;
-  return {first, num_ranges(size - first, s.stride), (first + s.padding) / s.stride, tap,
+  return {num_ranges(size - first, s.stride), (first + s.padding) / s.stride, tap,
           tap < kernel_size ? num_ranges(kernel_size - tap, s.stride) : 0};
 }
 
@@ -250,27 +266,27 @@ PhaseAxis phase_axis(std::int64_t first, std::int64_t size, const Conv2dShape& s
 // stride-th place of the weight, backwards.
 struct Phase {
   PhaseAxis rows, columns;
-  std::int64_t depth, depth_before;  // of its weights in a block, and where they begin
-  std::int64_t from, to;             // the first number read in dy with its border, and the first written in dx
-  Offsets outputs, taps, pixels;     // from there
+  std::int64_t depth_before;      // where its weights begin in a block
+  std::int64_t from, to;          // the first number read in dy with its border, and the first written in dx
+  Offsets outputs, taps, pixels;  // from there
 };
 
-std::vector<Phase> phases_of(const Conv2dShape& s, const Border& border, std::int64_t group) {
+std::vector<Phase> phases_of(const Conv2dShape& s, const Border& border, std::int64_t images) {
   std::vector<Phase> phases;
   std::int64_t depth_before = 0;
   for (std::int64_t i = 0; i < std::min(s.stride, s.height); ++i)
     for (std::int64_t j = 0; j < std::min(s.stride, s.width); ++j) {
       const PhaseAxis rows = phase_axis(i, s.height, s, s.kernel_height);
       const PhaseAxis columns = phase_axis(j, s.width, s, s.kernel_width);
-      const std::int64_t out = s.out_channels, in = s.in_channels, depth = rows.taps * columns.taps * out;
+      const std::int64_t out = s.out_channels, in = s.in_channels;
       const std::int64_t top = border.top + rows.base + 1 - rows.taps;
       const std::int64_t left = border.left + columns.base + 1 - columns.taps;
-      phases.push_back({rows, columns, depth, depth_before, (top * border.width + left) * out, (i * s.width + j) * in,
-                        grid({group, border.size()}, {rows.pixels, border.row()}, {columns.pixels, out}),
+      phases.push_back({rows, columns, depth_before, (top * border.width + left) * out, (i * s.width + j) * in,
+                        grid({images, border.size()}, {rows.pixels, border.row()}, {columns.pixels, out}),
                         grid({rows.taps, border.row()}, {columns.taps, out}, {out, 1}),
-                        grid({group, s.height * s.width * in}, {rows.pixels, s.stride * s.width * in},
+                        grid({images, s.height * s.width * in}, {rows.pixels, s.stride * s.width * in},
                              {columns.pixels, s.stride * in})});
-      depth_before += depth;
+      depth_before += rows.taps * columns.taps * out;
     }
   return phases;
 }
@@ -300,10 +316,10 @@ Border padded_output(const Conv2dShape& s) {
 
 void conv2d_input_gradient_direct(const Conv2dShape& s, const Tensor& weight, const Tensor& y, const Tensor& dy,
                                   const Tensor& dx) {
-  const std::int64_t blocks = num_blocks(s.in_channels), group = images_per_group(s, 64);
+  const std::int64_t blocks = num_blocks(s.in_channels), at_once = images_at_once(s);
   const Border border = padded_output(s);
-  const BorderedImages padded(border, group);
-  const std::vector<Phase> phases = phases_of(s, border, group);
+  const BorderedImages padded(border, at_once);
+  const std::vector<Phase> phases = phases_of(s, border, at_once);
   const std::int64_t depth = s.kernel_height * s.kernel_width * s.out_channels;
   const Tensor packed = Tensor::empty({whole_vectors(s.in_channels), depth});
   float* pp = packed.mutable_data<float>();
@@ -318,9 +334,9 @@ void conv2d_input_gradient_direct(const Conv2dShape& s, const Tensor& weight, co
   const float* pdy = dy.data<float>();
   const float* py = s.relu ? y.data<float>() : nullptr;
   float* pdx = dx.mutable_data<float>();
-  parallel_for(s.batch, images_per_range(s, group, 64), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t n = begin; n < end; n += group) {
-      const std::int64_t images = std::min(group, end - n);
+  parallel_for(s.batch, images_per_range(s, at_once, 64), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; n += at_once) {
+      const std::int64_t images = std::min(at_once, end - n);
       const float* mask = py ? py + n * out_image : nullptr;
       const float* from = padded.put(images, s.out_height, s.out_width, pdy + n * out_image, mask);
       for (std::int64_t b = 0; b < blocks; ++b) {
@@ -337,7 +353,7 @@ void conv2d_input_gradient_direct(const Conv2dShape& s, const Tensor& weight, co
                                     .c_rows = phase.pixels.data() + first,
                                     .rows = rows,
                                     .columns = block.columns,
-                                    .depth = phase.depth});
+                                    .depth = static_cast<std::int64_t>(phase.taps.size())});
                         });
       }
     }
@@ -347,7 +363,7 @@ void conv2d_input_gradient_direct(const Conv2dShape& s, const Tensor& weight, co
 namespace {
 
 // The outputs' gradients dy [positions, channels] of one block as [positions, width], where `mask` is given with zeros
-// in the place of those whose output is not above 0; bias_sums [width] += their sums.
+// where the output is at most 0; bias_sums [width] += their sums.
 void pack_gradients(const Block& block, std::int64_t positions, std::int64_t channels, const float* dy,
                     const float* mask, float* to, float* bias_sums) {
   constexpr std::int64_t at_once = 4;  // sums, so that none waits for the last
@@ -400,31 +416,31 @@ void add_product(const Offsets& a_rows, const Offsets& a_steps, std::int64_t dep
 void conv2d_weight_gradient_direct(const Conv2dShape& s, const Tensor& x, const Tensor& y, const Tensor& dy,
                                    const Tensor& dweight, const Tensor& dbias) {
   const std::int64_t patch = s.patch(), blocks = num_blocks(s.out_channels),
-                     group = images_per_group(s, has_few_outputs(s) ? 32 : 128);
+                     at_once = images_at_once(s, 8 * most_rows(1));
   // A unit of work is a range of images and a block of output channels; few ranges where there are many blocks.
   const std::int64_t most_ranges = std::max<std::int64_t>(16 / std::max<std::int64_t>(blocks, 1), 1);
-  const std::int64_t grain = images_per_range(s, group, most_ranges);
+  const std::int64_t grain = images_per_range(s, at_once, most_ranges);
   const std::int64_t ranges = std::max<std::int64_t>(num_ranges(s.batch, grain), 1);
   const Border border = padded_input(s);
   // A large image of many channels is kept plane by plane: then a tile's rows, which are channels, are each read from
   // neighbouring numbers.
   const bool few = has_few_outputs(s), planes = !few && s.in_channels >= 8 && border.size() > 8192;
   const bool copied = planes || s.padding > 0;
-  const BorderedImages padded(border, copied ? group : 0);
-  const Patches patches(s, border, few ? group : 0);
+  const BorderedImages padded(border, copied ? at_once : 0);
+  const Patches patches(s, border);
   const Offsets positions =
-      planes ? grid({group, border.size()}, {s.out_height, s.stride * border.width}, {s.out_width, s.stride})
-             : positions_of(s, border, group);
+      planes ? grid({at_once, border.size()}, {s.out_height, s.stride * border.width}, {s.out_width, s.stride})
+             : positions_of(s, border, at_once);
   const Offsets taps =
       planes ? grid({s.kernel_height, border.width}, {s.kernel_width, 1}, {s.in_channels, border.height * border.width})
              : patch_of(s, border);
-  const Offsets outputs = line(s.out_channels, 1), gradient_rows = line(group * s.positions(), lanes);  // of few
+  const Offsets outputs = line(few ? s.out_channels : 0, 1), gradient_rows = line(Patches::at_once, lanes);  // of few
   // Of each range, in blocks: the sums, [patch, width] or of few outputs [out, width of a patch], and behind them the
   // bias's, [width].
   const std::int64_t rows = patch + 1, partial_size = whole_vectors(s.out_channels) * rows;
   const Tensor partials = Tensor::empty({ranges, partial_size});
-  // The outputs' gradients of a group and one block, [positions, width], for each thread.
-  const ThreadMemory gradients(group * s.positions() * tile_columns);
+  // The outputs' gradients of some images and one block, [positions, width], for each thread.
+  const ThreadMemory gradients(at_once * s.positions() * tile_columns);
   const float* px = x.data<float>();
   const float* pdy = dy.data<float>();
   const float* py = s.relu ? y.data<float>() : nullptr;
@@ -435,8 +451,8 @@ void conv2d_weight_gradient_direct(const Conv2dShape& s, const Tensor& x, const 
     float* gradient = gradients.get();
     float* sums = pp + range * partial_size + block.first * rows;
     std::fill_n(sums, rows * block.width, 0.0f);
-    for (std::int64_t n = range * grain; n < end; n += group) {
-      const std::int64_t images = std::min(group, end - n), count = images * s.positions();
+    for (std::int64_t n = range * grain; n < end; n += at_once) {
+      const std::int64_t images = std::min(at_once, end - n), count = images * s.positions();
       const std::int64_t first = n * s.positions() * s.out_channels;
       pack_gradients(block, count, s.out_channels, pdy + first, py ? py + first : nullptr, gradient,
                      sums + patch * block.width);
@@ -448,8 +464,9 @@ void conv2d_weight_gradient_direct(const Conv2dShape& s, const Tensor& x, const 
         add_product(taps, positions, count, image, gradient, block.width, sums);
         continue;
       }
-      image = patches.put(image, positions.data(), count);
-      add_product(outputs, gradient_rows, count, gradient, image, patches.width(), sums);
+      patches.for_each(image, positions, count, [&](const float* from, std::int64_t begin, std::int64_t part) {
+        add_product(outputs, gradient_rows, part, gradient + begin * lanes, from, patches.width(), sums);
+      });
     }
   });
   float* pdw = dweight.defined() ? dweight.mutable_data<float>() : nullptr;

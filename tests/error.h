@@ -36,8 +36,8 @@ std::string error_of(const F& f) {
 }
 
 // f must throw an Error, of one line that holds the words. Returns its text.
-template <std::invocable F>
-std::string check_refused(const F& f, const std::string& words = "") {
+template <class F>
+requires std::invocable<const F&> std::string check_refused(const F& f, const std::string& words = "") {
   const std::string text = error_of(f);
   CHECK_MESSAGE(!text.empty(), "there is no error");
   check_contains(text, words);

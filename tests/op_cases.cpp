@@ -244,7 +244,7 @@ void convolution_cases(Table& table) {
   const Case cases[] = {
       {"kernel 3", {2, 5, 5, 2}, {3, 3, 3, 2}, 1, 0, true, {{40, 14, 14, 8}, {16, 3, 3, 8}, {16}}},
       {"as in simple_cnn", {2, 6, 6, 3}, {2, 3, 3, 3}, 2, 1, true, {{64, 28, 28, 3}, {16, 3, 3, 3}, {16}}},
-      {"stride 2, odd image", {1, 7, 5, 1}, {2, 3, 3, 1}, 2, 1},
+      {"stride 2, odd image", {1, 7, 5, 1}, {2, 3, 3, 1}, 2, 1, true, {{64, 14, 14, 16}, {1, 3, 3, 16}, {1}}},
       {"stride 3, pixels left over", {2, 6, 7, 1}, {2, 3, 3, 1}, 3, 0},
       {"kernel 1", {2, 3, 4, 3}, {2, 1, 1, 3}, 1, 0},
       {"kernel 1, stride 2", {1, 4, 5, 2}, {3, 1, 1, 2}, 2, 0},
@@ -253,9 +253,9 @@ void convolution_cases(Table& table) {
       {"a kernel row, many small images", {1, 1, 5, 5}, {3, 1, 1, 5}, 1, 0, false, {{20000, 1, 5, 5}, {3, 1, 1, 5}}},
       {"kernel as large as the image", {2, 3, 4, 2}, {2, 3, 4, 2}, 1, 0},
       {"kernel larger than the image", {1, 2, 2, 1}, {1, 5, 5, 1}, 1, 2},
-      {"kernel not square", {2, 4, 5, 2}, {2, 1, 3, 2}, 1, 1},
+      {"kernel not square", {2, 4, 5, 2}, {2, 1, 3, 2}, 1, 1, true, {{9, 34, 34, 16}, {16, 3, 3, 16}, {16}}},
       {"a window that is all padding", {1, 2, 2, 1}, {1, 1, 1, 1}, 1, 2},
-      {"one channel, one pixel", {1, 1, 1, 1}, {1, 1, 1, 1}, 1, 0},
+      {"one channel, one pixel", {1, 1, 1, 1}, {1, 1, 1, 1}, 1, 0, true, {{70, 4, 4, 32}, {40, 3, 3, 32}, {40}}},
       {"no bias", {2, 4, 4, 2}, {3, 3, 3, 2}, 1, 1, false, {{64, 14, 14, 16}, {16, 3, 3, 16}}},
   };
   for (const auto& [name, image, weight, stride, padding, bias, large] : cases) {

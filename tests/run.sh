@@ -130,23 +130,30 @@ run_suite() {
   skipped=$((skipped + $(number_of skipped "$totals")))
 }
 
-# The CUDA kernels on the CPU, and the executor that runs them.
-run_cuda_suites() {
+# The CUDA kernels on the CPU, and the executor that runs them: as one suite, which runs beside others.
+cuda_suites() {
+  passed=0 failed=0 skipped=0
+  run_suite "$root/build/executor/tests/cuda_executor/cuda_executor_tests" --no-colors
+  run_suite "$root/build/executor/tests/mixgrad_cuda_tests" --no-colors
+  run_suite "$root/build/executor/tests/gpu_figures" --quick
+  echo "$passed passed, $failed failed, $skipped skipped"
+}
+show_cuda_suites() { cat "$cuda_log"; }
+
+begin_cuda_suites() {
   if has_executor; then
-    run_suite "$root/build/executor/tests/cuda_executor/cuda_executor_tests" --no-colors
-    run_suite "$root/build/executor/tests/mixgrad_cuda_tests" --no-colors
-    run_suite "$root/build/executor/tests/gpu_figures" --quick
+    cuda_log=$(mktemp)
+    trap 'kill $(jobs -p) 2>/dev/null; rm -f "$cuda_log"' EXIT
+    cuda_suites >"$cuda_log" 2>&1 &
   else
     say "skipped: CUDA kernels on the CPU (needs Boost.Context; package libboost-context-dev)"
     skipped=$((skipped + 1))
   fi
 }
-
-# The same as one suite, which runs beside others.
-cuda_suites() {
-  passed=0 failed=0 skipped=0
-  run_cuda_suites
-  echo "$passed passed, $failed failed, $skipped skipped"
+end_cuda_suites() {
+  has_executor || return 0
+  wait $! || echo "0 passed, 1 failed" >>"$cuda_log"
+  run_suite show_cuda_suites
 }
 
 # Prints the share of lines that the tests have run, by folder; one below 90 % is a failure. build/coverage/coverage.txt
@@ -182,21 +189,18 @@ export UBSAN_OPTIONS=print_stacktrace=1${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}
 export TSAN_OPTIONS=ignore_noninstrumented_modules=1${TSAN_OPTIONS:+:$TSAN_OPTIONS}
 only=()
 if [ "$mode" = thread-sanitizer ]; then # The others count as skipped.
-  subjects='data_loader prefetch image_folder learner mixup_callback optimizer recorder metrics progress'
+  subjects='parallel conv2d data_loader prefetch image_folder learner mixup_callback optimizer recorder metrics progress'
   only=(--source-file="*test_${subjects// /.cpp,*test_}.cpp")
 fi
 run_suite "$build/tests/mixgrad_tests" --no-colors "${only[@]}"
 case $mode in
   coverage) report_coverage ;;
   all)
-    log=$(mktemp)
-    cuda_suites >"$log" 2>&1 &
+    begin_cuda_suites
     run_suite "$root/tests/test_app.sh" "$build/apps/train_mnist"
     run_suite "$root/tests/test_library.sh" "$build"
     run_suite "$root/tests/test_scripts.sh"
-    wait $! || echo "0 passed, 1 failed" >>"$log"
-    run_suite cat "$log"
-    rm -f "$log"
+    end_cuda_suites
     ;;
 esac
 

@@ -58,8 +58,8 @@ data::LoaderOptions four_batches(bool drop_last = false) {
 }
 constexpr std::int64_t samples = 37;
 
-struct Training {
-  explicit Training(const LearnerOptions& options, bool drop_last = false, double dropout = 0.25)
+struct OnDevice {
+  explicit OnDevice(const LearnerOptions& options, bool drop_last = false, double dropout = 0.25)
       : model((manual_seed(7), small_model(dropout))),
         learn(digits(samples, four_batches(drop_last)), model, options) {}
   nn::Sequential model;
@@ -73,7 +73,7 @@ bool same(const std::vector<double>& a, const std::vector<double>& b) {
 // The result of a fit that prepare() has set up, captured or not.
 template <class Prepare>
 std::vector<double> trained(bool capture, Prepare prepare) {
-  Training training(on_cuda(capture));
+  OnDevice training(on_cuda(capture));
   prepare(training.learn);
   return result_of(training.learn);
 }
@@ -208,7 +208,7 @@ TEST_CASE("captured steps: the same bits as plain launches, for every way of mix
 
 TEST_CASE("captured steps: one that takes part in the step and cannot be captured is named, and training goes on") {
   const auto why = [](auto prepare, LearnerOptions options = on_cuda()) {
-    Training training(options);
+    OnDevice training(options);
     prepare(training.learn);
     training.learn.fit(1);
     CHECK(training.learn.recorder->epochs().size() == 1);
@@ -244,11 +244,11 @@ TEST_CASE("captured steps: a training that is stopped and resumed ends with the 
   const TemporaryFolder folder;
   const auto train_with = [&](bool stop) {
     const std::string path = folder / (stop ? "stopped" : "whole");
-    const auto begin = [&](Training& training) {
+    const auto begin = [&](OnDevice& training) {
       training.learn.mixup().add(std::make_shared<train::Checkpoint>(path, 3));
     };
     if (stop) {
-      Training first(on_cuda());
+      OnDevice first(on_cuda());
       begin(first);
       first.learn.add(at(&At::batch_end, [](Learner& learner) {
         if (learner.epoch == 1 && learner.batch == 2) learner.stop();
@@ -256,7 +256,7 @@ TEST_CASE("captured steps: a training that is stopped and resumed ends with the 
       // At's hooks take part in the step: this one is not captured.
       first.learn.fit(2);
     }
-    Training second(on_cuda());
+    OnDevice second(on_cuda());
     begin(second);
     if (stop) train::resume(second.learn, path);
     second.learn.fit(2);
@@ -280,7 +280,7 @@ TEST_CASE("cuda: a loss that is not finite stops training, at its batch, with th
   };
   for (const bool capture : {false, true})
     for (const std::int64_t bad : {0, 2}) {
-      Training training(on_cuda(capture));
+      OnDevice training(on_cuda(capture));
       const auto before = weights(training.model);
       const auto terminate = std::make_shared<train::TerminateOnNan>();
       training.learn.add(terminate).add(std::make_shared<Spoil>(bad)).fit(2);
@@ -300,7 +300,7 @@ std::uint64_t waits(const executor::Stats& stats) { return stats.synchronization
 TEST_CASE("cuda: training that runs out of memory leaves the model as it was, and can be begun again") {
   for (const bool capture : {false, true}) {
     CAPTURE(capture);
-    Training spoilt(on_cuda(capture), false, 0), untroubled(on_cuda(capture), false, 0);
+    OnDevice spoilt(on_cuda(capture), false, 0), untroubled(on_cuda(capture), false, 0);
     const auto before = weights(spoilt.model);
     release_cache(cuda);
     const std::size_t held = allocator_stats(cuda).bytes_in_use;
@@ -317,7 +317,7 @@ TEST_CASE("cuda: training that runs out of memory leaves the model as it was, an
 }
 
 TEST_CASE("captured steps: the host waits for the device once an epoch, and launches one graph per step") {
-  Training training(on_cuda(), true);
+  OnDevice training(on_cuda(), true);
   training.learn.mixup();
   struct Count : train::Callback {
     std::vector<executor::Stats> begin, end;
@@ -335,7 +335,7 @@ TEST_CASE("captured steps: the host waits for the device once an epoch, and laun
 }
 
 TEST_CASE("plain launches: the host does not wait for the device inside a step either") {
-  Training training(on_cuda(false), true);
+  OnDevice training(on_cuda(false), true);
   struct Count : train::Callback {
     std::uint64_t waits = 0, before = 0;
     void on_batch_begin(Learner&) override { before = ::waits(executor::stats); }

@@ -12,13 +12,6 @@
 using namespace mixgrad;
 using namespace mixgrad::train;
 using namespace mixgrad::test;
-using test::At;
-using test::at;
-using test::Memory;
-using test::points;
-using test::values_of;
-using test::weights;
-using test::with_sgd;
 
 namespace {
 

@@ -18,6 +18,7 @@
 #include "tests/error.h"
 #include "tests/jpeg.h"
 #include "tests/optional.h"
+#include "tests/same.h"
 #include "tests/temporary_folder.h"
 
 using namespace mixgrad;
@@ -30,6 +31,7 @@ using test::contains;
 using test::crc32;
 using test::error_of;
 using test::grey_jpeg;
+using test::same;
 using test::TemporaryFolder;
 using namespace std::string_literals;
 using Bytes = std::vector<std::uint8_t>;
@@ -138,10 +140,6 @@ Tensor noise(std::int64_t height, std::int64_t width, std::int64_t channels) {
   Bytes bytes(static_cast<std::size_t>(height * width * channels));
   for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(random.bits());
   return Tensor::from(bytes, {height, width, channels});
-}
-
-bool same(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && a.to_vector<std::uint8_t>() == b.to_vector<std::uint8_t>();
 }
 
 }  // namespace

@@ -12,9 +12,6 @@
 using namespace mixgrad;
 using namespace mixgrad::train;
 using namespace mixgrad::test;
-using test::loaders;
-using test::Samples;
-using test::with_sgd;
 
 namespace {
 

@@ -90,8 +90,8 @@ umbrella_is_whole() {
   diff "$work/installed" "$work/reached" >"$work/out"
 }
 
-# Headers that no .cpp of their name includes first: the build with --thread-sanitizer, in which every source is compiled
-# by itself, does not compile these alone.
+# Headers that no .cpp of their name includes first; the others are first in a file that --thread-sanitizer compiles by
+# itself.
 untried_headers() {
   local header source
   while read -r header; do

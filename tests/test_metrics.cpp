@@ -11,8 +11,6 @@ using namespace mixgrad::train;
 using namespace mixgrad::test;
 using augment::MixedTarget;
 
-namespace {}  // namespace
-
 TEST_CASE("accuracy: of index and dense targets, and errors by name") {
   const Tensor output = Tensor::from({0.9f, 0.1f, 0.2f, 0.8f, 0.6f, 0.4f}, {3, 2});
   CHECK(accuracy_of(output, Tensor::from<std::int32_t>({0, 1, 1}, {3})).item() == doctest::Approx(2.0 / 3));

@@ -369,9 +369,11 @@ TEST_CASE("parallel: operations called inside the caller's own parallel region k
   const Inputs inputs = make_inputs({{8, 9, 9, 3}, {4, 3, 3, 3}, {4}}, Domain::normal, DType::f32);
   const auto run = [&] { return no_grad([&] { return nn::conv2d(inputs[0], inputs[1], inputs[2]); }); };
   const auto expected = run().to_vector<float>();
-  const Threads one(1);
-  std::array<std::vector<float>, 4> results;
+  for (const int threads : {1, 4}) {
+    const Threads there_are(threads);
+    std::array<std::vector<float>, 4> results;
 #pragma omp parallel for num_threads(4)
-  for (int i = 0; i < 4; ++i) results[static_cast<std::size_t>(i)] = run().to_vector<float>();
-  for (const auto& result : results) CHECK(result == expected);
+    for (int i = 0; i < 4; ++i) results[static_cast<std::size_t>(i)] = run().to_vector<float>();
+    for (const auto& result : results) CHECK(result == expected);
+  }
 }

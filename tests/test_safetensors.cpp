@@ -17,11 +17,13 @@
 #include "tests/error.h"
 #include "tests/files.h"
 #include "tests/optional.h"
+#include "tests/same.h"
 #include "tests/temporary_folder.h"
 
 using namespace mixgrad;
 using test::content;
 using test::has_json;
+using test::same;
 using test::TemporaryFolder;
 
 namespace {
@@ -38,11 +40,6 @@ std::vector<NamedTensor> golden_tensors() {
           {"größe", Tensor::from<std::int32_t>({-1, 0, most, -most - 1}, {4})}};
 }
 const Metadata golden_metadata = {{"format", "pt"}, {"größe", "a \"quoted\"\nline"}};
-
-bool same(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && a.dtype() == b.dtype() &&
-         with_dtype(a.dtype(), [&]<class T>(T) { return a.to_vector<T>() == b.to_vector<T>(); });
-}
 
 // The tensors by name; whether also in the same order is the caller's to check.
 void check_same(const std::vector<NamedTensor>& actual, const std::vector<NamedTensor>& expected) {

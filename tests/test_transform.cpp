@@ -9,6 +9,7 @@
 
 #include "mixgrad.h"
 #include "tests/error.h"
+#include "tests/same.h"
 #include "tests/training.h"
 
 using namespace mixgrad;
@@ -18,6 +19,7 @@ using test::at;
 using test::check_refused;
 using test::digits;
 using test::quiet;
+using test::same;
 
 namespace {
 
@@ -62,8 +64,6 @@ const std::vector<Named>& all_transforms() {
                                              {"cutout", data::cutout({.size = 4})}};
   return transforms;
 }
-
-bool same(const Tensor& a, const Tensor& b) { return a.to_vector<float>() == b.to_vector<float>(); }
 
 std::shared_ptr<train::TransformCallback> crop_and_cut() {
   return std::make_shared<train::TransformCallback>(

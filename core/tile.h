@@ -19,10 +19,11 @@
 namespace mixgrad {
 
 inline constexpr std::int64_t tile_columns = 2 * lanes;
-// How many rows a tile may have: as many as fill half of 32 registers, or three quarters of 16.
+// How many rows a tile may have: their sums take three quarters of the 32 or 16 registers, at most; of one vector
+// each, more than 16 gain nothing.
 constexpr std::int64_t most_rows(std::int64_t columns) {
 #if defined(__AVX512F__) || defined(__aarch64__)
-  return columns <= lanes ? 16 : 8;
+  return columns <= lanes ? 16 : 12;
 #else
   return columns <= lanes ? 12 : 6;
 #endif

@@ -18,6 +18,7 @@ using test::content;
 using test::digits;
 using test::has_json;
 using test::TemporaryFolder;
+using test::weights;
 
 namespace {
 

@@ -143,7 +143,7 @@ show_cuda_suites() { cat "$cuda_log"; }
 begin_cuda_suites() {
   if has_executor; then
     cuda_log=$(mktemp)
-    trap 'kill $(jobs -p) 2>/dev/null; rm -f "$cuda_log"' EXIT
+    trap 'kill $(jobs -p) 2>/dev/null || true; rm -f "$cuda_log"' EXIT
     cuda_suites >"$cuda_log" 2>&1 &
   else
     say "skipped: CUDA kernels on the CPU (needs Boost.Context; package libboost-context-dev)"

@@ -182,7 +182,9 @@ set_up requirements
 build_tests
 # The real MNIST, where it has been downloaded already.
 cache=${XDG_CACHE_HOME:-${HOME:-}/.cache}/mixgrad
-[ -n "${MIXGRAD_DATA:-}" ] || [ ! -d "$cache/mnist" ] || export MIXGRAD_DATA=$cache
+if [ -z "${MIXGRAD_DATA:-}" ] && { [ -e "$cache/mnist/t10k-labels-idx1-ubyte" ] || [ -e "$cache/mnist/t10k-labels-idx1-ubyte.gz" ]; }; then
+  export MIXGRAD_DATA=$cache
+fi
 export ASAN_OPTIONS=detect_leaks=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}
 export UBSAN_OPTIONS=print_stacktrace=1${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}
 # libomp is not instrumented; its tool Archer, which it loads by itself, tells ThreadSanitizer how its threads wait.

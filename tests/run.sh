@@ -180,9 +180,9 @@ read_options "$@"
 choose_device
 set_up requirements
 build_tests
-# The real MNIST, where it has been downloaded already.
+# The real MNIST, where it has been downloaded already; this file comes last.
 cache=${XDG_CACHE_HOME:-${HOME:-}/.cache}/mixgrad
-if [ -z "${MIXGRAD_DATA:-}" ] && { [ -e "$cache/mnist/t10k-labels-idx1-ubyte" ] || [ -e "$cache/mnist/t10k-labels-idx1-ubyte.gz" ]; }; then
+if [ -z "${MIXGRAD_DATA:-}" ] && { [ -e "$cache/mnist/train-images-idx3-ubyte" ] || [ -e "$cache/mnist/train-images-idx3-ubyte.gz" ]; }; then
   export MIXGRAD_DATA=$cache
 fi
 export ASAN_OPTIONS=detect_leaks=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}

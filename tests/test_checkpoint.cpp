@@ -7,6 +7,7 @@
 #include "tests/files.h"
 #include "tests/optional.h"
 #include "tests/points.h"
+#include "tests/small_network.h"
 #include "tests/temporary_folder.h"
 #include "tests/training.h"
 
@@ -17,30 +18,12 @@ using test::at;
 using test::content;
 using test::digits;
 using test::has_json;
+using test::small_network;
 using test::TemporaryFolder;
+using test::Training;
 using test::weights;
 
 namespace {
-
-// Batch norm has buffers, dropout a random stream of its own.
-nn::Sequential small_model() {
-  return nn::Sequential(nn::Conv2d(3, 4, {.stride = 4}), nn::BatchNorm(4), nn::ReLU(), nn::Dropout(0.3),
-                        nn::Conv2d(4, 2), nn::GlobalAvgPool(), nn::Flatten());
-}
-
-// A learner made anew, as a program that is started again would.
-struct Training {
-  explicit Training(std::uint64_t seed = 5, std::int64_t batch_size = 16, nn::Sequential (*make)() = small_model,
-                    int workers = 0)
-      : model((manual_seed(seed), make())),
-        learn(digits(100,
-                     {.batch_size = batch_size, .shuffle = true, .drop_last = true, .seed = seed, .workers = workers}),
-              model, {.metrics = {accuracy}, .seed = seed, .verbose = false}) {
-    learn.mixup({.source = MixSource::second_loader});
-  }
-  nn::Sequential model;
-  Learner learn;
-};
 
 struct StopAt : Callback {
   StopAt(int epoch, std::int64_t batch) : epoch(epoch), batch(batch) {}
@@ -194,12 +177,12 @@ TEST_CASE(
   for (const int workers : {0, 1})
     for (const std::int64_t batch : {std::int64_t{0}, std::int64_t{2}, last}) {
       CAPTURE(batch);
-      Training first(5, 16, small_model, workers);
+      Training first(5, 16, small_network, workers);
       first.learn.add(std::make_shared<Checkpoint>(path, 1000)).add(at(&At::batch_end, [=](Learner& learner) {
         if (learner.epoch == 0 && learner.batch == batch) learner.stop();
       }));
       first.learn.fit(2, 1e-3);
-      Training second(5, 16, small_model, workers);
+      Training second(5, 16, small_network, workers);
       resume(second.learn, path);
       std::int64_t trained = 0;
       second.learn.add(at(&At::batch_end, [&](Learner&) { ++trained; })).fit(2);
@@ -350,7 +333,7 @@ TEST_CASE("checkpoint: numbers that a callback can't have kept are refused at on
   const auto make = [&] {
     manual_seed(5);
     auto learn = std::make_unique<Learner>(
-        digits(100), small_model(),
+        digits(100), small_network(),
         LearnerOptions{.metrics = {accuracy, half}, .train_metrics = {third}, .seed = 5, .verbose = false});
     learn->add(std::make_shared<AccumulateGradients>(4));
     learn->add(std::make_shared<EarlyStopping>(EarlyStoppingOptions{.patience = 9}));
@@ -444,131 +427,6 @@ TEST_CASE("weights: come back bit for bit in either layout, and are refused by t
   nn::save_weights(wide, folder / "pt", nn::WeightLayout::oihw);
   CHECK_THROWS_WITH_AS(nn::load_weights(grey, folder / "pt"),
                        doctest::Contains("0.weight is f32[4, 1, 3, 3], the model's is f32[4, 2, 3, 3]"), Error);
-}
-
-TEST_CASE("schedules: their formulas at the ends and between") {
-  CHECK(constant(0.1)(0.7) == 0.1);
-  CHECK(cosine(1, 0)(0) == 1);
-  CHECK(cosine(1, 0)(0.5) == doctest::Approx(0.5));
-  CHECK(cosine(1, 0)(1) == doctest::Approx(0));
-  const Schedule steps = step(1, 0.1, {0.5, 0.75});
-  CHECK(steps(0.49) == 1);
-  CHECK(steps(0.5) == doctest::Approx(0.1));
-  CHECK(steps(0.9) == doctest::Approx(0.01));
-  const Schedule lr = one_cycle_lr(1), momentum = one_cycle_momentum();
-  CHECK(lr(0) == doctest::Approx(0.04));
-  CHECK(lr(0.3) == doctest::Approx(1));
-  CHECK(lr(0.65) == doctest::Approx(0.5).epsilon(1e-4));
-  CHECK(lr(1) == doctest::Approx(4e-6));
-  CHECK(momentum(0) == doctest::Approx(0.95));
-  CHECK(momentum(0.3) == doctest::Approx(0.85));
-  CHECK(momentum(1) == doctest::Approx(0.95));
-  CHECK_THROWS_AS(sequence({}), Error);
-  CHECK_THROWS_AS(sequence({{1.0, constant(1)}, {0.5, constant(2)}}), Error);
-}
-
-TEST_CASE("one cycle: sets rate and momentum before every batch, and leaves both as they were") {
-  Training training;
-  struct Watch : Callback {
-    std::vector<double> lr, momentum;
-    void on_backward_end(Learner& learner) override {
-      lr.push_back(learner.optimizer->lr);
-      momentum.push_back(learner.optimizer->momentum);
-    }
-  };
-  const auto watch = std::make_shared<Watch>();
-  training.learn.add(watch).fit_one_cycle(2, 0.5);
-  REQUIRE(watch->lr.size() == 12);
-  for (std::size_t i = 0; i < 12; ++i) {
-    CHECK(watch->lr[i] == doctest::Approx(one_cycle_lr(0.5)(static_cast<double>(i) / 12)));
-    CHECK(watch->momentum[i] == doctest::Approx(one_cycle_momentum()(static_cast<double>(i) / 12)));
-  }
-  CHECK(training.learn.optimizer->lr == AdamOptions{}.lr);
-  CHECK(training.learn.optimizer->momentum == 0.9);
-  CHECK(training.learn.callbacks().back() == watch);
-}
-
-TEST_CASE("parameter groups: each has its own rate and decay") {
-  const auto stepped = [](const ParameterGroup& other) {
-    const Tensor a = nn::parameter(Tensor::ones({3})), b = nn::parameter(Tensor::ones({20}));
-    ParameterGroup group = other;
-    group.parameters = {b};
-    Sgd optimizer(std::vector<ParameterGroup>{{.parameters = {a}}, group}, {.lr = 0.1, .weight_decay = 0.5});
-    optimizer.gradients().fill_(1);
-    optimizer.step();
-    CHECK(a.detach().to_vector<float>()[2] == doctest::Approx(1 - 0.1 * 1.5));
-    return b.detach().to_vector<float>()[19];
-  };
-  CHECK(stepped({}) == doctest::Approx(1 - 0.1 * 1.5));
-  CHECK(stepped({.parameters = {}, .lr_scale = 0.5}) == doctest::Approx(1 - 0.05 * 1.5));
-  CHECK(stepped({.parameters = {}, .weight_decay = 0.0}) == doctest::Approx(1 - 0.1));
-  nn::Sequential model = small_model();
-  const ParameterGroups groups = no_decay_of_vectors(model);
-  REQUIRE(groups.size() == 2);
-  CHECK(groups[0].parameters.size() == 2);  // the convolutions' weights
-  CHECK(groups[1].parameters.size() == 4);
-  CHECK(groups[1].weight_decay == 0.0);
-}
-
-TEST_CASE("lr_find: finds a rate that trains, and leaves model, optimizer and random streams as they were") {
-  Training training;
-  training.learn.fit(1, 1e-3);
-  const auto before = weights(training.model);
-  const auto mean = training.learn.optimizer->state()[0].tensor.to_vector<float>();
-  const RandomState random = random_state();
-  const std::uint32_t pass = training.learn.pass;
-  const LrCurve curve = lr_find(training.learn, {.steps = 60});
-  CHECK(weights(training.model) == before);
-  CHECK(training.learn.optimizer->state()[0].tensor.to_vector<float>() == mean);
-  CHECK(random_state().dropouts == random.dropouts);
-  CHECK(training.learn.pass == pass);
-  CHECK(training.learn.optimizer->lr == 1e-3);
-  CHECK(training.learn.recorder->epochs().size() == 1);
-  REQUIRE(curve.lr.size() == curve.loss.size());
-  REQUIRE(curve.lr.size() >= 20);
-  CHECK(curve.lr[0] == doctest::Approx(1e-6));
-  CHECK(curve.lr[1] / curve.lr[0] == doctest::Approx(std::pow(1e7, 1.0 / 59)));
-  CHECK(curve.suggestion > 1e-6);
-  CHECK(curve.suggestion < 10);
-  CHECK_THROWS_AS(lr_find(training.learn, {.from = 1, .to = 0.1}), Error);
-  CHECK_THROWS_AS(lr_find(training.learn, {.steps = 3}), Error);
-}
-
-TEST_CASE("lr_find: trains with the callbacks that change what is trained, at its own rate, and with no others") {
-  struct Counting : train::Callback {
-    explicit Counting(std::string text) : text(std::move(text)) {}
-    void on_batch_begin(Learner&) override { ++batches; }
-    std::string description() const override { return text; }
-    std::string text;
-    int batches = 0;
-  };
-  Training training;
-  const auto changing = std::make_shared<Counting>("it changes something"), looking_on = std::make_shared<Counting>("");
-  training.learn.mixup().add(changing).add(looking_on);
-  training.learn.add(std::make_shared<train::LrSchedule>(train::constant(0.5), train::constant(0.25)));
-  const double momentum = training.learn.optimizer->momentum;
-  const LrCurve curve = lr_find(training.learn, {.steps = 20});
-  CHECK(changing->batches >= 10);
-  CHECK(looking_on->batches == 0);
-  CHECK(curve.lr[0] == doctest::Approx(1e-6));
-  CHECK(training.learn.optimizer->momentum == momentum);
-  CHECK(training.learn.callbacks().size() == 5);  // the recorder, and the four
-}
-
-TEST_CASE("lr_find: its suggestion hardly depends on the seed") {
-  double least = INFINITY, most = 0;
-  for (std::uint64_t seed = 0; seed < 6; ++seed) {
-    manual_seed(seed);
-    Learner learn(digits(640, {.batch_size = 16, .shuffle = true, .seed = seed}), nn::simple_cnn({3, 8, 8, 2}),
-                  {.seed = seed, .verbose = false});
-    const double suggestion = lr_find(learn).suggestion;
-    CAPTURE(suggestion);
-    CHECK(suggestion > 1e-3);
-    CHECK(suggestion < 0.3);
-    least = std::min(least, suggestion);
-    most = std::max(most, suggestion);
-  }
-  CHECK(most / least < 10);  // it was 130 for the steepest of single steps
 }
 
 TEST_CASE("lr_find: not between resume and fit, and the training that is resumed goes on all the same") {

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "mixgrad.h"
+#include "tests/small_network.h"
 
 using namespace mixgrad;
 using namespace mixgrad::train;
@@ -23,4 +24,26 @@ TEST_CASE("optimizer: refuses what it cannot train") {
   CHECK_THROWS_AS(Adam(std::vector<Tensor>{}), Error);
   CHECK_THROWS_AS(Adam(std::vector{Tensor::zeros({2})}), Error);
   CHECK_THROWS_AS(Sgd(std::vector{nn::parameter(Tensor::zeros({2}))}, {.nesterov = true}), Error);
+}
+
+TEST_CASE("parameter groups: each has its own rate and decay") {
+  const auto stepped = [](const ParameterGroup& other) {
+    const Tensor a = nn::parameter(Tensor::ones({3})), b = nn::parameter(Tensor::ones({20}));
+    ParameterGroup group = other;
+    group.parameters = {b};
+    Sgd optimizer(std::vector<ParameterGroup>{{.parameters = {a}}, group}, {.lr = 0.1, .weight_decay = 0.5});
+    optimizer.gradients().fill_(1);
+    optimizer.step();
+    CHECK(a.detach().to_vector<float>()[2] == doctest::Approx(1 - 0.1 * 1.5));
+    return b.detach().to_vector<float>()[19];
+  };
+  CHECK(stepped({}) == doctest::Approx(1 - 0.1 * 1.5));
+  CHECK(stepped({.parameters = {}, .lr_scale = 0.5}) == doctest::Approx(1 - 0.05 * 1.5));
+  CHECK(stepped({.parameters = {}, .weight_decay = 0.0}) == doctest::Approx(1 - 0.1));
+  nn::Sequential model = test::small_network();
+  const ParameterGroups groups = no_decay_of_vectors(model);
+  REQUIRE(groups.size() == 2);
+  CHECK(groups[0].parameters.size() == 2);  // the convolutions' weights
+  CHECK(groups[1].parameters.size() == 4);
+  CHECK(groups[1].weight_decay == 0.0);
 }

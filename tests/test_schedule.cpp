@@ -1,0 +1,117 @@
+// Schedules, one cycle, and the finder of learning rates.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "mixgrad.h"
+#include "tests/small_network.h"
+#include "tests/training.h"
+
+using namespace mixgrad;
+using namespace mixgrad::train;
+using test::digits;
+using test::Training;
+using test::weights;
+
+TEST_CASE("schedules: their formulas at the ends and between") {
+  CHECK(constant(0.1)(0.7) == 0.1);
+  CHECK(cosine(1, 0)(0) == 1);
+  CHECK(cosine(1, 0)(0.5) == doctest::Approx(0.5));
+  CHECK(cosine(1, 0)(1) == doctest::Approx(0));
+  const Schedule steps = step(1, 0.1, {0.5, 0.75});
+  CHECK(steps(0.49) == 1);
+  CHECK(steps(0.5) == doctest::Approx(0.1));
+  CHECK(steps(0.9) == doctest::Approx(0.01));
+  const Schedule lr = one_cycle_lr(1), momentum = one_cycle_momentum();
+  CHECK(lr(0) == doctest::Approx(0.04));
+  CHECK(lr(0.3) == doctest::Approx(1));
+  CHECK(lr(0.65) == doctest::Approx(0.5).epsilon(1e-4));
+  CHECK(lr(1) == doctest::Approx(4e-6));
+  CHECK(momentum(0) == doctest::Approx(0.95));
+  CHECK(momentum(0.3) == doctest::Approx(0.85));
+  CHECK(momentum(1) == doctest::Approx(0.95));
+  CHECK_THROWS_AS(sequence({}), Error);
+  CHECK_THROWS_AS(sequence({{1.0, constant(1)}, {0.5, constant(2)}}), Error);
+}
+
+TEST_CASE("one cycle: sets rate and momentum before every batch, and leaves both as they were") {
+  Training training;
+  struct Watch : Callback {
+    std::vector<double> lr, momentum;
+    void on_backward_end(Learner& learner) override {
+      lr.push_back(learner.optimizer->lr);
+      momentum.push_back(learner.optimizer->momentum);
+    }
+  };
+  const auto watch = std::make_shared<Watch>();
+  training.learn.add(watch).fit_one_cycle(2, 0.5);
+  REQUIRE(watch->lr.size() == 12);
+  for (std::size_t i = 0; i < 12; ++i) {
+    CHECK(watch->lr[i] == doctest::Approx(one_cycle_lr(0.5)(static_cast<double>(i) / 12)));
+    CHECK(watch->momentum[i] == doctest::Approx(one_cycle_momentum()(static_cast<double>(i) / 12)));
+  }
+  CHECK(training.learn.optimizer->lr == AdamOptions{}.lr);
+  CHECK(training.learn.optimizer->momentum == 0.9);
+  CHECK(training.learn.callbacks().back() == watch);
+}
+
+TEST_CASE("lr_find: finds a rate that trains, and leaves model, optimizer and random streams as they were") {
+  Training training;
+  training.learn.fit(1, 1e-3);
+  const auto before = weights(training.model);
+  const auto mean = training.learn.optimizer->state()[0].tensor.to_vector<float>();
+  const RandomState random = random_state();
+  const std::uint32_t pass = training.learn.pass;
+  const LrCurve curve = lr_find(training.learn, {.steps = 60});
+  CHECK(weights(training.model) == before);
+  CHECK(training.learn.optimizer->state()[0].tensor.to_vector<float>() == mean);
+  CHECK(random_state().dropouts == random.dropouts);
+  CHECK(training.learn.pass == pass);
+  CHECK(training.learn.optimizer->lr == 1e-3);
+  CHECK(training.learn.recorder->epochs().size() == 1);
+  REQUIRE(curve.lr.size() == curve.loss.size());
+  REQUIRE(curve.lr.size() >= 20);
+  CHECK(curve.lr[0] == doctest::Approx(1e-6));
+  CHECK(curve.lr[1] / curve.lr[0] == doctest::Approx(std::pow(1e7, 1.0 / 59)));
+  CHECK(curve.suggestion > 1e-6);
+  CHECK(curve.suggestion < 10);
+  CHECK_THROWS_AS(lr_find(training.learn, {.from = 1, .to = 0.1}), Error);
+  CHECK_THROWS_AS(lr_find(training.learn, {.steps = 3}), Error);
+}
+
+TEST_CASE("lr_find: trains with the callbacks that change what is trained, at its own rate, and with no others") {
+  struct Counting : train::Callback {
+    explicit Counting(std::string text) : text(std::move(text)) {}
+    void on_batch_begin(Learner&) override { ++batches; }
+    std::string description() const override { return text; }
+    std::string text;
+    int batches = 0;
+  };
+  Training training;
+  const auto changing = std::make_shared<Counting>("it changes something"), looking_on = std::make_shared<Counting>("");
+  training.learn.mixup().add(changing).add(looking_on);
+  training.learn.add(std::make_shared<train::LrSchedule>(train::constant(0.5), train::constant(0.25)));
+  const double momentum = training.learn.optimizer->momentum;
+  const LrCurve curve = lr_find(training.learn, {.steps = 20});
+  CHECK(changing->batches >= 10);
+  CHECK(looking_on->batches == 0);
+  CHECK(curve.lr[0] == doctest::Approx(1e-6));
+  CHECK(training.learn.optimizer->momentum == momentum);
+  CHECK(training.learn.callbacks().size() == 5);  // the recorder, and the four
+}
+
+TEST_CASE("lr_find: its suggestion hardly depends on the seed") {
+  double least = INFINITY, most = 0;
+  for (std::uint64_t seed = 0; seed < 6; ++seed) {
+    manual_seed(seed);
+    Learner learn(digits(640, {.batch_size = 16, .shuffle = true, .seed = seed}), nn::simple_cnn({3, 8, 8, 2}),
+                  {.seed = seed, .verbose = false});
+    const double suggestion = lr_find(learn).suggestion;
+    CAPTURE(suggestion);
+    CHECK(suggestion > 1e-3);
+    CHECK(suggestion < 0.3);
+    least = std::min(least, suggestion);
+    most = std::max(most, suggestion);
+  }
+  CHECK(most / least < 10);  // it was 130 for the steepest of single steps
+}

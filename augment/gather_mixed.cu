@@ -13,7 +13,15 @@ struct Mixed {
   struct Pixels {
     const std::uint8_t *own, *theirs;
     float lambda;
-    __device__ float operator()(int i) const { return augment::mix(grey(own[i]), grey(theirs[i]), lambda); }
+    template <int width>
+    __device__ Pack<float, width> at(int i) const {
+      const auto a = load<width>(own + i), b = load<width>(theirs + i);
+      Pack<float, width> out;
+      UNROLL
+      for (int k = 0; k < width; ++k)
+        out.element[k] = augment::mix(grey_of(a.element[k]), grey_of(b.element[k]), lambda);
+      return out;
+    }
   };
   __device__ Pixels operator()(int n, bool first) const {
     return {stored.image(numbers, n, y, first), stored.image(partners, n, partner, first), lambda[n]};

@@ -17,6 +17,7 @@ __device__ auto apply_at(std::index_sequence<k...>, const std::array<std::int64_
 
 template <class F, class Out, class... In>
 __global__ void broadcast_kernel(BroadcastLoops<sizeof...(In)> loops, std::int64_t n, F f, Out* out, const In*... in) {
+  wait_for_previous_kernel();
   const std::int64_t i = global_index();
   if (i < n) out[i] = apply_at(std::index_sequence_for<In...>{}, loops.element(i), f, in...);
 }

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <algorithm>
-#include <limits>
+#include <bit>
 
 #include "core/gpu.cuh"
 
@@ -19,14 +19,16 @@ struct ColumnSumsShape {
   std::int64_t rows, columns;
   std::int64_t slab, slabs;  // rows that one block adds up, and how many such
   int strip, lanes;          // columns of a block; threads that share a column
+  int half;                  // the least power of two that is lanes / 2 or more
   float divisor;
 };
 
 // out[outer, slab, j, column] = sum over the slab's rows of term(i, column).value[j] / divisor, where i counts the
 // elements of [outer, rows, columns]. Neighbouring threads read neighbouring columns; the threads of a column add up as
 // a tree, always in the same order.
-template <int k, class Term>
-__global__ void column_sums_kernel(ColumnSumsShape s, Term term, float* out) {
+template <int k, class Term, class Out>
+__global__ void column_sums_kernel(ColumnSumsShape s, Term term, Out out) {
+  wait_for_previous_kernel();
   using Partial = float[block_threads];
   SHARED(Partial, partial);
   const int thread = static_cast<int>(threadIdx.x), lane = thread / s.strip;
@@ -43,7 +45,7 @@ __global__ void column_sums_kernel(ColumnSumsShape s, Term term, float* out) {
   for (int j = 0; j < k; ++j) {
     __syncthreads();  // the sums before this one have been read
     partial[thread] = sums.value[j];
-    for (int half = block_threads / 2; half > 0; half /= 2) {
+    for (int half = s.half; half > 0; half /= 2) {
       __syncthreads();
       if (lane < half && lane + half < s.lanes) partial[thread] += partial[thread + half * s.strip];
     }
@@ -57,20 +59,39 @@ struct Element {  // the term of a plain sum
   __device__ Sums<1> operator()(std::int64_t i, std::int64_t) const { return {x[i]}; }
 };
 
+// Two arrays in a row: element i of the first, or, behind its end, of the second.
+struct TwoArrays {
+  float* first;
+  std::int64_t size;  // of the first
+  float* second;
+  __device__ float& operator[](std::int64_t i) const { return i < size ? first[i] : second[i - size]; }
+};
+
 // out[o, j, c] = sum over rows of term((o * rows + row) * columns + c, c).value[j] / divisor. term is called on the
-// device; k is how many sums it gives.
-template <int k, class Term>
-void column_sums(Cuda device, std::int64_t outer, std::int64_t rows, std::int64_t columns, Term term, float* out,
+// device; k is how many sums it gives. Up to 1024 rows in one launch, any number in two.
+template <int k, class Term, class Out>
+void column_sums(Cuda device, std::int64_t outer, std::int64_t rows, std::int64_t columns, Term term, Out out,
                  double divisor = 1) {
-  constexpr std::int64_t rows_per_lane = 32;
-  const std::int64_t strip = std::clamp<std::int64_t>(columns, 1, block_threads);
-  const std::int64_t lanes = std::clamp<std::int64_t>(rows, 1, block_threads / strip), slab = lanes * rows_per_lane;
+  // Narrower strips give each column more threads, down to 8 columns, which memory hands out together.
+  constexpr std::int64_t rows_per_lane = 32, few_per_lane = 8, narrowest = 8, most_slabs = 1024;
+  std::int64_t strip = std::clamp<std::int64_t>(columns, 1, block_threads);
+  while (strip / 2 >= narrowest && rows <= rows_per_lane * block_threads / narrowest &&
+         rows > few_per_lane * (block_threads / strip))
+    strip /= 2;
+  const std::int64_t lanes = std::clamp<std::int64_t>(rows, 1, block_threads / strip);
+  const std::int64_t least = lanes * rows_per_lane, slab = std::max(least, (rows + most_slabs - 1) / most_slabs);
   const std::int64_t slabs = std::max<std::int64_t>((rows + slab - 1) / slab, 1);
   const dim3 grid(static_cast<unsigned>(outer * slabs), blocks_for(columns, strip));
-  const auto sum_slabs = [&](double divisor, float* to) {
-    launch(device, column_sums_kernel<k, Term>, grid, static_cast<unsigned>(strip * lanes), 0,
-           ColumnSumsShape{rows, columns, slab, slabs, static_cast<int>(strip), static_cast<int>(lanes),
-                           static_cast<float>(divisor)},
+  const auto sum_slabs = [&](double divisor, auto to) {
+    launch(device, column_sums_kernel<k, Term, decltype(to)>, grid, static_cast<unsigned>(strip * lanes), 0,
+           ColumnSumsShape{.rows = rows,
+                           .columns = columns,
+                           .slab = slab,
+                           .slabs = slabs,
+                           .strip = static_cast<int>(strip),
+                           .lanes = static_cast<int>(lanes),
+                           .half = static_cast<int>(std::bit_ceil(static_cast<unsigned>(lanes)) / 2),
+                           .divisor = static_cast<float>(divisor)},
            term, to);
   };
   if (slabs == 1) return sum_slabs(divisor, out);

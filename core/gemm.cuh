@@ -5,17 +5,22 @@
 // The operands are functions of their indices, so that a convolution is a product whose `a` finds the patches in the
 // image as it goes (an implicit GEMM). An operand is a trivially copyable struct with
 //
-//   static constexpr bool along_k;                     whether four neighbours in k lie side by side, or four in m (n)
-//   __device__ float4 load(int row, int k) const;      four elements from (row, k) on, in that direction; those outside
-//                                                      of the operand are 0
+//   static constexpr bool along_k;                    whether four neighbours in k lie side by side, or four in m (n)
+//   __device__ Row row(int row) const;                what is known of an element by its row, asked for once
+//   __device__ float4 load(Row row, int k) const;     four elements from (row, k) on, in that direction; those outside
+//                                                     of the operand are 0
 //
 // and an epilogue with __device__ void store(int m, int n, float4 values, int valid) const, for outputs (m, n) to
 // (m, n + 3), of which the first `valid` exist.
 //
 // A block computes a tile of the output. It goes through k in steps of `depth`: while it multiplies one step's slices
 // of a and b out of shared memory, the next one's are on their way to registers. Each thread owns threadM x threadN
-// outputs, in groups of four. k may be split among blocks (split_k), whose sums the caller then adds in order.
+// outputs, in groups of four. Small tiles are for products that would not fill the GPU, where a thread mostly waits:
+// their steps are deep, and `shares` teams of threads multiply a part of each step and add their sums in the end. k may
+// also be split among blocks (split_k), whose sums the caller then adds in order.
 #pragma once
+
+#include <utility>
 
 #include "core/gpu.cuh"
 
@@ -41,11 +46,13 @@ __device__ inline void store4(bool wide, float* to, float4 values, int valid) {
   if (valid > 3) to[3] = values.w;
 }
 
-template <int tile_m, int tile_n, int thread_m, int thread_n>
+template <int tile_m, int tile_n, int thread_m, int thread_n, int step_depth = 16, int step_shares = 1>
 struct Tile {
-  static constexpr int m = tile_m, n = tile_n, per_thread_m = thread_m, per_thread_n = thread_n, depth = 16;
-  static constexpr int threads_m = m / thread_m, threads_n = n / thread_n, threads = threads_m * threads_n;
-  static_assert(thread_m % 4 == 0 && thread_n % 4 == 0 && threads % warp_threads == 0);
+  static constexpr int m = tile_m, n = tile_n, per_thread_m = thread_m, per_thread_n = thread_n;
+  static constexpr int depth = step_depth, shares = step_shares;
+  static constexpr int threads_m = m / thread_m, threads_n = n / thread_n, team = threads_m * threads_n;
+  static constexpr int threads = team * shares;
+  static_assert(thread_m % 4 == 0 && thread_n % 4 == 0 && team % warp_threads == 0 && depth % (4 * shares) == 0);
 };
 
 // One operand's slices: from the device's memory by way of registers to shared memory, there as [depth][rows].
@@ -53,9 +60,11 @@ template <class Tile, int rows, class Operand>
 struct SliceLoader {
   static constexpr int loads = rows * Tile::depth / 4;  // of four elements each
   static constexpr int per_thread = (loads + Tile::threads - 1) / Tile::threads;
-  static constexpr int pitch = rows + 4;  // of shared memory, so that columns do not meet in one bank
+  static constexpr bool even = loads % Tile::threads == 0;  // every thread has as many
+  static constexpr int pitch = rows + 4;                    // of shared memory, so that columns do not meet in one bank
   using Slice = float[Tile::depth * pitch];
 
+  decltype(std::declval<Operand>().row(0)) row[per_thread];
   float4 registers[per_thread];
 
   // Row and depth within the slice of this thread's i-th load.
@@ -64,12 +73,18 @@ struct SliceLoader {
     return Operand::along_k ? load % (Tile::depth / 4) * 4 : load / (rows / 4);
   }
 
-  __device__ void fetch(const Operand& operand, int first_row, int first_k, int end_k) {
+  __device__ SliceLoader(const Operand& operand, int first_row) {
+    UNROLL
+    for (int i = 0; i < per_thread; ++i)
+      row[i] = operand.row(first_row + row_of(static_cast<int>(threadIdx.x) + i * Tile::threads));
+  }
+
+  __device__ void fetch(const Operand& operand, int first_k, int end_k) {
     UNROLL
     for (int i = 0; i < per_thread; ++i) {
       const int load = static_cast<int>(threadIdx.x) + i * Tile::threads, k = first_k + depth_of(load);
-      const bool needed = load < loads && k < end_k;
-      registers[i] = needed ? operand.load(first_row + row_of(load), k) : make_float4(0, 0, 0, 0);
+      const bool needed = (even || load < loads) && k < end_k;
+      registers[i] = needed ? operand.load(row[i], k) : make_float4(0, 0, 0, 0);
     }
   }
 
@@ -77,7 +92,7 @@ struct SliceLoader {
     UNROLL
     for (int i = 0; i < per_thread; ++i) {
       const int load = static_cast<int>(threadIdx.x) + i * Tile::threads;
-      if (load >= loads) break;
+      if (!even && load >= loads) break;
       float* to = slice + depth_of(load) * pitch + row_of(load);
       const float4& v = registers[i];
       if constexpr (Operand::along_k) {
@@ -99,6 +114,23 @@ __device__ void read_fragment(const float* line, int thread, float (&fragment)[g
   }
 }
 
+// Adds the sums of a block's teams, in their order, into those of the first.
+template <class Tile>
+__device__ void add_shares(int thread, int share, float (&sums)[Tile::per_thread_m][Tile::per_thread_n]) {
+  using Partial = float[Tile::shares - 1][Tile::per_thread_m][Tile::per_thread_n][Tile::team];
+  SHARED(Partial, partial);
+  const auto each = [&](auto&& f) {
+    UNROLL
+    for (int i = 0; i < Tile::per_thread_m; ++i) UNROLL
+    for (int j = 0; j < Tile::per_thread_n; ++j) f(i, j);
+  };
+  if (share > 0) each([&](int i, int j) { partial[share - 1][i][j][thread] = sums[i][j]; });
+  __syncthreads();
+  if (share > 0) return;
+  for (int other = 0; other < Tile::shares - 1; ++other)
+    each([&](int i, int j) { sums[i][j] += partial[other][i][j][thread]; });
+}
+
 // Called by a whole block for the tile whose first output is (first_m, first_n), over k in [begin_k, end_k), of which
 // begin_k is a multiple of 4. Outputs from (end_m, end_n) on do not exist.
 template <class Tile, class A, class B, class Epilogue>
@@ -111,33 +143,38 @@ __device__ void gemm_tile(const A& a, const B& b, const Epilogue& epilogue, int 
     typename LoaderB::Slice b[2];
   };
   SHARED(Slices, slices);
-  LoaderA load_a;
-  LoaderB load_b;
-  const int thread_m = static_cast<int>(threadIdx.x) / Tile::threads_n;
-  const int thread_n = static_cast<int>(threadIdx.x) % Tile::threads_n;
+  LoaderA load_a(a, first_m);
+  LoaderB load_b(b, first_n);
+  const int thread = static_cast<int>(threadIdx.x) % Tile::team, share = static_cast<int>(threadIdx.x) / Tile::team;
+  const int thread_m = thread / Tile::threads_n, thread_n = thread % Tile::threads_n;
   float sums[Tile::per_thread_m][Tile::per_thread_n] = {};
 
-  load_a.fetch(a, first_m, begin_k, end_k);
-  load_b.fetch(b, first_n, begin_k, end_k);
+  load_a.fetch(a, begin_k, end_k);
+  load_b.fetch(b, begin_k, end_k);
   for (int k = begin_k, step = 0; k < end_k; k += Tile::depth, step = 1 - step) {
     // The slices of this parity were last read two steps ago, before the barrier of the step between.
     load_a.store(slices.a[step]);
     load_b.store(slices.b[step]);
     __syncthreads();
     if (k + Tile::depth < end_k) {
-      load_a.fetch(a, first_m, k + Tile::depth, end_k);
-      load_b.fetch(b, first_n, k + Tile::depth, end_k);
+      load_a.fetch(a, k + Tile::depth, end_k);
+      load_b.fetch(b, k + Tile::depth, end_k);
     }
+    constexpr int depths = Tile::depth / Tile::shares;
+    const float* const slice_a = slices.a[step] + share * depths * LoaderA::pitch;
+    const float* const slice_b = slices.b[step] + share * depths * LoaderB::pitch;
     UNROLL
-    for (int d = 0; d < Tile::depth; ++d) {
+    for (int d = 0; d < depths; ++d) {
       float fragment_a[Tile::per_thread_m], fragment_b[Tile::per_thread_n];
-      read_fragment<Tile::per_thread_m / 4, Tile::threads_m>(slices.a[step] + d * LoaderA::pitch, thread_m, fragment_a);
-      read_fragment<Tile::per_thread_n / 4, Tile::threads_n>(slices.b[step] + d * LoaderB::pitch, thread_n, fragment_b);
+      read_fragment<Tile::per_thread_m / 4, Tile::threads_m>(slice_a + d * LoaderA::pitch, thread_m, fragment_a);
+      read_fragment<Tile::per_thread_n / 4, Tile::threads_n>(slice_b + d * LoaderB::pitch, thread_n, fragment_b);
       UNROLL
       for (int i = 0; i < Tile::per_thread_m; ++i) UNROLL
       for (int j = 0; j < Tile::per_thread_n; ++j) sums[i][j] += fragment_a[i] * fragment_b[j];
     }
   }
+  if constexpr (Tile::shares > 1) add_shares<Tile>(thread, share, sums);
+  if (share > 0) return;
   UNROLL
   for (int i = 0; i < Tile::per_thread_m; ++i) {
     const int m = first_m + (thread_m + i / 4 * Tile::threads_m) * 4 + i % 4;
@@ -159,7 +196,8 @@ struct GemmShape {
 
 // Operands and epilogue know which product of the batch they belong to by at(batch), an epilogue by at(batch, split).
 template <class Tile, class A, class B, class Epilogue>
-__global__ void __launch_bounds__(Tile::threads) gemm_kernel(GemmShape s, A a, B b, Epilogue epilogue) {
+__global__ void __launch_bounds__(Tile::threads, 2) gemm_kernel(GemmShape s, A a, B b, Epilogue epilogue) {
+  wait_for_previous_kernel();
   const int batch = static_cast<int>(blockIdx.z) / s.split_k, split = static_cast<int>(blockIdx.z) % s.split_k;
   const int begin_k = split * s.k_per_split;
   const int end_k = begin_k + s.k_per_split < s.k ? begin_k + s.k_per_split : s.k;
@@ -176,13 +214,18 @@ void launch_gemm(Cuda device, GemmShape s, const A& a, const B& b, const Epilogu
          Tile::threads, 0, s, a, b, epilogue);
 }
 
-// Computes the product with a tile that suits its shape.
+// Calls f with a tile that suits products with n columns.
+template <class F>
+auto with_tile(int n, F&& f) {
+  if (n <= 16) return f(Tile<32, 16, 4, 4, 48, 4>{});
+  if (n <= 32) return f(Tile<128, 32, 8, 4>{});
+  if (n <= 64) return f(Tile<128, 64, 8, 4>{});
+  return f(Tile<128, 128, 8, 8, 8>{});
+}
+
 template <class A, class B, class Epilogue>
 void gemm(Cuda device, const GemmShape& s, const A& a, const B& b, const Epilogue& epilogue) {
-  if (s.n <= 16) return launch_gemm<Tile<128, 16, 4, 4>>(device, s, a, b, epilogue);
-  if (s.n <= 32) return launch_gemm<Tile<128, 32, 8, 4>>(device, s, a, b, epilogue);
-  if (s.n <= 64) return launch_gemm<Tile<128, 64, 8, 4>>(device, s, a, b, epilogue);
-  launch_gemm<Tile<128, 128, 8, 8>>(device, s, a, b, epilogue);
+  with_tile(s.n, [&](auto tile) { launch_gemm<decltype(tile)>(device, s, a, b, epilogue); });
 }
 
 }  // namespace mixgrad

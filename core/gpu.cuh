@@ -4,7 +4,10 @@
 // kernels on a CPU. Hence SHARED(T, name) for a __shared__ variable, DYNAMIC_SHARED(T, name) for the shared memory
 // whose size the launch gives, UNROLL before a loop to unroll, and launch() instead of <<<>>>.
 //
-//   __global__ void scale_kernel(float factor, const float* x, float* out, std::int64_t n) { ... }
+//   __global__ void scale_kernel(float factor, const float* x, float* out, std::int64_t n) {
+//     wait_for_previous_kernel();
+//     ...
+//   }
 //   void scale(Cuda device, float factor, const Tensor& x, const Tensor& out) {
 //     launch(device, scale_kernel, blocks_for(out.numel()), block_threads, 0, factor, read(x), write(out), ...);
 //   }
@@ -43,6 +46,18 @@ constexpr unsigned blocks_for(std::int64_t n, std::int64_t per_block = block_thr
   return static_cast<unsigned>((n + per_block - 1) / per_block);
 }
 
+// The first statement of every kernel: until here it may run beside the kernel before it, whose results it must not
+// have touched (programmatic dependent launch, from compute capability 9.0 on; much of the time of a small kernel is
+// the way to its first instruction).
+__device__ inline void wait_for_previous_kernel() {
+#if !defined(__CUDACC__)
+  executor::wait_for_previous_kernel();
+#elif defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  cudaTriggerProgrammaticLaunchCompletion();  // the next kernel may come as soon as all of this one's blocks have
+  cudaGridDependencySynchronize();
+#endif
+}
+
 // Queues kernel(args...) on the device's stream. A grid without blocks (an empty tensor) does nothing. Throws with the
 // operation's name when the launch is refused.
 template <class... P, class... A>
@@ -59,10 +74,15 @@ void launch(Cuda device, void (*kernel)(P...), dim3 grid, dim3 block, std::size_
   config.blockDim = block;
   config.dynamicSmemBytes = dynamic_shared_bytes;
   config.stream = stream;
+  cudaLaunchAttribute beside_previous{};
+  beside_previous.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  beside_previous.val.programmaticStreamSerializationAllowed = 1;
+  config.attrs = &beside_previous;
+  config.numAttrs = cuda_has_dependent_launch();
   check_cuda(device.op, cudaLaunchKernelEx(&config, kernel, static_cast<P>(std::forward<A>(args))...));
 #else
-  check_cuda(device.op, executor::launch(kernel, grid, block, dynamic_shared_bytes, stream,
-                                         static_cast<P>(std::forward<A>(args))...));
+  check_cuda(device.op, executor::launch<true>(kernel, grid, block, dynamic_shared_bytes, stream,
+                                               static_cast<P>(std::forward<A>(args))...));
 #endif
 }
 
@@ -152,6 +172,7 @@ __device__ void store(T* to, const Pack<std::remove_const_t<T>, width>& values) 
 
 template <int width, class F, class Out, class... In>
 __global__ void map_kernel(std::int64_t n, F f, Out* out, const In*... in) {
+  wait_for_previous_kernel();
   const std::int64_t first = global_index() * width;
   if (first + width <= n) {
     Pack<Out, width> result;
@@ -181,6 +202,7 @@ void map(Cuda device, std::int64_t n, F f, Out* out, const In*... in) {
 
 template <int width, class F, class... T>
 __global__ void update_kernel(std::int64_t n, F f, T*... arrays) {
+  wait_for_previous_kernel();
   const std::int64_t first = global_index() * width;
   if (first + width <= n) {
     [&](Pack<std::remove_const_t<T>, width>... packs) {
@@ -217,6 +239,7 @@ struct FromMemory {
 // A thread's elements lie a multiple of the channels apart, so that it reads what belongs to their channels once.
 template <int width, class F, class... In>
 __global__ void map_channels_kernel(std::int64_t n, Divisor channels, F f, float* out, const In*... in) {
+  wait_for_previous_kernel();
   const std::int64_t first = global_index() * width, step = std::int64_t{gridDim.x} * blockDim.x * width;
   if (first >= n) return;
   int channel = static_cast<int>(first);

@@ -5,6 +5,7 @@ namespace mixgrad::kernels {
 namespace {
 
 __global__ void check_indices_kernel(IndexCheck check, const std::int32_t* indices, std::int64_t n) {
+  wait_for_previous_kernel();
   const std::int64_t i = global_index();
   if (i < n) check(indices[i], i);
 }
@@ -17,6 +18,7 @@ __device__ std::int64_t inside(std::int64_t index, std::int64_t size) {
 template <class T>
 __global__ void gather_kernel(const T* x, const std::int32_t* indices, std::int64_t n, std::int64_t size,
                               std::int64_t row, T* out) {
+  wait_for_previous_kernel();
   const std::int64_t i = global_index();
   if (i < n * row) out[i] = x[inside(indices[i / row], size) * row + i % row];
 }
@@ -24,6 +26,7 @@ __global__ void gather_kernel(const T* x, const std::int32_t* indices, std::int6
 // One thread for each element of a row of dx: it adds the rows of dy that were gathered from there, in order.
 __global__ void gather_backward_kernel(const std::int32_t* indices, const float* dy, std::int64_t n, std::int64_t size,
                                        std::int64_t row, float* dx) {
+  wait_for_previous_kernel();
   const std::int64_t i = global_index();
   if (i >= size * row) return;
   float sum = 0;
@@ -34,6 +37,7 @@ __global__ void gather_backward_kernel(const std::int32_t* indices, const float*
 
 template <class T>
 __global__ void one_hot_kernel(const std::int32_t* indices, std::int64_t n, std::int64_t classes, T* out) {
+  wait_for_previous_kernel();
   const std::int64_t i = global_index();
   if (i < n * classes) out[i] = static_cast<T>(indices[i / classes] == i % classes);
 }

@@ -8,6 +8,7 @@ namespace {
 template <class T>
 __global__ void transpose_kernel(const T* x, std::int64_t elements, std::int64_t m, std::int64_t b, std::int64_t n,
                                  std::int64_t c, T* out) {
+  wait_for_previous_kernel();
   const std::int64_t i = global_index();
   if (i >= elements) return;
   const std::int64_t ic = i % c, im = i / c % m, ib = i / (c * m) % b, in = i / (c * m * b) % n,
@@ -18,6 +19,7 @@ __global__ void transpose_kernel(const T* x, std::int64_t elements, std::int64_t
 template <class T>
 __global__ void copy_columns_kernel(const T* from, std::int64_t from_row, T* to, std::int64_t to_row,
                                     std::int64_t elements, std::int64_t count) {
+  wait_for_previous_kernel();
   const std::int64_t i = global_index();
   if (i < elements) to[i / count * to_row + i % count] = from[i / count * from_row + i % count];
 }

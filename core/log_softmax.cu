@@ -6,6 +6,7 @@ namespace {
 
 // A warp for each row of n.
 __global__ void log_softmax_kernel(const float* x, std::int64_t rows, std::int64_t n, float* out) {
+  wait_for_previous_kernel();
   const std::int64_t row = global_index() / warp_threads, lane = threadIdx.x % warp_threads;
   if (row >= rows) return;
   const float* from = x + row * n;
@@ -20,6 +21,7 @@ __global__ void log_softmax_kernel(const float* x, std::int64_t rows, std::int64
 
 __global__ void log_softmax_backward_kernel(const float* y, const float* dy, std::int64_t rows, std::int64_t n,
                                             float* dx) {
+  wait_for_previous_kernel();
   const std::int64_t row = global_index() / warp_threads, lane = threadIdx.x % warp_threads;
   if (row >= rows) return;
   float total = 0;

@@ -13,6 +13,7 @@ struct Matrix {
   bool wide;
 
   __device__ Matrix at(int) const { return *this; }
+  __device__ int row(int row) const { return row; }
   __device__ float4 load(int row, int k) const {
     if constexpr (transposed) return load4(wide, x + std::int64_t{k} * rows + row, k < depth ? rows - row : 0);
     else return load4(wide, x + std::int64_t{row} * depth + k, row < rows ? depth - k : 0);

@@ -33,6 +33,7 @@ struct Additions {
 
 // A row of blocks for each addition.
 __global__ void add_each_kernel(Additions additions) {
+  wait_for_previous_kernel();
   float* const to = additions.to[blockIdx.y];
   const float* const from = additions.from[blockIdx.y];
   const std::int64_t step = std::int64_t{gridDim.x} * blockDim.x;

@@ -35,8 +35,12 @@ Tensor divided_sum(const char* op, const Tensor& x, const Split& split, double d
   dispatch("sum", x.device(), [&](auto device) {
     kernels::sum(device, x.raw_view(split.shape, 0), out.raw_view(split.rows, 0), divisor);
   });
-  record(out, op, {x}, [shape = x.shape(), divisor](const Tensor& grad, Gradients& to) {
-    to.add(0, Tensor::full(shape, 1.0 / divisor, grad.options()) * grad);
+  record(out, op, {x}, [shape = x.shape(), split, divisor](const Tensor& grad, Gradients& to) {
+    Tensor dx = Tensor::empty(shape, grad.options());
+    dispatch("sum_backward", grad.device(), [&](auto device) {
+      kernels::sum_backward(device, grad.raw_view(split.rows, 0), dx.raw_view(split.shape, 0), 1 / divisor);
+    });
+    to.add(0, dx);
   });
   return out;
 }
@@ -183,6 +187,25 @@ void sum(Cpu, const Tensor& x, const Tensor& out, double divisor) {
     // Not multiplied by 1 / n, which is rounded itself: the mean of three 1000s is to be 1000.
     if (divisor != 1.0)
       for (std::int64_t i = 0; i < out.numel(); ++i) po[i] /= static_cast<T>(divisor);
+  });
+}
+
+void sum_backward(Cpu, const Tensor& dy, const Tensor& dx, double factor) {
+  with_floating("sum_backward", dx.dtype(), [&]<class T>(T) {
+    const std::int64_t n = dx.size(1), inner = dx.size(2);
+    const T* from = dy.data<T>();
+    T* to = dx.mutable_data<T>();
+    const T scale = static_cast<T>(factor);
+    parallel_for(dx.size(0) * n, rows_per_range(inner, reduce_grain), [=](std::int64_t begin, std::int64_t end) {
+      while (begin < end) {  // the rows of one `outer` are the same
+        const std::int64_t outer = begin / n, last = std::min(end, (outer + 1) * n);
+        if (inner == 1) std::fill(to + begin, to + last, scale * from[outer]);
+        else
+          for (std::int64_t row = begin; row < last; ++row)
+            for (std::int64_t i = 0; i < inner; ++i) to[row * inner + i] = scale * from[outer * inner + i];
+        begin = last;
+      }
+    });
   });
 }
 

@@ -1,3 +1,6 @@
+#include <limits>
+
+#include "core/broadcast.cuh"
 #include "core/column_sums.cuh"
 #include "core/reduce.h"
 
@@ -21,6 +24,7 @@ __device__ bool comes_first(Extreme which, T a, std::int32_t i, T b, std::int32_
 template <class T>
 __global__ void arg_extreme_kernel(Extreme which, const T* x, std::int64_t outputs, std::int32_t n, std::int64_t inner,
                                    std::int32_t* out) {
+  wait_for_previous_kernel();
   const std::int64_t output = global_index() / warp_threads;
   const auto lane = static_cast<std::int32_t>(threadIdx.x % warp_threads);
   if (output >= outputs) return;
@@ -38,22 +42,34 @@ __global__ void arg_extreme_kernel(Extreme which, const T* x, std::int64_t outpu
 template <class T>
 __global__ void take_kernel(const T* x, const std::int32_t* index, std::int64_t outputs, std::int64_t n,
                             std::int64_t inner, T* out) {
+  wait_for_previous_kernel();
   const std::int64_t i = global_index();
   if (i < outputs) out[i] = x[(i / inner * n + index[i]) * inner + i % inner];
 }
 
 __global__ void take_backward_kernel(const std::int32_t* index, const float* dy, std::int64_t elements, std::int64_t n,
                                      std::int64_t inner, float* dx) {
+  wait_for_previous_kernel();
   const std::int64_t i = global_index();
   if (i >= elements) return;
   const std::int64_t output = i / (n * inner) * inner + i % inner;
   dx[i] = index[output] == i / inner % n ? dy[output] : 0;
 }
 
+struct Scale {
+  float factor;
+  __device__ float operator()(float x) const { return factor * x; }
+};
+
 }  // namespace
 
 void sum(Cuda device, const Tensor& x, const Tensor& out, double divisor) {
   column_sums<1>(device, x.size(0), x.size(1), x.size(2), Element{read(x)}, write(out), divisor);
+}
+
+void sum_backward(Cuda device, const Tensor& dy, const Tensor& dx, double factor) {
+  map_broadcast<float, float>(device, Scale{static_cast<float>(factor)}, dx,
+                              {dy.raw_view({dy.size(0), 1, dy.size(1)}, 0)});
 }
 
 void arg_extreme(Cuda device, Extreme which, const Tensor& x, const Tensor& out) {

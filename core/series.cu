@@ -10,6 +10,7 @@ struct Values {
 
 // A thread for each value.
 __global__ void append_row_kernel(Values values, std::int64_t rows, float* to, std::int32_t* count) {
+  wait_for_previous_kernel();
   const std::int32_t row = *count;
   if (row < rows) to[row * blockDim.x + threadIdx.x] = *values.from[threadIdx.x];
   __syncthreads();

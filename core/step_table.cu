@@ -14,6 +14,7 @@ struct Places {
 
 // One block: all threads have read the row's number before one of them changes it.
 __global__ void next_row_kernel(const std::int32_t* table, std::int64_t words, Places places, std::int32_t* row) {
+  wait_for_previous_kernel();
   const std::int32_t* from = table + *row * words;
   for (std::size_t p = 0; p < places.count; ++p) {
     for (std::int64_t i = threadIdx.x; i < places.words[p]; i += blockDim.x) places.to[p][i] = from[i];

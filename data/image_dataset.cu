@@ -11,7 +11,14 @@ struct Plain {
 
   struct Pixels {
     const std::uint8_t* own;
-    __device__ float operator()(int i) const { return grey(own[i]); }
+    template <int width>
+    __device__ Pack<float, width> at(int i) const {
+      const auto bytes = load<width>(own + i);
+      Pack<float, width> out;
+      UNROLL
+      for (int k = 0; k < width; ++k) out.element[k] = grey_of(bytes.element[k]);
+      return out;
+    }
   };
   __device__ Pixels operator()(int n, bool first) const { return {stored.image(numbers, n, y, first)}; }
 };

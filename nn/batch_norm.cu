@@ -16,6 +16,7 @@ struct ShiftedMoments {
 // moments [2, channels]: the means of x - shift and its square. unbiased = rows / (rows - 1).
 __global__ void statistics_kernel(const float* moments, const float* shift, int channels, float momentum,
                                   float unbiased, float* running_mean, float* running_var, float* mean, float* var) {
+  wait_for_previous_kernel();
   const auto c = static_cast<int>(global_index());
   if (c >= channels) return;
   const float shifted_mean = moments[c];
@@ -45,6 +46,7 @@ struct Normalise {
 
 __global__ void forward_factors_kernel(const float* mean, const float* var, const float* weight, const float* bias,
                                        float eps, int channels, float* scale, float* shift) {
+  wait_for_previous_kernel();
   const auto c = static_cast<int>(global_index());
   if (c >= channels) return;
   scale[c] = weight[c] / sqrtf(var[c] + eps);
@@ -66,6 +68,7 @@ struct WeightTerms {
 // share is 1 / rows, or 0 when mean and var are constants.
 __global__ void backward_factors_kernel(const float* sums, const float* var, const float* weight, float eps,
                                         float share, int channels, float* dweight, float* dbias, float* factors) {
+  wait_for_previous_kernel();
   const auto c = static_cast<int>(global_index());
   if (c >= channels) return;
   const float inverse = 1 / sqrtf(var[c] + eps), scale = weight[c] * inverse;

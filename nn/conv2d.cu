@@ -5,7 +5,8 @@
 //   input gradient   dx(q, c) = sum over (u, v, o) of dy(p, o) w(o, (u, v, c)), p the position with q under (u, v)
 //   weight gradient  dw(o, (u, v, c)) = sum over p of dy(p, o) patches(p, (u, v, c)), split among blocks
 //
-// Groups are a batch of such products.
+// Groups are a batch of such products. A bias is the weight of one more number of each patch, which is always 1; so its
+// gradient is one more row of the last product, where the last tile has room for it.
 #include <algorithm>
 
 #include "core/column_sums.cuh"
@@ -48,39 +49,90 @@ struct Geometry {
   int positions, pixels;  // of the output and the input, in all images
   Divisor by_width, by_height, by_out_width, by_out_height, by_kernel_width, by_stride, by_group_in, by_group_out;
 
-  int patch() const { return taps * group_in; }
+  MIXGRAD_HOST_DEVICE int patch() const { return taps * group_in; }
+};
+
+constexpr int outside = -(1 << 29);  // a row of no image
+
+// Four floats of four addresses; where one is null, 0, but 1 for number `one`.
+template <class F>
+__device__ float4 gather4(F&& address, int one = -1) {
+  const auto element = [&](int i) {
+    const float* from = address(i);
+    return from ? *from : static_cast<float>(i == one);
+  };
+  return make_float4(element(0), element(1), element(2), element(3));
+}
+// The same of neighbours.
+__device__ inline float4 load4_or_0(const float* from, int one = -1) {
+  return from ? load4(true, from, 4) : make_float4(one == 0, 0, 0, 0);
+}
+
+// The pixels that one output position sees: from (top, left) on, which may lie in the padding.
+struct Window {
+  const float* origin;  // of (top, left) in the input
+  int top, left;
+};
+
+// The place of an element of a patch in its window.
+struct Tap {
+  int u, v;
+  int offset;  // in memory, from the window's origin on
 };
 
 // patches(p, (u, v, c)) of one group: the input under tap (u, v) at output position p, or 0 in the padding.
-template <bool wide, bool positions_are_k>
-struct Patches {
-  static constexpr bool along_k = !positions_are_k;
+struct Input {
   Geometry g;
   const float* x;
 
-  __device__ Patches at(int group) const { return {g, x + group * g.group_in}; }
-  __device__ const float* find(int position, int column) const {  // null in the padding
+  __device__ Window window(int position) const {
+    if (position >= g.positions) return {x, outside, 0};
+    int j = position, i = g.by_out_width.split(j);
+    const int n = g.by_out_height.split(i), top = i * g.stride - g.padding, left = j * g.stride - g.padding;
+    return {x + ((std::int64_t{n} * g.height + top) * g.width + left) * g.in_channels, top, left};
+  }
+  __device__ Tap tap(int column) const {
+    if (column >= g.patch()) return {outside, 0, 0};
     int c = column, v = g.by_group_in.split(c);
     const int u = g.by_kernel_width.split(v);
-    int j = position, i = g.by_out_width.split(j);
-    const int n = g.by_out_height.split(i);
-    const int row = i * g.stride + u - g.padding, column_in = j * g.stride + v - g.padding;
-    if (row < 0 || row >= g.height || column_in < 0 || column_in >= g.width) return nullptr;
-    return x + ((std::int64_t{n} * g.height + row) * g.width + column_in) * g.in_channels + c;
+    return {u, v, (u * g.width + v) * g.in_channels + c};
   }
-  __device__ float4 load(int row, int k) const {
-    const int position = positions_are_k ? k : row, column = positions_are_k ? row : k;
-    const int valid = position < g.positions ? g.taps * g.group_in - column : 0;
-    if constexpr (wide) {
-      const float* from = valid > 0 ? find(position, column) : nullptr;
-      return from ? load4(true, from, 4) : make_float4(0, 0, 0, 0);
-    } else {
-      const auto element = [&](int i) {
-        const float* from = i < valid ? find(position, column + i) : nullptr;
-        return from ? *from : 0.0f;
-      };
-      return make_float4(element(0), element(1), element(2), element(3));
-    }
+  __device__ const float* find(const Window& window, const Tap& tap) const {  // null in the padding
+    const auto row = static_cast<unsigned>(window.top + tap.u), column = static_cast<unsigned>(window.left + tap.v);
+    return row < static_cast<unsigned>(g.height) && column < static_cast<unsigned>(g.width) ? window.origin + tap.offset
+                                                                                            : nullptr;
+  }
+};
+
+// Patches as the rows of a product.
+template <bool wide>
+struct Patches : Input {
+  static constexpr bool along_k = true;
+
+  __device__ Patches at(int group) const { return {{g, x + group * g.group_in}}; }
+  __device__ Window row(int position) const { return window(position); }
+  __device__ float4 load(const Window& window, int k) const {
+    if constexpr (wide) return load4_or_0(find(window, tap(k)));
+    else return gather4([&](int i) { return find(window, tap(k + i)); });
+  }
+};
+
+// Patches as the columns of a product over positions, behind them a column of ones.
+template <bool wide>
+struct PatchColumns : Input {
+  static constexpr bool along_k = false;
+  struct Row {
+    int column;
+    Tap tap;  // of the first of four neighbours in one pixel
+  };
+
+  __device__ PatchColumns at(int group) const { return {{g, x + group * g.group_in}}; }
+  __device__ Row row(int column) const { return {column, tap(column)}; }
+  __device__ float4 load(const Row& row, int position) const {
+    const Window window = this->window(position);
+    const int one = position < g.positions ? g.patch() - row.column : -1;
+    if constexpr (wide) return load4_or_0(find(window, row.tap), one);
+    else return gather4([&](int i) { return find(window, tap(row.column + i)); }, one);
   }
 };
 
@@ -91,30 +143,31 @@ struct OutputPatches {
   Geometry g;
   const float* dy;
 
+  struct Row {
+    int first_row;  // of the image, in dy
+    int top, left;  // the pixel's row and column in the padded image
+  };
+
   __device__ OutputPatches at(int group) const { return {g, dy + group * g.group_out}; }
-  __device__ const float* find(int pixel, int column) const {  // null where there is no such p
-    int o = column, v = g.by_group_out.split(o);
-    const int u = g.by_kernel_width.split(v);
+  __device__ Row row(int pixel) const {
+    if (pixel >= g.pixels) return {0, outside, 0};
     int j = pixel, i = g.by_width.split(j);
     const int n = g.by_height.split(i);
-    i += g.padding - u, j += g.padding - v;
-    if (i < 0 || j < 0) return nullptr;
+    return {n * g.out_height, i + g.padding, j + g.padding};
+  }
+  __device__ const float* find(const Row& row, int column) const {  // null where there is no such p
+    int o = column, v = g.by_group_out.split(o);
+    const int u = g.by_kernel_width.split(v);
+    int i = row.top - u, j = row.left - v;
+    if (column >= g.taps * g.group_out || i < 0 || j < 0) return nullptr;
     const int out_row = g.by_stride.split(i), out_column = g.by_stride.split(j);
     if (i != 0 || j != 0 || out_row >= g.out_height || out_column >= g.out_width) return nullptr;
-    return dy + ((std::int64_t{n} * g.out_height + out_row) * g.out_width + out_column) * g.out_channels + o;
+    const int position = (row.first_row + out_row) * g.out_width + out_column;
+    return dy + std::int64_t{position} * g.out_channels + o;
   }
-  __device__ float4 load(int row, int k) const {
-    const int valid = row < g.pixels ? g.taps * g.group_out - k : 0;
-    if constexpr (wide) {
-      const float* from = valid > 0 ? find(row, k) : nullptr;
-      return from ? load4(true, from, 4) : make_float4(0, 0, 0, 0);
-    } else {
-      const auto element = [&](int i) {
-        const float* from = i < valid ? find(row, k + i) : nullptr;
-        return from ? *from : 0.0f;
-      };
-      return make_float4(element(0), element(1), element(2), element(3));
-    }
+  __device__ float4 load(const Row& row, int k) const {
+    if constexpr (wide) return load4_or_0(find(row, k));
+    else return gather4([&](int i) { return find(row, k + i); });
   }
 };
 
@@ -126,9 +179,8 @@ struct Weights {
   bool wide;
 
   __device__ Weights at(int group) const { return {w + std::int64_t{group} * rows * patch, rows, patch, wide}; }
-  __device__ float4 load(int row, int k) const {
-    return load4(wide, w + std::int64_t{row} * patch + k, row < rows ? patch - k : 0);
-  }
+  __device__ const float* row(int row) const { return row < rows ? w + std::int64_t{row} * patch : nullptr; }
+  __device__ float4 load(const float* row, int k) const { return load4(wide, row + k, row ? patch - k : 0); }
 };
 
 // The same with the rows c and the depth (u, v, o).
@@ -141,6 +193,7 @@ struct WeightsOfInputs {
   __device__ WeightsOfInputs at(int group) const {
     return {g, w + std::int64_t{group} * g.group_out * g.taps * g.group_in, wide};
   }
+  __device__ int row(int row) const { return row; }
   __device__ float4 load(int row, int k) const {
     int o = k;
     const int tap = g.by_group_out.split(o);
@@ -157,6 +210,7 @@ struct OutputGradients {
   bool wide;
 
   __device__ OutputGradients at(int group) const { return {g, dy + group * g.group_out, wide}; }
+  __device__ int row(int row) const { return row; }
   __device__ float4 load(int row, int k) const {
     return load4(wide, dy + std::int64_t{k} * g.out_channels + row, k < g.positions ? g.group_out - row : 0);
   }
@@ -184,18 +238,21 @@ struct ChannelsOut {
   }
 };
 
-// One split's share of the weight gradient, [splits, groups, group_out, patch], for products (patch, o).
+// One split's share of the gradients of the weights [groups, group_out, patch] and of the bias [groups, group_out], for
+// products (patch, o), row `patch` being the bias's.
 struct WeightGradientOut {
-  float* out;
-  int groups, group_out, patch;
+  float *weight, *bias;
+  std::int64_t pitch;  // from one split to the next
+  int group_out, patch;
 
   __device__ WeightGradientOut at(int group, int split) const {
-    return {out + (std::int64_t{split} * groups + group) * group_out * patch, groups, group_out, patch};
+    return {weight + split * pitch + std::int64_t{group} * group_out * patch, bias + split * pitch + group * group_out,
+            pitch, group_out, patch};
   }
   __device__ void store(int m, int n, float4 v, int valid) const {
     const float values[4] = {v.x, v.y, v.z, v.w};
     for (int i = 0; i < 4; ++i)
-      if (i < valid) out[std::int64_t{n + i} * patch + m] = values[i];
+      if (i < valid) (m < patch ? weight[std::int64_t{n + i} * patch + m] : bias[n + i]) = values[i];
   }
 };
 
@@ -207,15 +264,40 @@ void with_bool(bool value, F&& f) {
 }
 
 // Enough blocks to fill a large GPU; the number depends on the shape alone, and so do the bits of the sum.
-int splits_of(const Geometry& g, std::int64_t groups) {
-  constexpr std::int64_t blocks = 512, least = 256;  // least: positions that are worth a block
-  const std::int64_t tiles = std::int64_t{blocks_for(g.patch(), 128)} * blocks_for(g.group_out, 128) * groups;
+template <class Tile>
+int splits_of(const Geometry& g, int rows, std::int64_t groups) {
+  constexpr std::int64_t blocks = 512, least = Tile::depth * (Tile::shares > 1 ? 2 : 16);  // positions worth a block
+  const std::int64_t tiles = std::int64_t{blocks_for(rows, Tile::m)} * blocks_for(g.group_out, Tile::n) * groups;
   return static_cast<int>(std::clamp<std::int64_t>(blocks / tiles, 1, std::max<std::int64_t>(g.positions / least, 1)));
+}
+
+// The gradients of the weights, and of the bias, which may be undefined.
+void parameter_gradients(Cuda device, const Geometry& g, int groups, const Tensor& x, const Tensor& dy, bool wide_x,
+                         bool wide_dy, const Tensor& dweight, const Tensor& dbias) {
+  with_tile(g.group_out, [&](auto tile) {
+    using Tile = decltype(tile);
+    const bool with_bias = dbias.defined() && g.patch() % Tile::m != 0;
+    const int rows = g.patch() + with_bias, splits = splits_of<Tile>(g, rows, groups);
+    const std::int64_t weights = dweight.numel(), all = weights + (with_bias ? g.out_channels : 0);
+    float *weight = write(dweight), *bias = with_bias ? write(dbias) : weight;
+    const Tensor partial = splits > 1 ? Tensor::empty({splits, all}, {.device = cuda}) : Tensor();
+    float* const sums = splits > 1 ? write(partial) : nullptr;
+    const WeightGradientOut out{sums ? sums : weight, sums ? sums + weights : bias, all, g.group_out, g.patch()};
+    with_bool(wide_x, [&](auto wide) {
+      launch_gemm<Tile>(device, {.m = rows, .n = g.group_out, .k = g.positions, .split_k = splits, .batch = groups},
+                        PatchColumns<wide.value>{{g, read(x)}}, OutputGradients{g, read(dy), wide_dy}, out);
+    });
+    if (sums) column_sums<1>(device, 1, splits, all, Element{sums}, TwoArrays{weight, weights, bias});
+    if (dbias.defined() && !with_bias)
+      column_sums<1>(device, 1, g.positions, g.out_channels, Element{read(dy)}, write(dbias));
+  });
 }
 
 void check_size(Cuda device, const Conv2dShape& s) {
   constexpr std::int64_t most = (std::int64_t{1} << 31) - 1 - 1024;
-  check(s.batch * std::max(s.height * s.width, s.positions()) <= most && s.patch() <= most && s.groups <= 65535,
+  const std::int64_t in = s.height * s.width, out = s.positions();
+  check(s.batch * std::max(in, out) <= most && std::max(in * s.in_channels, out * s.out_channels) <= most &&
+            s.patch() <= most && s.groups <= 65535,
         device.op, ": ", s.batch, " images of ", s.height, " x ", s.width, " are more than the GPU's kernel takes");
 }
 
@@ -230,7 +312,7 @@ void conv2d_forward(Cuda device, const Conv2dShape& s, const Tensor& x, const Te
   const bool wide_out = is_wide(g.group_out, write(y)) && is_aligned(pb, 4);
   with_bool(wide_in, [&](auto wide) {
     gemm(device, {.m = g.positions, .n = g.group_out, .k = g.patch(), .batch = static_cast<int>(s.groups)},
-         Patches<wide.value, false>{g, read(x)}, Weights{read(weight), g.group_out, g.patch(), wide_in},
+         Patches<wide.value>{{g, read(x)}}, Weights{read(weight), g.group_out, g.patch(), wide_in},
          ChannelsOut{write(y), pb, g.out_channels, g.group_out, wide_out, s.relu});
   });
 }
@@ -251,17 +333,8 @@ void conv2d_backward(Cuda device, const Conv2dShape& s, const Tensor& x, const T
            OutputPatches<wide.value>{g, read(dy)}, WeightsOfInputs{g, read(weight), wide_in},
            ChannelsOut{write(dx), nullptr, g.in_channels, g.group_in, wide_in && is_aligned(write(dx), 4), false});
     });
-  if (dweight.defined()) {
-    const int splits = splits_of(g, groups);
-    const Tensor partial = splits == 1 ? dweight : Tensor::empty({splits, dweight.numel()}, {.device = cuda});
-    with_bool(wide_in, [&](auto wide) {
-      gemm(device, {.m = g.patch(), .n = g.group_out, .k = g.positions, .split_k = splits, .batch = groups},
-           Patches<wide.value, true>{g, read(x)}, OutputGradients{g, read(dy), wide_out},
-           WeightGradientOut{write(partial), groups, g.group_out, g.patch()});
-    });
-    if (splits > 1) column_sums<1>(device, 1, splits, dweight.numel(), Element{read(partial)}, write(dweight));
-  }
-  if (dbias.defined()) column_sums<1>(device, 1, g.positions, g.out_channels, Element{read(dy)}, write(dbias));
+  if (dweight.defined()) parameter_gradients(device, g, groups, x, dy, wide_in, wide_out, dweight, dbias);
+  else if (dbias.defined()) column_sums<1>(device, 1, g.positions, g.out_channels, Element{read(dy)}, write(dbias));
 }
 
 }  // namespace mixgrad::kernels

@@ -6,7 +6,8 @@ namespace {
 
 struct Rows {
   const float* logits;  // [rows, classes]
-  std::int64_t rows, classes;
+  std::int64_t rows;
+  int classes;
   const std::int32_t *y, *partner;
   const float *lambda, *class_weights;  // or null
   std::int64_t lambda_step;             // 0: one for all rows
@@ -14,35 +15,64 @@ struct Rows {
   IndexCheck inside;
 };
 
-// A warp for each row. dlogits may be null.
+// `lanes` threads for each row, a power of two, of which each keeps up to `held` logits in registers; held = 0 is for
+// any number of classes. `weighted`: there are class weights. dlogits may be null.
+template <int lanes, int held, bool weighted>
 __global__ void cross_entropy_kernel(Rows r, float* loss, float* dlogits) {
-  const std::int64_t row = global_index() / warp_threads, lane = threadIdx.x % warp_threads;
-  if (row >= r.rows) return;
+  wait_for_previous_kernel();
+  const std::int64_t row = global_index() / lanes;
+  const int lane = static_cast<int>(threadIdx.x) % lanes;
+  const bool exists = row < r.rows;  // all threads of a warp take part in its sums
+  const int classes = exists ? r.classes : 0;
   const float* z = r.logits + row * r.classes;
-  const std::int64_t y = r.inside(r.y[row], row), partner = r.inside(r.partner[row], row);
-  const float share = r.lambda ? r.lambda[row * r.lambda_step] : 1.0f;
-  const auto q = [&](std::int64_t c) {
+  const auto y = static_cast<int>(exists ? r.inside(r.y[row], row) : 0);
+  const auto partner = static_cast<int>(exists ? r.inside(r.partner[row], row) : 0);
+  const float share = exists && r.lambda ? r.lambda[row * r.lambda_step] : 1.0f;
+  const auto q = [&](int c) {
     const float label = (c == y ? share : 0.0f) + (c == partner ? 1 - share : 0.0f);
-    return (r.class_weights ? r.class_weights[c] : 1.0f) * (r.kept * label + r.spread);
+    return (weighted ? r.class_weights[c] : 1.0f) * (r.kept * label + r.spread);
   };
-  float largest = -INFINITY;
-  for (std::int64_t c = lane; c < r.classes; c += warp_threads) largest = fmaxf(largest, z[c]);
-  for (int step = warp_threads / 2; step > 0; step /= 2) largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, step));
-  float total = 0;
-  for (std::int64_t c = lane; c < r.classes; c += warp_threads) total += expf(z[c] - largest);
-  const float log_total = logf(warp_sum(total));
-  float sum_q = 0, value = 0;
-  for (std::int64_t c = lane; c < r.classes; c += warp_threads) {
-    const float qc = q(c);
+  // f(c, i) for the classes c of this thread, the i-th of those it keeps
+  const auto each = [&](auto&& f) {
+    UNROLL
+    for (int i = 0; i < held; ++i)
+      if (lane + i * lanes < classes) f(lane + i * lanes, i);
+    for (int c = lane; held == 0 && c < classes; c += lanes) f(c, 0);
+  };
+  const auto over_lanes = [](float value, auto&& combine) {
+    UNROLL
+    for (int step = lanes / 2; step > 0; step /= 2) value = combine(value, __shfl_xor_sync(~0u, value, step));
+    return value;
+  };
+  const auto add = [](float a, float b) { return a + b; };
+
+  float held_z[held + 1], held_q[held + 1];  // of each class: z, then exp(z - largest); q
+  float largest = -INFINITY, total = 0, sum_q = 0, value = 0;
+  each([&](int c, int i) { largest = fmaxf(largest, held_z[i] = z[c]); });
+  largest = over_lanes(largest, [](float a, float b) { return fmaxf(a, b); });
+  each([&](int c, int i) {
+    const float shifted = (held ? held_z[i] : z[c]) - largest, qc = held_q[i] = q(c);
+    total += held_z[i] = expf(shifted);
     sum_q += qc;
-    if (qc != 0) value += qc * (log_total - (z[c] - largest));
-  }
-  sum_q = warp_sum(sum_q);
-  value = warp_sum(value);
+    if (qc != 0) value -= qc * shifted;
+  });
+  total = over_lanes(total, add);
+  sum_q = over_lanes(sum_q, add);
+  value = over_lanes(value, add) + sum_q * logf(total);
+  if (!exists) return;
   if (lane == 0) loss[row] = value;
   if (!dlogits) return;
-  for (std::int64_t c = lane; c < r.classes; c += warp_threads)
-    dlogits[row * r.classes + c] = expf(z[c] - largest - log_total) * sum_q - q(c);
+  float* const to = dlogits + row * classes;
+  const float scale = sum_q / total;
+  each([&](int c, int i) { to[c] = held ? held_z[i] * scale - held_q[i] : expf(z[c] - largest) * scale - q(c); });
+}
+
+template <int lanes, int held>
+void launch_with(Cuda device, const Rows& r, float* loss, float* dlogits) {
+  const unsigned blocks = blocks_for(r.rows * lanes);
+  if (r.class_weights)
+    launch(device, cross_entropy_kernel<lanes, held, true>, blocks, block_threads, 0, r, loss, dlogits);
+  else launch(device, cross_entropy_kernel<lanes, held, false>, blocks, block_threads, 0, r, loss, dlogits);
 }
 
 }  // namespace
@@ -52,7 +82,7 @@ void cross_entropy(Cuda device, const Tensor& logits, const CrossEntropyTarget& 
   const std::int64_t rows = logits.size(0), classes = logits.size(1);
   const Rows r{.logits = read(logits),
                .rows = rows,
-               .classes = classes,
+               .classes = static_cast<int>(classes),
                .y = read<std::int32_t>(target.y),
                .partner = read<std::int32_t>(target.partner),
                .lambda = target.lambda.defined() ? read(target.lambda) : nullptr,
@@ -61,8 +91,10 @@ void cross_entropy(Cuda device, const Tensor& logits, const CrossEntropyTarget& 
                .kept = static_cast<float>(1 - target.label_smoothing),
                .spread = static_cast<float>(target.label_smoothing / static_cast<double>(classes)),
                .inside = IndexCheck("cross_entropy", classes)};
-  launch(device, cross_entropy_kernel, blocks_for(rows * warp_threads), block_threads, 0, r, write(loss),
-         dlogits.defined() ? write(dlogits) : nullptr);
+  float* const pd = dlogits.defined() ? write(dlogits) : nullptr;
+  if (classes <= 16) launch_with<4, 4>(device, r, write(loss), pd);
+  else if (classes <= 64) launch_with<8, 8>(device, r, write(loss), pd);
+  else launch_with<32, 0>(device, r, write(loss), pd);
 }
 
 }  // namespace mixgrad::kernels

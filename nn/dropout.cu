@@ -7,6 +7,7 @@ namespace {
 // A thread for each four elements, which share a call of the generator.
 __global__ void dropout_kernel(const float* x, std::int64_t n, std::uint64_t seed, std::uint32_t stream,
                                const std::int32_t* first, std::uint32_t threshold, float scale, float* out) {
+  wait_for_previous_kernel();
   const std::int64_t k = global_index();
   if (4 * k >= n) return;
   const auto words = dropout_words(k, seed, stream + (first ? static_cast<std::uint32_t>(*first) : 0));

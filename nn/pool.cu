@@ -31,6 +31,7 @@ __device__ void for_each_window(const Pool2dShape& s, std::int64_t i, F f) {
 }
 
 __global__ void max_forward_kernel(Pool2dShape s, const float* x, std::int64_t n, float* y, std::int32_t* place) {
+  wait_for_previous_kernel();
   const std::int64_t i = global_index();
   if (i >= n) return;
   float largest = 0;
@@ -47,6 +48,7 @@ __global__ void max_forward_kernel(Pool2dShape s, const float* x, std::int64_t n
 
 __global__ void max_backward_kernel(Pool2dShape s, const std::int32_t* place, const float* dy, std::int64_t n,
                                     float* dx) {
+  wait_for_previous_kernel();
   const std::int64_t i = global_index();
   if (i >= n) return;
   const auto pixel = static_cast<std::int32_t>(i / s.channels % (s.height * s.width));
@@ -56,6 +58,7 @@ __global__ void max_backward_kernel(Pool2dShape s, const std::int32_t* place, co
 }
 
 __global__ void avg_forward_kernel(Pool2dShape s, float share, const float* x, std::int64_t n, float* y) {
+  wait_for_previous_kernel();
   const std::int64_t i = global_index();
   if (i >= n) return;
   float sum = 0;
@@ -64,6 +67,7 @@ __global__ void avg_forward_kernel(Pool2dShape s, float share, const float* x, s
 }
 
 __global__ void avg_backward_kernel(Pool2dShape s, float share, const float* dy, std::int64_t n, float* dx) {
+  wait_for_previous_kernel();
   const std::int64_t i = global_index();
   if (i >= n) return;
   float sum = 0;

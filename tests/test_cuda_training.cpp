@@ -206,6 +206,18 @@ TEST_CASE("captured steps: the same bits as plain launches, for every way of mix
   }
 }
 
+TEST_CASE("captured steps: the same bits as plain launches, in an epoch that is planned in several parts") {
+  const auto train_with = [&](bool capture) {
+    manual_seed(7);
+    Learner learn(digits(200, {.batch_size = 2, .shuffle = true}),
+                  nn::Sequential(nn::GlobalAvgPool(), nn::Flatten(), nn::Dropout(0.25), nn::Linear(3, 2)),
+                  on_cuda(capture));
+    learn.mixup().fit_one_cycle(2, 1e-2);
+    return result_of(learn);
+  };
+  CHECK(same(train_with(true), train_with(false)));
+}
+
 TEST_CASE("captured steps: one that takes part in the step and cannot be captured is named, and training goes on") {
   const auto why = [](auto prepare, LearnerOptions options = on_cuda()) {
     OnDevice training(options);

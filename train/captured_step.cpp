@@ -60,8 +60,14 @@ void Learner::train_captured(const data::DataLoader::Epoch& epoch) {
     captured.dropouts = random_state().dropouts - before;
     ++batch;
   }
-  if (batch >= full) return;
+  // The first half as many, so that the host never plans when it has just waited for figures and the device is idle.
+  for (std::int64_t rows = most_unread / 2; batch < full && captured_ && !stopping; rows = most_unread)
+    train_captured_rows(epoch, std::min(full, batch + rows));
+}
 
+// The same for the batches before `end`, with one table.
+void Learner::train_captured_rows(const data::DataLoader::Epoch& epoch, std::int64_t end) {
+  Captured& captured = *captured_;
   const std::int64_t first = batch;
   struct Rates {
     double lr, momentum;
@@ -70,7 +76,7 @@ void Learner::train_captured(const data::DataLoader::Epoch& epoch) {
   {
     const Temporarily planning(captured.planning, true);
     captured.table.clear();
-    for (; batch < full; ++batch) {
+    for (; batch < end; ++batch) {
       const auto ahead = static_cast<std::uint32_t>(batch - first);
       captured.table.begin_row();
       plan_batch(epoch);
@@ -80,7 +86,7 @@ void Learner::train_captured(const data::DataLoader::Epoch& epoch) {
     }
     captured.table.upload();
   }
-  for (batch = first; batch < full; ++batch) {
+  for (batch = first; batch < end; ++batch) {
     numbers = epoch.numbers(batch);
     const Rates& rate = rates[static_cast<std::size_t>(batch - first)];
     optimizer->lr = rate.lr;

@@ -1,8 +1,9 @@
 // What the Learner keeps while it replays its step as a CUDA graph (private).
 //
-// For an epoch at a time, the host decides what differs from batch to batch: the numbers of its samples, what callbacks
-// put in on_batch_plan, the optimizer's coefficients, the number of the step's first call of dropout. It uploads all of
-// that in one table, and then only queues the same graph again and again, whose first kernel takes the next row.
+// For some batches at a time, the host decides what differs from one to the next: the numbers of its samples, what
+// callbacks put in on_batch_plan, the optimizer's coefficients, the number of the step's first call of dropout. It
+// uploads all of that in one table, and then only queues the same graph again and again, whose first kernel takes the
+// next row.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +15,11 @@
 
 namespace mixgrad::train {
 
+// As many batches' figures as the GPU keeps before the host waits for it; and as many as are planned at a time.
+inline constexpr std::int64_t most_unread = 64;
+
 struct Learner::Captured {
-  explicit Captured(const Learner& learner) : table(learner.options.device, learner.data.train.num_batches()) {}
+  explicit Captured(Device device) : table(device, most_unread) {}
 
   StepTable table;
   bool planning = false;       // what is put goes to the table

@@ -47,9 +47,6 @@ void check_all_visited(const Tensor& loss, nn::Module& model) {
           "module's visit() name all of its parameters and children?");
 }
 
-// As many batches' figures as the GPU keeps before the host waits for it.
-constexpr std::int64_t most_unread = 64;
-
 }  // namespace
 
 Learner::Learner(data::DataLoaders data, std::shared_ptr<nn::Module> model, LearnerOptions options)
@@ -95,7 +92,7 @@ void Learner::fit(int epochs, std::optional<double> lr) {
   unread_.clear();
   series_.take();
   why_not_captured_ = obstacle_to_capture();
-  if (options.device == cuda && why_not_captured_.empty()) captured_ = std::make_unique<Captured>(*this);
+  if (options.device == cuda && why_not_captured_.empty()) captured_ = std::make_unique<Captured>(options.device);
   each(&Callback::on_train_begin);
   Start start = std::exchange(start_, {}).value_or(Start{.epochs = epochs, .pass = pass});
   const auto restore = [&] {

@@ -153,6 +153,7 @@ class Learner : NonCopyable {
   std::string obstacle_to_capture() const;
   struct Captured;
   void train_captured(const data::DataLoader::Epoch& epoch);
+  void train_captured_rows(const data::DataLoader::Epoch& epoch, std::int64_t end);
   bool capture_step();
 
   std::vector<std::shared_ptr<Callback>> callbacks_;

@@ -1,9 +1,11 @@
 #include "train/mixup_callback.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "augment/gather_mixed.h"
 #include "core/index.h"
+#include "core/parallel.h"
 #include "train/learner.h"
 
 namespace mixgrad::train {
@@ -17,6 +19,7 @@ MixUpCallback::MixUpCallback(const MixUpOptions& options) : options_(options) {
 }
 
 void MixUpCallback::on_train_begin(Learner& learner) {
+  drawn_ = {};
   if (options_.source == MixSource::second_loader) {
     data::LoaderOptions options = learner.data.train.options();
     options.shuffle = true;
@@ -46,13 +49,28 @@ std::string MixUpCallback::description() const {
                  ", loss_weight ", static_cast<int>(o.loss_weight), ", plan ", o.plan != nullptr);
 }
 
-augment::MixPlan MixUpCallback::make_plan(const Learner& learner) const {
-  const std::int64_t size = std::ssize(learner.numbers);
-  if (!options_.plan) {
-    Random random(learner.options.seed, Purpose::mixup, learner.pass, static_cast<std::uint32_t>(learner.batch));
-    return augment::draw_mix_plan(
-        size, {.alpha = options_.alpha, .lambda_per = options_.lambda_per, .dedupe = options_.dedupe}, random);
+// Drawn for some batches at once, side by side: each has a random stream of its own.
+const augment::MixPlan& MixUpCallback::drawn_plan(const Learner& learner) {
+  constexpr std::int64_t batches = 64;
+  const std::int64_t first = learner.batch / batches * batches;
+  if (drawn_.plans.empty() || drawn_.pass != learner.pass || drawn_.first != first) {
+    const data::DataLoader& loader = learner.data.train;
+    const std::int64_t count = std::min(batches, loader.num_batches() - first), size = loader.options().batch_size;
+    drawn_ = {learner.pass, first, std::vector<augment::MixPlan>(static_cast<std::size_t>(count))};
+    parallel_for(count, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        Random random(learner.options.seed, Purpose::mixup, learner.pass, static_cast<std::uint32_t>(first + i));
+        drawn_.plans[static_cast<std::size_t>(i)] = augment::draw_mix_plan(
+            std::min(size, loader.dataset().size() - (first + i) * size),
+            {.alpha = options_.alpha, .lambda_per = options_.lambda_per, .dedupe = options_.dedupe}, random);
+      }
+    });
   }
+  return drawn_.plans[static_cast<std::size_t>(learner.batch - first)];
+}
+
+augment::MixPlan MixUpCallback::given_plan(const Learner& learner) const {
+  const std::int64_t size = std::ssize(learner.numbers);
   augment::MixPlan plan = options_.plan(learner.pass, learner.batch, size);
   augment::check_plan(plan);
   check(plan.size() == size, "mixup: a plan for ", plan.size(), " samples on a batch of ", size);
@@ -60,7 +78,7 @@ augment::MixPlan MixUpCallback::make_plan(const Learner& learner) const {
 }
 
 void MixUpCallback::on_batch_plan(Learner& learner) {
-  plan_ = make_plan(learner);
+  plan_ = options_.plan ? given_plan(learner) : drawn_plan(learner);
   if (!learner.data.train.resident()) return;
   const auto numbers = second_epoch_ ? second_epoch_->numbers(learner.batch) : learner.numbers;
   std::vector<std::int32_t> partners;

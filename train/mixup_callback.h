@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "augment/mix_plan.h"
 #include "augment/mixup_loss.h"
@@ -49,10 +50,18 @@ class MixUpCallback : public Callback {
   bool capturable() const override { return true; }
 
  private:
-  augment::MixPlan make_plan(const Learner& learner) const;
+  const augment::MixPlan& drawn_plan(const Learner& learner);
+  augment::MixPlan given_plan(const Learner& learner) const;
   augment::Target target_of(augment::MixedTarget target, const Learner& learner) const;
 
+  struct Drawn {
+    std::uint32_t pass = 0;
+    std::int64_t first = 0;  // batch
+    std::vector<augment::MixPlan> plans;
+  };
+
   MixUpOptions options_;
+  Drawn drawn_;
   augment::MixPlan plan_;     // of the batch
   Tensor partners_, lambda_;  // the same for a resident dataset, on its device: partners by their number in the data
   std::function<Tensor(const Tensor&, const augment::Target&)> original_loss_;  // while training, with stack_y

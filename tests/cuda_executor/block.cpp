@@ -29,6 +29,7 @@ struct Thread {
   unsigned mask = 0;        // of the collective it is in
   void* payload = nullptr;  // likewise
   Location site{};          // of the barrier or collective it waits at
+  bool waited = false;      // for the kernel before it
 };
 
 // The threads that can run, the one made ready first in front.
@@ -62,6 +63,7 @@ int finished = 0;
 int votes = 0;  // predicates that held, of the threads waiting; and of the barrier passed last
 int votes_passed = 0;
 const std::function<void()>* the_kernel = nullptr;
+bool must_wait_for_kernel = false;
 // Of a fault. On a fiber nothing is kept in memory of its own, since an abandoned one destroys nothing.
 char message[500];
 int faulty = host;
@@ -107,6 +109,8 @@ void wait() {
 
 int life_of_a_thread() {
   (*the_kernel)();
+  if (must_wait_for_kernel && !thread(current_fiber()).waited)
+    fault(Location::current(), "returns without having waited for the kernel before it");
   thread(current_fiber()).state = State::finished;
   ++finished;
   return next_thread();
@@ -172,8 +176,11 @@ void fault(Location where, const char* format, ...) {
   abandon_fibers();
 }
 
-void run_block(const std::function<void()>& kernel) {
+void wait_for_previous_kernel() { thread(current_fiber()).waited = true; }
+
+void run_block(const std::function<void()>& kernel, bool must_wait) {
   the_kernel = &kernel;
+  must_wait_for_kernel = must_wait;
   begin_block();
   ++stats.blocks;
   stats.threads += static_cast<std::uint64_t>(thread_count);
@@ -212,7 +219,11 @@ void warp_collective(unsigned mask, void* payload, Combine combine, Location whe
   const unsigned existing = ~0u >> (warpSize - lanes_here);
   if (!(mask >> lane() & 1)) fault(where, "lane %d is not in the mask %08x of its warp collective", lane(), mask);
   if (mask & ~existing) fault(where, "mask %08x names lanes that a warp of %d has not", mask, lanes_here);
-  thread(current_fiber()) = {State::in_collective, mask, payload, where};
+  Thread& me = thread(current_fiber());
+  me.state = State::in_collective;
+  me.mask = mask;
+  me.payload = payload;
+  me.site = where;
   void* payloads[warpSize] = {};
   int members[warpSize], count = 0;
   bool complete = true;

@@ -27,7 +27,9 @@ struct Location {
 [[noreturn, gnu::format(printf, 2, 3)]] void fault(Location where, const char* format, ...);
 
 // Runs `kernel` as each of the block's threads, in the order of `schedule`; blockIdx, blockDim and gridDim are set.
-void run_block(const std::function<void()>& kernel);
+// With must_wait, a thread that ends without wait_for_previous_kernel is a mistake.
+void run_block(const std::function<void()>& kernel, bool must_wait);
+void wait_for_previous_kernel();
 
 // Returns when every thread of the block is at this very barrier.
 void block_barrier(Location where);

@@ -38,7 +38,7 @@ std::vector<std::size_t> block_order(std::size_t blocks) {
 }
 
 void run_grid(const std::function<void()>& kernel, dim3 grid, dim3 block, std::size_t dynamic_bytes,
-              std::size_t shared_limit) {
+              std::size_t shared_limit, bool must_wait) {
   struct SharedMemory {
     ~SharedMemory() { end_shared_memory(); }
   } const shared_memory;
@@ -49,14 +49,14 @@ void run_grid(const std::function<void()>& kernel, dim3 grid, dim3 block, std::s
   for (const std::size_t i : block_order(volume(grid))) {
     blockIdx = {static_cast<unsigned>(i % grid.x), static_cast<unsigned>(i / grid.x % grid.y),
                 static_cast<unsigned>(i / grid.x / grid.y)};
-    run_block(kernel);
+    run_block(kernel, must_wait);
   }
 }
 
 }  // namespace
 
 cudaError_t launch_grid(std::function<void()> kernel, const void* function, dim3 grid, dim3 block,
-                        std::size_t dynamic_bytes, cudaStream_t stream) {
+                        std::size_t dynamic_bytes, cudaStream_t stream, bool beside_previous) {
   return api([&] {
     if (machine.compute_capability_major < 8) return cudaErrorNoKernelImageForDevice;
     if (!is_valid(grid, block)) return cudaErrorInvalidConfiguration;
@@ -65,7 +65,9 @@ cudaError_t launch_grid(std::function<void()> kernel, const void* function, dim3
     if (dynamic_bytes > (is_raised ? raised->second : default_shared_memory)) return cudaErrorInvalidValue;
     const std::size_t limit =
         is_raised ? std::max(default_shared_memory, machine.shared_memory_per_block) : default_shared_memory;
-    return enqueue(stream, [=, kernel = std::move(kernel)] { run_grid(kernel, grid, block, dynamic_bytes, limit); });
+    return enqueue(stream, [=, kernel = std::move(kernel)] {
+      run_grid(kernel, grid, block, dynamic_bytes, limit, beside_previous);
+    });
   });
 }
 

@@ -12,15 +12,16 @@
 namespace executor {
 
 cudaError_t launch_grid(std::function<void()> kernel, const void* function, dim3 grid, dim3 block,
-                        std::size_t dynamic_bytes, cudaStream_t stream);
+                        std::size_t dynamic_bytes, cudaStream_t stream, bool beside_previous);
 // Throws an Error when argument `number` (from 1) of a kernel points to memory that is not the device's.
 void check_pointer(int number, const void* pointer);
 
 // Queues kernel(args...) in the stream. Returns what CUDA's launch returns: cudaErrorInvalidConfiguration for a grid or
 // block of an impossible size, cudaErrorInvalidValue for too much dynamic shared memory. Throws an Error when an
 // argument is a pointer to host memory (pinned memory too: no kernel of mixgrad means to read it); what goes wrong
-// inside the kernel is thrown when it runs, which in a lazy stream is when the host synchronises.
-template <class... P, class... A>
+// inside the kernel is thrown when it runs, which in a lazy stream is when the host synchronises. With beside_previous,
+// as if it had CUDA's attribute of programmatic dependent launch, each thread must wait for the kernel before it.
+template <bool beside_previous = false, class... P, class... A>
 cudaError_t launch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t dynamic_bytes, cudaStream_t stream,
                    A&&... args) {
   static_assert(sizeof...(P) == sizeof...(A), "launch: wrong number of kernel arguments");
@@ -34,7 +35,7 @@ cudaError_t launch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t dyna
   };
   std::apply([&](const auto&... value) { (check_value(value), ...); }, values);
   return launch_grid([kernel, values] { std::apply(kernel, values); }, reinterpret_cast<const void*>(kernel), grid,
-                     block, dynamic_bytes, stream);
+                     block, dynamic_bytes, stream, beside_previous);
 }
 
 }  // namespace executor

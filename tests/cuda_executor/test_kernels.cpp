@@ -332,6 +332,20 @@ TEST_CASE("a host pointer is no argument of a kernel") {
   CHECK(cudaFreeHost(pinned) == cudaSuccess);
 }
 
+void fill_after_previous(int* y, int number) {
+  if (threadIdx.x != 5) executor::wait_for_previous_kernel();
+  y[threadIdx.x] = number;
+}
+
+TEST_CASE("a kernel that does not wait for the one before it is found, if it was launched beside it") {
+  const Stream stream;
+  const Buffer<int> y(threads);
+  CHECK(executor::launch(fill_after_previous, 1, threads, 0, stream, y, 1) == cudaSuccess);
+  CHECK(contains(error_of([&] { executor::launch<true>(fill_after_previous, 1, threads, 0, stream, y, 1); }),
+                 "thread (5,0,0): returns without having waited for the kernel before it"));
+  CHECK(executor::launch<true>(fill_after_previous, 1, 5, 0, stream, y, 1) == cudaSuccess);
+}
+
 TEST_CASE("a grid or block of an impossible size is an error of the launch, as in CUDA") {
   const Stream stream;
   const Buffer<int> y(threads);

@@ -24,19 +24,21 @@ __global__ void cross_entropy_kernel(Rows r, float* loss, float* dlogits) {
   const int lane = static_cast<int>(threadIdx.x) % lanes;
   const bool exists = row < r.rows;  // all threads of a warp take part in its sums
   const int classes = exists ? r.classes : 0;
-  const float* z = r.logits + row * r.classes;
   const auto y = static_cast<int>(exists ? r.inside(r.y[row], row) : 0);
   const auto partner = static_cast<int>(exists ? r.inside(r.partner[row], row) : 0);
   const float share = exists && r.lambda ? r.lambda[row * r.lambda_step] : 1.0f;
+  // What does not exist has z = -infinity and q = 0.
+  const float* const from = r.logits + row * r.classes + lane;  // this thread's first
+  const auto z = [&](int c) { return c < classes ? from[c - lane] : -INFINITY; };
   const auto q = [&](int c) {
     const float label = (c == y ? share : 0.0f) + (c == partner ? 1 - share : 0.0f);
-    return (weighted ? r.class_weights[c] : 1.0f) * (r.kept * label + r.spread);
+    const float value = r.kept * label + r.spread;
+    return c >= classes ? 0.0f : weighted ? r.class_weights[c] * value : value;
   };
   // f(c, i) for the classes c of this thread, the i-th of those it keeps
   const auto each = [&](auto&& f) {
     UNROLL
-    for (int i = 0; i < held; ++i)
-      if (lane + i * lanes < classes) f(lane + i * lanes, i);
+    for (int i = 0; i < held; ++i) f(lane + i * lanes, i);
     for (int c = lane; held == 0 && c < classes; c += lanes) f(c, 0);
   };
   const auto over_lanes = [](float value, auto&& combine) {
@@ -48,13 +50,13 @@ __global__ void cross_entropy_kernel(Rows r, float* loss, float* dlogits) {
 
   float held_z[held + 1], held_q[held + 1];  // of each class: z, then exp(z - largest); q
   float largest = -INFINITY, total = 0, sum_q = 0, value = 0;
-  each([&](int c, int i) { largest = fmaxf(largest, held_z[i] = z[c]); });
+  each([&](int c, int i) { largest = fmaxf(largest, held_z[i] = z(c)); });
   largest = over_lanes(largest, [](float a, float b) { return fmaxf(a, b); });
   each([&](int c, int i) {
-    const float shifted = (held ? held_z[i] : z[c]) - largest, qc = held_q[i] = q(c);
+    const float shifted = (held ? held_z[i] : z(c)) - largest, qc = held_q[i] = q(c);
     total += held_z[i] = expf(shifted);
     sum_q += qc;
-    if (qc != 0) value -= qc * shifted;
+    value -= qc != 0 ? qc * shifted : 0;
   });
   total = over_lanes(total, add);
   sum_q = over_lanes(sum_q, add);
@@ -62,9 +64,12 @@ __global__ void cross_entropy_kernel(Rows r, float* loss, float* dlogits) {
   if (!exists) return;
   if (lane == 0) loss[row] = value;
   if (!dlogits) return;
-  float* const to = dlogits + row * classes;
+  float* const to = dlogits + row * classes + lane;
   const float scale = sum_q / total;
-  each([&](int c, int i) { to[c] = held ? held_z[i] * scale - held_q[i] : expf(z[c] - largest) * scale - q(c); });
+  each([&](int c, int i) {
+    const float gradient = held ? held_z[i] * scale - held_q[i] : expf(z(c) - largest) * scale - q(c);
+    if (c < classes) to[c - lane] = gradient;
+  });
 }
 
 template <int lanes, int held>

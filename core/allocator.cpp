@@ -51,7 +51,7 @@ class CachingAllocator {
     const std::size_t size = block_size(bytes);
     const std::scoped_lock lock(mutex_);
     void* memory = nullptr;
-    FreeBlocks& free = free_[pool_];
+    FreeBlocks& free = free_blocks(pool_);
     if (auto found = free.find(size); found != free.end() && !found->second.empty()) {
       memory = found->second.back();
       found->second.pop_back();
@@ -71,11 +71,11 @@ class CachingAllocator {
     const std::size_t size = block_size(bytes);
     const std::scoped_lock lock(mutex_);
     stats_.bytes_in_use -= size;
-    const auto found = private_.find(memory);
+    const auto found = private_.empty() ? private_.end() : private_.find(memory);
     const std::uint32_t pool = found == private_.end() ? shared_pool : found->second;
     if (pool == shared_pool && pool_ == shared_pool && !allocator_caches()) return source_.deallocate(memory);
     try {
-      free_[pool][size].push_back(memory);
+      free_blocks(pool)[size].push_back(memory);
       stats_.bytes_cached += size;
     } catch (const std::bad_alloc&) {  // no room to remember the block: give it back instead
       private_.erase(memory);
@@ -123,18 +123,22 @@ class CachingAllocator {
   }
 
   void release_locked(std::uint32_t pool) {
-    for (auto& [size, blocks] : free_[pool]) {
+    for (auto& [size, blocks] : free_blocks(pool)) {
       for (void* memory : blocks) source_.deallocate(memory);
       stats_.bytes_cached -= size * blocks.size();
     }
-    free_.erase(pool);
+    if (pool == shared_pool) free_.clear();
+    else private_free_.erase(pool);
   }
+
+  FreeBlocks& free_blocks(std::uint32_t pool) { return pool == shared_pool ? free_ : private_free_[pool]; }
 
   MemorySource source_;
   std::mutex mutex_;
-  std::unordered_map<std::uint32_t, FreeBlocks> free_;  // by pool
-  std::unordered_map<void*, std::uint32_t> private_;    // the pool of each block that is not of the shared one
-  std::uint32_t pool_ = shared_pool, last_pool_ = 0;    // what is allocated comes from pool_
+  FreeBlocks free_;                                             // of the shared pool
+  std::unordered_map<std::uint32_t, FreeBlocks> private_free_;  // by pool
+  std::unordered_map<void*, std::uint32_t> private_;            // the pool of each block that is not of the shared one
+  std::uint32_t pool_ = shared_pool, last_pool_ = 0;            // what is allocated comes from pool_
   AllocatorStats stats_;
 };
 

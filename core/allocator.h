@@ -21,6 +21,19 @@ struct AllocatorStats {
 void* allocate(Device device, std::size_t bytes);
 void deallocate(Device device, void* memory, std::size_t bytes) noexcept;
 
+// Some floats on the CPU while it lives, for a kernel's own use: not initialised.
+class Scratch : NonCopyable {
+ public:
+  explicit Scratch(std::int64_t count)
+      : bytes_(static_cast<std::size_t>(count) * sizeof(float)), data_(static_cast<float*>(allocate(cpu, bytes_))) {}
+  ~Scratch() { deallocate(cpu, data_, bytes_); }
+  float* data() const { return data_; }
+
+ private:
+  std::size_t bytes_;
+  float* data_;
+};
+
 AllocatorStats allocator_stats(Device device = cpu);
 // While it lives, what is allocated on the device comes from a pool of its own: memory that nobody else is given, even
 // once it is free, because a captured step (core/graph.h) writes to it again at each replay. Not for two at once.

@@ -98,7 +98,7 @@ void Gradients::add(int input, const Tensor& grad) {
 }
 
 Saved::Saved(const Tensor& value) {
-  if (!value.defined()) return;
+  if (!value.defined() || !recording) return;  // there will be no backward
   value_ = value.detach();
   version_ = value_.storage()->version();
 }

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/allocator.h"
 #include "core/parallel.h"
 #include "core/tile.h"
 
@@ -69,25 +70,32 @@ struct Border {
   std::int64_t size() const { return height * row(); }
 };
 
-// Memory for each thread, with zeros in it when it first asks.
+// Memory for each thread.
 class ThreadMemory {
  public:
-  explicit ThreadMemory(std::int64_t size)
-      : size_((size + 15) / 16 * 16),
-        memory_(Tensor::empty({num_threads(), size_})),
-        data_(memory_.mutable_data<float>()),
-        used_(static_cast<std::size_t>(num_threads())) {}
+  explicit ThreadMemory(std::int64_t size) : size_((size + 15) / 16 * 16), memory_(num_threads() * size_) {}
+  float* get() const { return memory_.data() + thread_index() * size_; }
+
+ private:
+  std::int64_t size_;
+  Scratch memory_;
+};
+
+// The same with zeros in it when a thread first asks.
+class ZeroedThreadMemory {
+ public:
+  explicit ZeroedThreadMemory(std::int64_t size)
+      : size_(size), memory_(size), used_(static_cast<std::size_t>(num_threads())) {}
 
   float* get() const {
-    const std::int64_t thread = thread_index();
-    if (!std::exchange(used_[static_cast<std::size_t>(thread)], true)) std::fill_n(data_ + thread * size_, size_, 0.0f);
-    return data_ + thread * size_;
+    float* memory = memory_.get();
+    if (!std::exchange(used_[static_cast<std::size_t>(thread_index())], true)) std::fill_n(memory, size_, 0.0f);
+    return memory;
   }
 
  private:
   std::int64_t size_;
-  Tensor memory_;
-  float* data_;
+  ThreadMemory memory_;
   mutable std::vector<char> used_;
 };
 
@@ -126,7 +134,7 @@ class BorderedImages {
 
  private:
   Border border_;
-  ThreadMemory memory_;
+  ZeroedThreadMemory memory_;
 };
 
 Border padded_input(const Conv2dShape& s) {
@@ -154,6 +162,7 @@ class Patches {
       : kernel_height_(s.kernel_height),
         tap_row_(s.kernel_width * s.in_channels),
         border_row_(border.row()),
+        patch_(s.patch()),
         width_(whole_vectors(s.patch())),
         memory_(has_few_outputs(s) ? at_once * width_ : 0) {}
 
@@ -167,13 +176,14 @@ class Patches {
         const float* from = images + positions[static_cast<std::size_t>(first + p)];
         for (std::int64_t u = 0; u < kernel_height_; ++u)
           copy_row(from + u * border_row_, nullptr, tap_row_, patches + p * width_ + u * tap_row_);
+        std::fill_n(patches + p * width_ + patch_, width_ - patch_, 0.0f);
       }
       f(patches, first, count);
     });
   }
 
  private:
-  std::int64_t kernel_height_, tap_row_, border_row_, width_;
+  std::int64_t kernel_height_, tap_row_, border_row_, patch_, width_;
   ThreadMemory memory_;
 };
 
@@ -204,8 +214,8 @@ void conv2d_forward_direct(const Conv2dShape& s, const Tensor& x, const Tensor& 
   const float* pw = weight.data<float>();
   const float* pb = bias.defined() ? bias.data<float>() : nullptr;
   float* py = y.mutable_data<float>();
-  const Tensor packed = Tensor::empty({few ? s.out_channels : patch, whole_vectors(few ? patch : s.out_channels)});
-  float* pp = packed.mutable_data<float>();
+  const Scratch packed(few ? s.out_channels * whole_vectors(patch) : patch * whole_vectors(s.out_channels));
+  float* pp = packed.data();
   if (few) copy_panel(false, s.out_channels, patch, pw, patch, pp);
   else
     parallel_for(blocks, rows_per_range(patch * tile_columns, 1 << 15), [=](std::int64_t begin, std::int64_t end) {
@@ -321,8 +331,8 @@ void conv2d_input_gradient_direct(const Conv2dShape& s, const Tensor& weight, co
   const BorderedImages padded(border, at_once);
   const std::vector<Phase> phases = phases_of(s, border, at_once);
   const std::int64_t depth = s.kernel_height * s.kernel_width * s.out_channels;
-  const Tensor packed = Tensor::empty({whole_vectors(s.in_channels), depth});
-  float* pp = packed.mutable_data<float>();
+  const Scratch packed(whole_vectors(s.in_channels) * depth);
+  float* pp = packed.data();
   const float* pw = weight.data<float>();
   parallel_for(blocks, rows_per_range(depth * tile_columns, 1 << 15), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t b = begin; b < end; ++b) {
@@ -438,13 +448,13 @@ void conv2d_weight_gradient_direct(const Conv2dShape& s, const Tensor& x, const 
   // Of each range, in blocks: the sums, [patch, width] or of few outputs [out, width of a patch], and behind them the
   // bias's, [width].
   const std::int64_t rows = patch + 1, partial_size = whole_vectors(s.out_channels) * rows;
-  const Tensor partials = Tensor::empty({ranges, partial_size});
+  const Scratch partials(ranges * partial_size);
   // The outputs' gradients of some images and one block, [positions, width], for each thread.
   const ThreadMemory gradients(at_once * s.positions() * tile_columns);
   const float* px = x.data<float>();
   const float* pdy = dy.data<float>();
   const float* py = s.relu ? y.data<float>() : nullptr;
-  float* pp = partials.mutable_data<float>();
+  float* pp = partials.data();
   parallel_ranges(ranges * blocks, 1, [&](std::int64_t unit, std::int64_t, std::int64_t) {
     const std::int64_t range = unit / blocks, end = std::min((range + 1) * grain, s.batch);
     const Block block = block_of(s.out_channels, unit % blocks);

@@ -7,31 +7,50 @@
 namespace mixgrad {
 namespace {
 
-template <int rows, int vectors>
+// The tile's sums, over `steps` at a time: an offset of a row is read once for all of them.
+template <int rows, int vectors, int steps>
+[[gnu::always_inline]] inline void add_steps(const float* a, const volatile std::int64_t* a_rows,
+                                             const std::int64_t* a_steps, const float* b, std::int64_t b_row,
+                                             Vector (&sums)[rows][vectors]) {
+  const float* from[steps];
+  Vector columns[steps][vectors];
+#pragma GCC unroll 4
+  for (int k = 0; k < steps; ++k) {
+    from[k] = a + a_steps[k];
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; ++v) columns[k][v] = load(b + k * b_row + v * lanes);
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < rows; ++r) {
+    const std::int64_t row = a_rows[r];
+#pragma GCC unroll 4
+    for (int k = 0; k < steps; ++k) {
+      const float number = from[k][row];
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; ++v) sums[r][v] += number * columns[k][v];
+    }
+  }
+}
+
+// `full`: the columns are whole vectors.
+template <int rows, int vectors, bool full>
 void multiply(const Tile& t) {
+  constexpr int steps = vectors == 1 ? 3 : 1;  // more would take more registers than there are
+  const auto columns_from = [&](int v) { return full ? lanes : t.columns - v * lanes; };
   Vector sums[rows][vectors];
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 2
     for (int v = 0; v < vectors; ++v)
-      sums[r][v] = t.start ? load(t.start + r * t.start_row + v * lanes, t.columns - v * lanes) : Vector{};
+      sums[r][v] = t.start ? load(t.start + r * t.start_row + v * lanes, columns_from(v)) : Vector{};
   // Volatile, so that a row's offset is read when it is used: the compiler would keep more of them than there are
   // registers, the rest in vectors, which takes a third more time.
   const volatile std::int64_t* a_rows = t.a_rows;
-  const float* b = t.b;
-  const std::int64_t b_row = t.b_row;
-  for (const std::int64_t *step = t.a_steps, *end = step + t.depth; step < end; ++step, b += b_row) {
-    const float* a = t.a + *step;
-    Vector column[vectors];
-#pragma GCC unroll 2
-    for (int v = 0; v < vectors; ++v) column[v] = load(b + v * lanes);
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; ++r) {
-      const float number = a[a_rows[r]];
-#pragma GCC unroll 2
-      for (int v = 0; v < vectors; ++v) sums[r][v] += number * column[v];
-    }
-  }
+  std::int64_t k = 0;
+  for (; k + steps <= t.depth; k += steps)
+    add_steps<rows, vectors, steps>(t.a, a_rows, t.a_steps + k, t.b + k * t.b_row, t.b_row, sums);
+  for (; steps > 1 && k < t.depth; ++k)
+    add_steps<rows, vectors, 1>(t.a, a_rows, t.a_steps + k, t.b + k * t.b_row, t.b_row, sums);
   if (t.relu)
 #pragma GCC unroll 16
     for (int r = 0; r < rows; ++r)
@@ -40,24 +59,27 @@ void multiply(const Tile& t) {
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 2
-    for (int v = 0; v < vectors; ++v) store(t.c + t.c_rows[r] + v * lanes, sums[r][v], t.columns - v * lanes);
+    for (int v = 0; v < vectors; ++v) store(t.c + t.c_rows[r] + v * lanes, sums[r][v], columns_from(v));
 }
 
 using Multiply = void (*)(const Tile&);
 
-template <int vectors, std::size_t... r>
+template <int vectors, bool full, std::size_t... r>
 constexpr std::array<Multiply, sizeof...(r)> by_rows(std::index_sequence<r...>) {
-  return {multiply<static_cast<int>(r) + 1, vectors>...};
+  return {multiply<static_cast<int>(r) + 1, vectors, full>...};
 }
 
-constexpr auto multiply_narrow = by_rows<1>(std::make_index_sequence<most_rows(1)>());
-constexpr auto multiply_wide = by_rows<2>(std::make_index_sequence<most_rows(tile_columns)>());
+template <bool full>
+constexpr auto narrow = by_rows<1, full>(std::make_index_sequence<most_rows(1)>());
+template <bool full>
+constexpr auto wide = by_rows<2, full>(std::make_index_sequence<most_rows(tile_columns)>());
 
 }  // namespace
 
 void multiply(const Tile& t) {
   const auto rows = static_cast<std::size_t>(t.rows - 1);
-  (t.columns <= lanes ? multiply_narrow[rows] : multiply_wide[rows])(t);
+  if (t.columns <= lanes) (t.columns == lanes ? narrow<true> : narrow<false>)[rows](t);
+  else (t.columns == tile_columns ? wide<true> : wide<false>)[rows](t);
 }
 
 namespace {

@@ -21,7 +21,8 @@ struct AllocatorStats {
 void* allocate(Device device, std::size_t bytes);
 void deallocate(Device device, void* memory, std::size_t bytes) noexcept;
 
-// Some floats on the CPU while it lives, for a kernel's own use: not initialised.
+// `count` floats on the CPU while it lives, for a kernel's own use: aligned to 64 bytes, not initialised. Throws as
+// allocate does.
 class Scratch : NonCopyable {
  public:
   explicit Scratch(std::int64_t count)

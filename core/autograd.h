@@ -43,7 +43,8 @@ class Gradients {
 // recording off.
 using Backward = std::function<void(const Tensor& grad, Gradients& to)>;
 
-// A value backward reads: the data without its history, and a check that it was not overwritten since.
+// A value backward reads: the data without its history, and a check that it was not overwritten since. Empty while
+// recording is off, when there will be no backward.
 class Saved {
  public:
   Saved() = default;

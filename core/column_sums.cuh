@@ -19,7 +19,7 @@ struct ColumnSumsShape {
   std::int64_t rows, columns;
   std::int64_t slab, slabs;  // rows that one block adds up, and how many such
   int strip, lanes;          // columns of a block; threads that share a column
-  int half;                  // the least power of two that is lanes / 2 or more
+  int half;                  // the least power of two that is lanes / 2 or more, 0 for one lane
   float divisor;
 };
 
@@ -68,15 +68,16 @@ struct TwoArrays {
 };
 
 // out[o, j, c] = sum over rows of term((o * rows + row) * columns + c, c).value[j] / divisor. term is called on the
-// device; k is how many sums it gives. Up to 1024 rows in one launch, any number in two.
+// device; k is how many sums it gives. A launch for up to 500 rows, two for more, three for very many.
 template <int k, class Term, class Out>
 void column_sums(Cuda device, std::int64_t outer, std::int64_t rows, std::int64_t columns, Term term, Out out,
                  double divisor = 1) {
-  // Narrower strips give each column more threads, down to 8 columns, which memory hands out together.
-  constexpr std::int64_t rows_per_lane = 32, few_per_lane = 8, narrowest = 8, most_slabs = 1024;
+  // Where blocks would be few, narrower strips give each column more threads, down to 8 columns, which memory hands out
+  // together.
+  constexpr std::int64_t rows_per_lane = 32, few_per_lane = 8, narrowest = 8, enough_blocks = 256, most_slabs = 1024;
   std::int64_t strip = std::clamp<std::int64_t>(columns, 1, block_threads);
-  while (strip / 2 >= narrowest && rows <= rows_per_lane * block_threads / narrowest &&
-         rows > few_per_lane * (block_threads / strip))
+  while (strip / 2 >= narrowest && columns / strip < enough_blocks &&
+         rows <= rows_per_lane * block_threads / narrowest && rows > few_per_lane * (block_threads / strip))
     strip /= 2;
   const std::int64_t lanes = std::clamp<std::int64_t>(rows, 1, block_threads / strip);
   const std::int64_t least = lanes * rows_per_lane, slab = std::max(least, (rows + most_slabs - 1) / most_slabs);

@@ -63,7 +63,6 @@ struct DeviceState {
   }
   cudaStream_t stream = nullptr;
   DeviceError* error = nullptr;
-  bool has_dependent_launch = attribute(cudaDevAttrComputeCapabilityMajor) >= 9;
   // One large piece is filled while the other is on its way; with small ones the host is some steps ahead.
   StagingRing large{2, std::size_t{4} << 20}, small{128, small_upload};
 };
@@ -104,7 +103,6 @@ void check_available(Device device) {
 }
 
 cudaStream_t cuda_stream() { return state().stream; }
-bool cuda_has_dependent_launch() { return state().has_dependent_launch; }
 void* current_stream() { return cuda_stream(); }
 DeviceError* device_error() { return state().error; }
 

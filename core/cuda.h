@@ -19,9 +19,6 @@ void check_cuda(const char* op, cudaError_t status);
 
 cudaStream_t cuda_stream();  // of the device; throws as check_available(cuda) does
 
-// Whether a kernel may begin while the one before it still runs (core/gpu.cuh).
-bool cuda_has_dependent_launch();
-
 // Memory of the device from the system, not cached; allocate throws nothing and returns null when there is none.
 void* cuda_allocate(std::size_t bytes);
 void cuda_deallocate(void* memory) noexcept;

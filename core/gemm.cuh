@@ -15,9 +15,9 @@
 //
 // A block computes a tile of the output. It goes through k in steps of `depth`: while it multiplies one step's slices
 // of a and b out of shared memory, the next one's are on their way to registers. Each thread owns threadM x threadN
-// outputs, in groups of four. Small tiles are for products that would not fill the GPU, where a thread mostly waits:
-// their steps are deep, and `shares` teams of threads multiply a part of each step and add their sums in the end. k may
-// also be split among blocks (split_k), whose sums the caller then adds in order.
+// outputs, in groups of four. Small tiles are for products of few columns, where there is little to multiply and a
+// thread mostly waits: their steps are deep, and `shares` teams of threads multiply a part of each step and add their
+// sums in the end. k may also be split among blocks (split_k), whose sums the caller then adds in order.
 #pragma once
 
 #include <utility>
@@ -195,6 +195,7 @@ struct GemmShape {
 };
 
 // Operands and epilogue know which product of the batch they belong to by at(batch), an epilogue by at(batch, split).
+// At least two blocks fit on a multiprocessor, one of which multiplies while the other waits.
 template <class Tile, class A, class B, class Epilogue>
 __global__ void __launch_bounds__(Tile::threads, 2) gemm_kernel(GemmShape s, A a, B b, Epilogue epilogue) {
   wait_for_previous_kernel();
@@ -223,6 +224,7 @@ auto with_tile(int n, F&& f) {
   return f(Tile<128, 128, 8, 8, 8>{});
 }
 
+// Computes the product with a tile that suits it.
 template <class A, class B, class Epilogue>
 void gemm(Cuda device, const GemmShape& s, const A& a, const B& b, const Epilogue& epilogue) {
   with_tile(s.n, [&](auto tile) { launch_gemm<decltype(tile)>(device, s, a, b, epilogue); });

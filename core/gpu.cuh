@@ -58,6 +58,9 @@ __device__ inline void wait_for_previous_kernel() {
 #endif
 }
 
+// Whether the machine code that runs on this device waits.
+bool kernels_wait_for_previous();
+
 // Queues kernel(args...) on the device's stream. A grid without blocks (an empty tensor) does nothing. Throws with the
 // operation's name when the launch is refused.
 template <class... P, class... A>
@@ -78,7 +81,7 @@ void launch(Cuda device, void (*kernel)(P...), dim3 grid, dim3 block, std::size_
   beside_previous.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   beside_previous.val.programmaticStreamSerializationAllowed = 1;
   config.attrs = &beside_previous;
-  config.numAttrs = cuda_has_dependent_launch();
+  config.numAttrs = kernels_wait_for_previous();
   check_cuda(device.op, cudaLaunchKernelEx(&config, kernel, static_cast<P>(std::forward<A>(args))...));
 #else
   check_cuda(device.op, executor::launch<true>(kernel, grid, block, dynamic_shared_bytes, stream,

@@ -40,7 +40,7 @@ enum class Extreme { max, min };
 namespace kernels {
 // out[o, i] = (sum over n of x[o, n, i]) / divisor, for x [outer, n, inner] and out [outer, inner].
 MIXGRAD_KERNEL(sum, const Tensor& x, const Tensor& out, double divisor);
-// dx[o, n, i] = factor dy[o, i]
+// dx[o, n, i] = factor dy[o, i], for dy [outer, inner] and dx [outer, n, inner].
 MIXGRAD_KERNEL(sum_backward, const Tensor& dy, const Tensor& dx, double factor);
 // The place (i32) of the first extreme over n, for x [outer, n, inner]; a nan is one.
 MIXGRAD_KERNEL(arg_extreme, Extreme which, const Tensor& x, const Tensor& out);

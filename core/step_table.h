@@ -1,5 +1,5 @@
-// StepTable (private): small tensors that have another value in each step of an epoch, such as the numbers of a batch's
-// samples, mixup's lambda, the learning rate. The host decides all of them ahead and uploads them once; on the device
+// StepTable (private): small tensors that have another value in each step, such as the numbers of a batch's samples,
+// mixup's lambda, the learning rate. The host decides those of many steps ahead and uploads them at once; on the device
 // one kernel per step copies the next row of the table to a fixed place, where the kernels of a captured step
 // (core/graph.h) find it.
 //

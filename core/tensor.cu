@@ -1,5 +1,24 @@
 #include "core/gpu.cuh"
 
+namespace mixgrad {
+
+#ifdef __CUDACC__
+namespace {
+__global__ void nothing_kernel() {}
+}  // namespace
+
+bool kernels_wait_for_previous() {
+  static const bool wait = [] {
+    cudaFuncAttributes attributes{};
+    check_cuda("cuda", cudaFuncGetAttributes(&attributes, nothing_kernel));
+    return attributes.ptxVersion >= 90;
+  }();
+  return wait;
+}
+#endif
+
+}  // namespace mixgrad
+
 namespace mixgrad::kernels {
 namespace {
 

@@ -35,16 +35,16 @@ __device__ inline float grey_of(std::uint8_t byte) {
   return __fmaf_rn(__fmaf_rn(-255.0f, product, value), inverse, product);
 }
 
-// Each thread makes `width` neighbouring pixels of an image. known_copies: how often each is written side by side; 0:
-// any number.
+// Each thread makes `width` neighbouring bytes of an image into floats. known_copies: how often each is written side by
+// side; 0: any number.
 template <int width, int known_copies, class F>
-__global__ void fill_images_kernel(std::int64_t total, Divisor pixels_each, int copies, F pixels, float* x) {
+__global__ void fill_images_kernel(std::int64_t total, Divisor bytes_each, int copies, F pixels, float* x) {
   wait_for_previous_kernel();
   const std::int64_t first = global_index() * width;
   Pack<float, width> value{};
   if (first < total) {
     int within = static_cast<int>(first);
-    const int n = pixels_each.split(within);
+    const int n = bytes_each.split(within);
     value = pixels(n, within == 0).template at<width>(within);
   }
   if constexpr (known_copies == 1) {

@@ -4,13 +4,12 @@
 
 #include <algorithm>
 
-#include "core/host_device.h"
 #include "core/index.h"
 #include "core/parallel.h"
 
 namespace mixgrad::kernels {
 
-MIXGRAD_HOST_DEVICE inline float grey(std::uint8_t byte) { return static_cast<float>(byte) / 255.0f; }
+inline float grey(std::uint8_t byte) { return static_cast<float>(byte) / 255.0f; }
 
 inline std::int64_t bytes_of_one(const Tensor& images) { return images.shape().product(1, 4); }
 

@@ -27,7 +27,7 @@ std::string name_of(const std::string& address) {
   const std::string path = address.substr(0, address.find_first_of("?#"));
   std::string name = path.substr(path.find_last_of('/') + 1);
   for (const char* ending : {".tgz", ".tar", ".tar.gz"})
-    if (name.ends_with(ending)) name.resize(name.size() - std::strlen(ending));
+    if (name.ends_with(ending)) name.erase(name.size() - std::strlen(ending));
   check(!name.empty() && name[0] != '.', "untar_data: ", printable(address), " does not end in the name of an archive");
   return name;
 }

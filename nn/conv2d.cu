@@ -42,8 +42,8 @@ struct Geometry {
         by_out_height(s.out_height),
         by_kernel_width(s.kernel_width),
         by_stride(s.stride),
-        by_group_in(s.in_channels / s.groups),
-        by_group_out(s.group_out()) {}
+        by_group_in(std::max<std::int64_t>(s.in_channels / s.groups, 1)),
+        by_group_out(std::max<std::int64_t>(s.group_out(), 1)) {}
 
   int height, width, out_height, out_width, in_channels, out_channels, group_in, group_out, taps, stride, padding;
   int positions, pixels;  // of the output and the input, in all images
@@ -180,7 +180,9 @@ struct Weights {
 
   __device__ Weights at(int group) const { return {w + std::int64_t{group} * rows * patch, rows, patch, wide}; }
   __device__ const float* row(int row) const { return row < rows ? w + std::int64_t{row} * patch : nullptr; }
-  __device__ float4 load(const float* row, int k) const { return load4(wide, row + k, row ? patch - k : 0); }
+  __device__ float4 load(const float* row, int k) const {
+    return row ? load4(wide, row + k, patch - k) : make_float4(0, 0, 0, 0);
+  }
 };
 
 // The same with the rows c and the depth (u, v, o).
@@ -268,7 +270,8 @@ template <class Tile>
 int splits_of(const Geometry& g, int rows, std::int64_t groups) {
   constexpr std::int64_t blocks = 512, least = Tile::depth * (Tile::shares > 1 ? 2 : 16);  // positions worth a block
   const std::int64_t tiles = std::int64_t{blocks_for(rows, Tile::m)} * blocks_for(g.group_out, Tile::n) * groups;
-  return static_cast<int>(std::clamp<std::int64_t>(blocks / tiles, 1, std::max<std::int64_t>(g.positions / least, 1)));
+  return static_cast<int>(std::clamp<std::int64_t>(blocks / std::max<std::int64_t>(tiles, 1), 1,
+                                                   std::max<std::int64_t>(g.positions / least, 1)));
 }
 
 // The gradients of the weights, and of the bias, which may be undefined.
@@ -294,11 +297,12 @@ void parameter_gradients(Cuda device, const Geometry& g, int groups, const Tenso
 }
 
 void check_size(Cuda device, const Conv2dShape& s) {
-  constexpr std::int64_t most = (std::int64_t{1} << 31) - 1 - 1024;
+  constexpr std::int64_t most = (std::int64_t{1} << 31) - (std::int64_t{1} << 16);  // and what tiles go beyond
   const std::int64_t in = s.height * s.width, out = s.positions();
   check(s.batch * std::max(in, out) <= most && std::max(in * s.in_channels, out * s.out_channels) <= most &&
             s.patch() <= most && s.groups <= 65535,
-        device.op, ": ", s.batch, " images of ", s.height, " x ", s.width, " are more than the GPU's kernel takes");
+        device.op, ": ", s.batch, " images of ", s.height, " x ", s.width, " x ", s.in_channels,
+        " are more than the GPU's kernel takes");
 }
 
 }  // namespace

@@ -70,7 +70,7 @@ struct Border {
   std::int64_t size() const { return height * row(); }
 };
 
-// Memory for each thread.
+// Memory for each thread, not initialised.
 class ThreadMemory {
  public:
   explicit ThreadMemory(std::int64_t size) : size_((size + 15) / 16 * 16), memory_(num_threads() * size_) {}

@@ -22,7 +22,7 @@ void check_logits(const Tensor& logits, const CrossEntropyOptions& options) {
 }
 
 Tensor class_weights_for(const Tensor& logits, const CrossEntropyOptions& options) {
-  return options.class_weights.defined() ? options.class_weights.to(logits.device()).to(logits.dtype()) : Tensor();
+  return options.class_weights.defined() ? options.class_weights.to(logits.dtype()).to(logits.device()) : Tensor();
 }
 
 bool are_indices(const Tensor& target, const Tensor& logits) {
@@ -84,7 +84,7 @@ Loss cross_entropy_with(const CrossEntropyOptions& options) {
   if (options.label_smoothing > 0) name += text_of(", label_smoothing ", options.label_smoothing);
   if (options.class_weights.defined()) {
     name += ", class_weights";
-    for (const double weight : options.class_weights.to(DType::f64).to_vector<double>()) {
+    for (const double weight : options.class_weights.to(cpu).to(DType::f64).to_vector<double>()) {
       check(std::isfinite(weight) && weight >= 0, "cross_entropy: class weight ", weight,
             " must be finite and not negative");
       name += text_of(" ", weight);

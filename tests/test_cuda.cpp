@@ -18,6 +18,7 @@
 #include "gather_mixed.h"
 #include "nn/batch_norm.h"
 #include "nn/conv2d.h"
+#include "nn/cross_entropy.h"
 #include "on_cuda.h"
 #include "op_cases.h"
 
@@ -80,15 +81,20 @@ TEST_CASE("cuda: convolutions of many shapes agree with the CPU in f64, forward 
     nn::Conv2dOptions options;
   };
   const Case cases[] = {
-      {{1, 3, 3, 1}, {1, 3, 3, 1}, {}},                                 // a single output
-      {{2, 9, 7, 3}, {5, 3, 3, 3}, {.stride = 2, .padding = 1}},        // no multiple of four
-      {{3, 8, 8, 4}, {8, 3, 3, 4}, {.stride = 2, .padding = 1}},        // four at a time
-      {{2, 6, 7, 8}, {17, 3, 3, 8}, {.padding = 1}},                    // a tile of 32 columns
-      {{1, 6, 6, 4}, {40, 1, 1, 4}, {}},                                // of 64
-      {{1, 5, 5, 12}, {70, 3, 3, 12}, {.padding = 2}},                  // of 128
-      {{3, 20, 20, 4}, {4, 5, 5, 4}, {.kernel_size = 5, .stride = 3}},  // split among blocks
-      {{2, 6, 6, 8}, {8, 3, 3, 1}, {.padding = 1, .groups = 8}},        // depthwise
-      {{2, 5, 6, 6}, {9, 3, 3, 2}, {.padding = 1, .groups = 3}},        // groups
+      {{1, 3, 3, 1}, {1, 3, 3, 1}, {}},                           // a single output
+      {{2, 9, 7, 3}, {5, 3, 3, 3}, {.stride = 2, .padding = 1}},  // no multiple of four
+      {{3, 8, 8, 4}, {8, 3, 3, 4}, {.stride = 2, .padding = 1}},  // four at a time
+      {{2, 6, 7, 8}, {17, 3, 3, 8}, {.padding = 1}},              // a tile of 32 columns
+      {{1, 6, 6, 4}, {40, 1, 1, 4}, {}},                          // of 64
+      {{1, 5, 5, 12}, {70, 3, 3, 12}, {.padding = 2}},            // of 128
+      {{3, 20, 20, 4}, {4, 5, 5, 4}, {.kernel_size = 5, .stride = 3}},
+      {{2, 14, 14, 4}, {8, 3, 3, 4}, {.padding = 1}},               // the weight gradient is split among blocks
+      {{3, 14, 14, 4}, {17, 1, 1, 4}, {}},                          // by a tile of one team
+      {{2, 14, 14, 8}, {8, 3, 3, 4}, {.padding = 1, .groups = 2}},  // of groups
+      {{2, 4, 4, 32}, {8, 1, 1, 32}, {}},                           // no room for the bias in its last tile
+      {{1, 3, 3, 2}, {0, 3, 3, 2}, {}},                             // no output channel
+      {{2, 6, 6, 8}, {8, 3, 3, 1}, {.padding = 1, .groups = 8}},    // depthwise
+      {{2, 5, 6, 6}, {9, 3, 3, 2}, {.padding = 1, .groups = 3}},    // groups
       {{2, 5, 6, 8}, {16, 3, 3, 4}, {.stride = 2, .padding = 1, .groups = 2, .bias = false}},
   };
   for (const Case& c : cases) {
@@ -101,6 +107,40 @@ TEST_CASE("cuda: convolutions of many shapes agree with the CPU in f64, forward 
     const auto device = in_every_order([&] { return flat(evaluate(op, on_cuda(make_inputs(op, DType::f32)))); });
     CHECK(relative_error(device, flat(evaluate(op, make_inputs(op, DType::f64)))) <= 1e-5);
   }
+}
+
+TEST_CASE("cuda: cross-entropy of any number of rows and classes agrees with the CPU in f64") {
+  for (const auto& [rows, classes] :
+       {std::pair<std::int64_t, std::int64_t>{70, 16}, {5, 17}, {37, 64}, {3, 65}, {2, 1}, {0, 4}})
+    for (const bool weighted : {false, true}) {
+      CAPTURE(rows);
+      CAPTURE(classes);
+      CAPTURE(weighted);
+      std::vector<std::int32_t> y(static_cast<std::size_t>(rows)), partner(y.size());
+      for (std::size_t i = 0; i < y.size(); ++i) {
+        y[i] = static_cast<std::int32_t>(i % static_cast<std::size_t>(classes));
+        partner[i] = static_cast<std::int32_t>((3 * i + 1) % static_cast<std::size_t>(classes));
+      }
+      std::vector<double> weights;
+      for (std::int64_t c = 0; c < classes; ++c) weights.push_back(0.5 + 0.1 * static_cast<double>(c));
+      nn::CrossEntropyOptions options{.label_smoothing = 0.1};
+      if (weighted) options.class_weights = Tensor::from(weights, {classes});
+      const OpCase op{.name = "cross_entropy", .inputs = {{rows, classes}}, .f = [&](const Inputs& x) {
+                        const Device device = x[0].device();
+                        return nn::cross_entropy_mixed(x[0], Tensor::from(y, {rows}).to(device),
+                                                       Tensor::from(partner, {rows}).to(device),
+                                                       Tensor::full({}, 0.7, x[0].options()), options);
+                      }};
+      const auto device = in_every_order([&] { return flat(evaluate(op, on_cuda(make_inputs(op, DType::f32)))); });
+      CHECK(relative_error(device, flat(evaluate(op, make_inputs(op, DType::f64)))) <= 1e-5);
+    }
+}
+
+TEST_CASE("cuda: class weights may lie on either device, in f32 or f64") {
+  const Tensor weights = Tensor::from<double>({1, 2}, {2}), logits = normal({3, 2}, 1).to(cuda);
+  const Tensor y = Tensor::from<std::int32_t>({0, 1, 1}, {3}).to(cuda);
+  const auto loss = [&](const Tensor& w) { return nn::cross_entropy_with({.class_weights = w})(logits, y).item(); };
+  CHECK(loss(weights) == loss(weights.to(DType::f32).to(cuda)));
 }
 
 TEST_CASE("cuda: matrix products of every tile, transposed or not, agree with the CPU in f64") {
@@ -221,6 +261,19 @@ TEST_CASE("cuda: an index outside its table is reported when the host next waits
 
 TEST_CASE("cuda: images gathered and mixed in one pass are those gathered and then mixed, to the last bit") {
   check_gather_mixed(cuda);
+}
+
+TEST_CASE("cuda: every byte becomes the same float as on the CPU") {
+  std::vector<std::uint8_t> bytes(5 * 16 * 16);
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(i);
+  const data::ImageDataset images({Tensor::from(bytes, {5, 16, 16, 1}), Tensor::zeros({5}, {.dtype = DType::i32})},
+                                  {"0"}, {.channels = 3});
+  const Tensor numbers = Tensor::from<std::int32_t>({3, 0, 4, 1, 2}, {5});
+  const auto device = in_every_order([&] {
+    const Tensor x = images.to(cuda)->gather(numbers.to(cuda)).x;
+    return x.to(cpu).to(DType::f64).to_vector<double>();
+  });
+  CHECK(device == images.gather(numbers).x.to(DType::f64).to_vector<double>());
 }
 
 TEST_CASE("cuda: memory is used again, and all of it is counted") {

@@ -163,6 +163,19 @@ TEST_CASE("mixup callback: draws follow the seed, differ from epoch to epoch and
     for (std::size_t j = i + 1; j < 4; ++j) CHECK(first[i] != first[j]);
 }
 
+TEST_CASE("mixup callback: each batch's plan is that of its own random stream, in an epoch of many batches too") {
+  Learner learn(digits(139, {.batch_size = 2, .shuffle = true}), nn::simple_cnn({3, 4, 2}), quiet());
+  int checked = 0;
+  learn.mixup().add(at(&At::batch_end, [&](Learner& learner) {
+    Random random(learner.options.seed, Purpose::mixup, learner.pass, static_cast<std::uint32_t>(learner.batch));
+    const augment::MixPlan plan = augment::draw_mix_plan(learner.batch == 69 ? 1 : 2, {}, random);
+    CHECK(std::get<MixedTarget>(learner.target()).lambda.to_vector<float>() == plan.lambda.to_vector<float>());
+    ++checked;
+  }));
+  learn.fit(2);
+  CHECK(checked == 140);
+}
+
 TEST_CASE("mixup callback: alpha 0 trains as without mixup, bit for bit") {
   const MixUpOptions none{.alpha = 0};
   CHECK(trained_weights(&none) == trained_weights());

@@ -17,7 +17,7 @@
 //   on_train_end              in reverse order: what was put on last comes off first
 //
 // The step, from on_batch_begin to on_step_end, may be captured as a CUDA graph and replayed: then its hooks run once,
-// while it is captured, and on_batch_plan runs for all batches of an epoch before the first of them is trained on. A
+// while it is captured, and on_batch_plan runs for up to 64 batches before the first of them is trained on. A
 // callback whose work differs from batch to batch leaves it to on_batch_plan to say how, by Learner::put.
 #pragma once
 

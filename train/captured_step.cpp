@@ -61,7 +61,7 @@ void Learner::train_captured(const data::DataLoader::Epoch& epoch) {
     ++batch;
   }
   // The first half as many, so that the host never plans when it has just waited for figures and the device is idle.
-  for (std::int64_t rows = most_unread / 2; batch < full && captured_ && !stopping; rows = most_unread)
+  for (std::int64_t rows = most_ahead / 2; batch < full && captured_ && !stopping; rows = most_ahead)
     train_captured_rows(epoch, std::min(full, batch + rows));
 }
 

@@ -15,11 +15,12 @@
 
 namespace mixgrad::train {
 
-// As many batches' figures as the GPU keeps before the host waits for it; and as many as are planned at a time.
-inline constexpr std::int64_t most_unread = 64;
+// How many batches the host is ahead of the GPU at most: so many are planned at a time, and so many batches' figures
+// the GPU keeps before the host waits for it.
+inline constexpr std::int64_t most_ahead = 64;
 
 struct Learner::Captured {
-  explicit Captured(Device device) : table(device, most_unread) {}
+  explicit Captured(Device device) : table(device, most_ahead) {}
 
   StepTable table;
   bool planning = false;       // what is put goes to the table

@@ -56,7 +56,7 @@ Learner::Learner(data::DataLoaders data, std::shared_ptr<nn::Module> model, Lear
       optimizer(this->options.optimizer(this->options.groups(*this->model))),
       recorder(std::make_shared<Recorder>(this->options.verbose)),
       loss_function(plain_loss(this->options.loss)),
-      series_(this->options.device, 1 + std::ssize(this->options.train_metrics), most_unread) {
+      series_(this->options.device, 1 + std::ssize(this->options.train_metrics), most_ahead) {
   if (this->options.verbose) add(std::make_shared<ProgressBar>());
   add(recorder);
 }
@@ -184,7 +184,7 @@ void Learner::train_batch() {
 void Learner::end_batch() {
   unread_.push_back({.batch = batch, .size = static_cast<double>(numbers.size())});
   const bool all_read = options.device == cpu || stopping || batch + 1 == data.train.num_batches();
-  if (all_read || std::ssize(unread_) == most_unread) read_figures();
+  if (all_read || std::ssize(unread_) == most_ahead) read_figures();
   each(&Callback::on_batch_end);
   each(&Callback::on_save_point);
 }

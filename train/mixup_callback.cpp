@@ -1,6 +1,7 @@
 #include "train/mixup_callback.h"
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 #include "augment/gather_mixed.h"
@@ -57,28 +58,32 @@ const augment::MixPlan& MixUpCallback::drawn_plan(const Learner& learner) {
     const data::DataLoader& loader = learner.data.train;
     const std::int64_t count = std::min(batches, loader.num_batches() - first), size = loader.options().batch_size;
     drawn_ = {learner.pass, first, std::vector<augment::MixPlan>(static_cast<std::size_t>(count))};
-    parallel_for(count, 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        Random random(learner.options.seed, Purpose::mixup, learner.pass, static_cast<std::uint32_t>(first + i));
-        drawn_.plans[static_cast<std::size_t>(i)] = augment::draw_mix_plan(
-            std::min(size, loader.dataset().size() - (first + i) * size),
+    std::vector<std::exception_ptr> errors(drawn_.plans.size());  // such as that there is no memory
+    parallel_for(count, 1, [&](std::int64_t begin, std::int64_t) {
+      const auto i = static_cast<std::size_t>(begin);
+      try {
+        Random random(learner.options.seed, Purpose::mixup, learner.pass, static_cast<std::uint32_t>(first + begin));
+        drawn_.plans[i] = augment::draw_mix_plan(
+            std::min(size, loader.dataset().size() - (first + begin) * size),
             {.alpha = options_.alpha, .lambda_per = options_.lambda_per, .dedupe = options_.dedupe}, random);
+      } catch (...) {
+        errors[i] = std::current_exception();
       }
     });
+    for (const auto& error : errors)
+      if (error) {
+        drawn_ = {};
+        std::rethrow_exception(error);
+      }
   }
   return drawn_.plans[static_cast<std::size_t>(learner.batch - first)];
 }
 
-augment::MixPlan MixUpCallback::given_plan(const Learner& learner) const {
-  const std::int64_t size = std::ssize(learner.numbers);
-  augment::MixPlan plan = options_.plan(learner.pass, learner.batch, size);
-  augment::check_plan(plan);
-  check(plan.size() == size, "mixup: a plan for ", plan.size(), " samples on a batch of ", size);
-  return plan;
-}
-
 void MixUpCallback::on_batch_plan(Learner& learner) {
-  plan_ = options_.plan ? given_plan(learner) : drawn_plan(learner);
+  const std::int64_t size = std::ssize(learner.numbers);
+  plan_ = options_.plan ? options_.plan(learner.pass, learner.batch, size) : drawn_plan(learner);
+  if (options_.plan) augment::check_plan(plan_);
+  check(plan_.size() == size, "mixup: a plan for ", plan_.size(), " samples on a batch of ", size);
   if (!learner.data.train.resident()) return;
   const auto numbers = second_epoch_ ? second_epoch_->numbers(learner.batch) : learner.numbers;
   std::vector<std::int32_t> partners;

@@ -51,7 +51,6 @@ class MixUpCallback : public Callback {
 
  private:
   const augment::MixPlan& drawn_plan(const Learner& learner);
-  augment::MixPlan given_plan(const Learner& learner) const;
   augment::Target target_of(augment::MixedTarget target, const Learner& learner) const;
 
   struct Drawn {

@@ -1,5 +1,5 @@
 // The figures of the CUDA half, printed: how far each operation is from the CPU in f64; the time of an epoch; kernels
-// that are bound by memory beside a copy; convolutions; the three tables of README.md. Run by gpu.sh.
+// that are bound by memory beside a copy; convolutions; the three tables of FIGURES.md. Run by gpu.sh.
 //
 //   gpu_figures [--quick] [--data DIR] [parity] [memory] [convolutions] [epochs] [tables]
 //
@@ -284,7 +284,7 @@ void print_tables(const Options& options, const data::DataLoaders& data) {
     const char* name;
     bool mixup;
     augment::LossWeight weight;
-    MeanAndDeviation cpu[3];  // README.md, "Figures": train loss, validation loss, accuracy
+    MeanAndDeviation cpu[3];  // FIGURES.md: train loss, validation loss, accuracy
   };
   const Table tables[] = {
       {"without mixup", false, {}, {{.0271, .0034}, {.0276, .0039}, {.9894, .0025}}},

@@ -22,6 +22,11 @@ std::int64_t DataLoader::num_batches() const {
   return n / size + (!options_.drop_last && n % size != 0);
 }
 
+std::int64_t DataLoader::size_of(std::int64_t batch) const {
+  check(batch >= 0 && batch < num_batches(), "data loader: batch ", batch, " of ", num_batches());
+  return std::min(options_.batch_size, dataset_->size() - batch * options_.batch_size);
+}
+
 DataLoader DataLoader::to(Device device) const {
   const ImageDataset* const here = resident();
   return here && here->device() != device ? DataLoader(here->to(device), options_) : *this;
@@ -39,9 +44,7 @@ DataLoader::Epoch::Epoch(const DataLoader& loader, std::uint32_t epoch, std::int
 }
 
 std::span<const std::int32_t> DataLoader::Epoch::numbers(std::int64_t batch) const {
-  check(batch >= 0 && batch < size(), "data loader: batch ", batch, " of ", size());
-  const std::int64_t first = batch * loader_->options_.batch_size;
-  const std::int64_t count = std::min(loader_->options_.batch_size, loader_->dataset().size() - first);
+  const std::int64_t count = loader_->size_of(batch), first = batch * loader_->options_.batch_size;
   return std::span(order_).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
 }
 

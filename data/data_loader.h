@@ -31,6 +31,7 @@ class DataLoader {
   DataLoader(std::shared_ptr<const Dataset> dataset, const LoaderOptions& options);
 
   std::int64_t num_batches() const;
+  std::int64_t size_of(std::int64_t batch) const;  // samples in a batch: the last one may be short
   const Dataset& dataset() const { return *dataset_; }
   const LoaderOptions& options() const { return options_; }
   // The same dataset under other options.

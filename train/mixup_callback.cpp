@@ -55,26 +55,24 @@ const augment::MixPlan& MixUpCallback::drawn_plan(const Learner& learner) {
   constexpr std::int64_t batches = 64;
   const std::int64_t first = learner.batch / batches * batches;
   if (drawn_.plans.empty() || drawn_.pass != learner.pass || drawn_.first != first) {
-    const data::DataLoader& loader = learner.data.train;
-    const std::int64_t count = std::min(batches, loader.num_batches() - first), size = loader.options().batch_size;
-    drawn_ = {learner.pass, first, std::vector<augment::MixPlan>(static_cast<std::size_t>(count))};
-    std::vector<std::exception_ptr> errors(drawn_.plans.size());  // such as that there is no memory
-    parallel_for(count, 1, [&](std::int64_t begin, std::int64_t) {
+    const augment::MixOptions options{
+        .alpha = options_.alpha, .lambda_per = options_.lambda_per, .dedupe = options_.dedupe};
+    const auto count = static_cast<std::size_t>(std::min(batches, learner.data.train.num_batches() - first));
+    std::vector<augment::MixPlan> plans(count);
+    std::vector<std::exception_ptr> errors(count);  // such as that there is no memory
+    parallel_for(std::ssize(plans), 1, [&](std::int64_t begin, std::int64_t) {
       const auto i = static_cast<std::size_t>(begin);
+      const std::int64_t batch = first + begin;
       try {
-        Random random(learner.options.seed, Purpose::mixup, learner.pass, static_cast<std::uint32_t>(first + begin));
-        drawn_.plans[i] = augment::draw_mix_plan(
-            std::min(size, loader.dataset().size() - (first + begin) * size),
-            {.alpha = options_.alpha, .lambda_per = options_.lambda_per, .dedupe = options_.dedupe}, random);
+        Random random(learner.options.seed, Purpose::mixup, learner.pass, static_cast<std::uint32_t>(batch));
+        plans[i] = augment::draw_mix_plan(learner.data.train.size_of(batch), options, random);
       } catch (...) {
         errors[i] = std::current_exception();
       }
     });
     for (const auto& error : errors)
-      if (error) {
-        drawn_ = {};
-        std::rethrow_exception(error);
-      }
+      if (error) std::rethrow_exception(error);
+    drawn_ = {learner.pass, first, std::move(plans)};
   }
   return drawn_.plans[static_cast<std::size_t>(learner.batch - first)];
 }

@@ -1,0 +1,120 @@
+#include "nn/conv2d_direct.h"
+#include "nn/conv2d_direct_layout.h"
+
+namespace mixgrad::kernels {
+
+using namespace direct;
+
+namespace {
+
+// Along one axis, the pixels first, first + stride, ... see outputs at the same distances: pixel first + q stride is
+// under `taps` places of the kernel, tap, tap + stride, ..., of the outputs base + q, base + q - 1, ...
+struct PhaseAxis {
+  std::int64_t pixels, base, tap, taps;
+};
+
+PhaseAxis phase_axis(std::int64_t first, std::int64_t size, const Conv2dShape& s, std::int64_t kernel_size) {
+  const std::int64_t tap = (first + s.padding) % s.stride;
+  return {num_ranges(size - first, s.stride), (first + s.padding) / s.stride, tap,
+          tap < kernel_size ? num_ranges(kernel_size - tap, s.stride) : 0};
+}
+
+// The pixels of a phase along both axes: their gradients are a convolution of stride 1 over dy, whose kernel is every
+// stride-th place of the weight, backwards.
+struct Phase {
+  PhaseAxis rows, columns;
+  std::int64_t depth_before;      // where its weights begin in a block
+  std::int64_t from, to;          // the first number read in dy with its border, and the first written in dx
+  Offsets outputs, taps, pixels;  // from there
+};
+
+std::vector<Phase> phases_of(const Conv2dShape& s, const Border& border, std::int64_t images) {
+  std::vector<Phase> phases;
+  std::int64_t depth_before = 0;
+  for (std::int64_t i = 0; i < std::min(s.stride, s.height); ++i)
+    for (std::int64_t j = 0; j < std::min(s.stride, s.width); ++j) {
+      const PhaseAxis rows = phase_axis(i, s.height, s, s.kernel_height);
+      const PhaseAxis columns = phase_axis(j, s.width, s, s.kernel_width);
+      const std::int64_t out = s.out_channels, in = s.in_channels;
+      const std::int64_t top = border.top + rows.base + 1 - rows.taps;
+      const std::int64_t left = border.left + columns.base + 1 - columns.taps;
+      phases.push_back({rows, columns, depth_before, (top * border.width + left) * out, (i * s.width + j) * in,
+                        grid({images, border.size()}, {rows.pixels, border.row()}, {columns.pixels, out}),
+                        grid({rows.taps, border.row()}, {columns.taps, out}, {out, 1}),
+                        grid({images, s.height * s.width * in}, {rows.pixels, s.stride * s.width * in},
+                             {columns.pixels, s.stride * in})});
+      depth_before += rows.taps * columns.taps * out;
+    }
+  return phases;
+}
+
+// One block of input channels of the weights, [depth, width]: phase by phase the taps, the last first, each [out,
+// width].
+void pack_phases(const Conv2dShape& s, const std::vector<Phase>& phases, const Block& block, const float* weight,
+                 float* packed) {
+  for (const Phase& phase : phases) {
+    float* to = packed + phase.depth_before * block.width;
+    for (std::int64_t u = phase.rows.taps - 1; u >= 0; --u)
+      for (std::int64_t v = phase.columns.taps - 1; v >= 0; --v, to += s.out_channels * block.width) {
+        const std::int64_t tap = (phase.rows.tap + u * s.stride) * s.kernel_width + phase.columns.tap + v * s.stride;
+        copy_panel(false, s.out_channels, block.columns, weight + tap * s.in_channels + block.first, s.patch(), to);
+      }
+  }
+}
+
+// dy with as many zeros around it as the outermost pixels look at.
+Border padded_output(const Conv2dShape& s) {
+  const std::int64_t above = num_ranges(s.kernel_height, s.stride) - 1, left = num_ranges(s.kernel_width, s.stride) - 1;
+  return {above + std::max(s.out_height, (s.height - 1 + s.padding) / s.stride + 1),
+          left + std::max(s.out_width, (s.width - 1 + s.padding) / s.stride + 1), s.out_channels, above, left};
+}
+
+}  // namespace
+
+void conv2d_input_gradient_direct(const Conv2dShape& s, const Tensor& weight, const Tensor& y, const Tensor& dy,
+                                  const Tensor& dx) {
+  const std::int64_t blocks = num_blocks(s.in_channels), at_once = images_at_once(s);
+  const Border border = padded_output(s);
+  const BorderedImages padded(border, at_once);
+  const std::vector<Phase> phases = phases_of(s, border, at_once);
+  const std::int64_t depth = s.kernel_height * s.kernel_width * s.out_channels;
+  const Scratch packed(whole_vectors(s.in_channels) * depth);
+  float* pp = packed.data();
+  const float* pw = weight.data<float>();
+  parallel_for(blocks, rows_per_range(depth * tile_columns, 1 << 15), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t b = begin; b < end; ++b) {
+      const Block block = block_of(s.in_channels, b);
+      pack_phases(s, phases, block, pw, pp + block.first * depth);
+    }
+  });
+  const std::int64_t in_image = s.height * s.width * s.in_channels, out_image = s.positions() * s.out_channels;
+  const float* pdy = dy.data<float>();
+  const float* py = s.relu ? y.data<float>() : nullptr;
+  float* pdx = dx.mutable_data<float>();
+  parallel_for(s.batch, images_per_range(s, at_once, 64), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; n += at_once) {
+      const std::int64_t images = std::min(at_once, end - n);
+      const float* mask = py ? py + n * out_image : nullptr;
+      const float* from = padded.put(images, s.out_height, s.out_width, pdy + n * out_image, mask);
+      for (std::int64_t b = 0; b < blocks; ++b) {
+        const Block block = block_of(s.in_channels, b);
+        for (const Phase& phase : phases)
+          for_each_part(images * phase.rows.pixels * phase.columns.pixels, most_rows(block.columns),
+                        [&](std::int64_t first, std::int64_t rows) {
+                          multiply({.a = from + phase.from,
+                                    .a_rows = phase.outputs.data() + first,
+                                    .a_steps = phase.taps.data(),
+                                    .b = pp + block.first * depth + phase.depth_before * block.width,
+                                    .b_row = block.width,
+                                    .c = pdx + n * in_image + phase.to + block.first,
+                                    .c_rows = phase.pixels.data() + first,
+                                    .rows = rows,
+                                    .columns = block.columns,
+                                    .depth = static_cast<std::int64_t>(phase.taps.size())});
+                        });
+      }
+    }
+  });
+}
+
+}  // namespace mixgrad::kernels

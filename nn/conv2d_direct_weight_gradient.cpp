@@ -1,0 +1,136 @@
+#include "nn/conv2d_direct.h"
+#include "nn/conv2d_direct_layout.h"
+
+namespace mixgrad::kernels {
+
+using namespace direct;
+
+namespace {
+
+// The outputs' gradients dy [positions, channels] of one block as [positions, width], where `mask` is given with zeros
+// where the output is at most 0; bias_sums [width] += their sums.
+void pack_gradients(const Block& block, std::int64_t positions, std::int64_t channels, const float* dy,
+                    const float* mask, float* to, float* bias_sums) {
+  constexpr std::int64_t at_once = 4;  // sums, so that none waits for the last
+  for (std::int64_t v = 0; v < block.width; v += lanes) {
+    Vector sums[at_once] = {load(bias_sums + v)};
+    const auto pack = [&](std::int64_t p, Vector& sum) {
+      const std::int64_t from = p * channels + block.first + v;
+      Vector g = load(dy + from, block.columns - v);
+      if (mask) g = load(mask + from, block.columns - v) <= Vector{} ? Vector{} : g;
+      sum += g;
+      store(to + p * block.width + v, g);
+    };
+    std::int64_t p = 0;
+    for (; p + at_once <= positions; p += at_once)
+#pragma GCC unroll 4
+      for (std::int64_t i = 0; i < at_once; ++i) pack(p + i, sums[i]);
+    for (; p < positions; ++p) pack(p, sums[0]);
+    store(bias_sums + v, sums[0] + sums[1] + (sums[2] + sums[3]));
+  }
+}
+
+// c(r, j) += sum over k < depth of a(r, k) b(k, j) for any number of rows and columns, with a(r, k) as in a tile and
+// rows of b and c, whole vectors, side by side.
+void add_product(const Offsets& a_rows, const Offsets& a_steps, std::int64_t depth, const float* a, const float* b,
+                 std::int64_t columns, float* c) {
+  std::int64_t c_rows[most_rows(1)];
+  for (std::int64_t r = 0; r < most_rows(1); ++r) c_rows[r] = r * columns;
+  for (std::int64_t j = 0; j < columns; j += tile_columns) {
+    const std::int64_t width = std::min(columns - j, tile_columns);
+    for_each_part(static_cast<std::int64_t>(a_rows.size()), most_rows(width), [&](std::int64_t i, std::int64_t rows) {
+      float* to = c + i * columns + j;
+      multiply({.a = a,
+                .a_rows = a_rows.data() + i,
+                .a_steps = a_steps.data(),
+                .b = b + j,
+                .b_row = columns,
+                .start = to,
+                .start_row = columns,
+                .c = to,
+                .c_rows = c_rows,
+                .rows = rows,
+                .columns = width,
+                .depth = depth});
+    });
+  }
+}
+
+}  // namespace
+
+void conv2d_weight_gradient_direct(const Conv2dShape& s, const Tensor& x, const Tensor& y, const Tensor& dy,
+                                   const Tensor& dweight, const Tensor& dbias) {
+  const std::int64_t patch = s.patch(), blocks = num_blocks(s.out_channels),
+                     at_once = images_at_once(s, 8 * most_rows(1));
+  // A unit of work is a range of images and a block of output channels; few ranges where there are many blocks.
+  const std::int64_t most_ranges = std::max<std::int64_t>(16 / std::max<std::int64_t>(blocks, 1), 1);
+  const std::int64_t grain = images_per_range(s, at_once, most_ranges);
+  const std::int64_t ranges = std::max<std::int64_t>(num_ranges(s.batch, grain), 1);
+  const Border border = padded_input(s);
+  // A large image of many channels is kept plane by plane: then a tile's rows, which are channels, are each read from
+  // neighbouring numbers.
+  const bool few = has_few_outputs(s), planes = !few && s.in_channels >= 8 && border.size() > 8192;
+  const bool copied = planes || s.padding > 0;
+  const BorderedImages padded(border, copied ? at_once : 0);
+  const Patches patches(s, border);
+  const Offsets positions =
+      planes ? grid({at_once, border.size()}, {s.out_height, s.stride * border.width}, {s.out_width, s.stride})
+             : positions_of(s, border, at_once);
+  const Offsets taps =
+      planes ? grid({s.kernel_height, border.width}, {s.kernel_width, 1}, {s.in_channels, border.height * border.width})
+             : patch_of(s, border);
+  const Offsets outputs = line(few ? s.out_channels : 0, 1), gradient_rows = line(Patches::at_once, lanes);  // of few
+  // Of each range, in blocks: the sums, [patch, width] or of few outputs [out, width of a patch], and behind them the
+  // bias's, [width].
+  const std::int64_t rows = patch + 1, partial_size = whole_vectors(s.out_channels) * rows;
+  const Scratch partials(ranges * partial_size);
+  // The outputs' gradients of some images and one block, [positions, width], for each thread.
+  const ThreadMemory gradients(at_once * s.positions() * tile_columns);
+  const float* px = x.data<float>();
+  const float* pdy = dy.data<float>();
+  const float* py = s.relu ? y.data<float>() : nullptr;
+  float* pp = partials.data();
+  parallel_ranges(ranges * blocks, 1, [&](std::int64_t unit, std::int64_t, std::int64_t) {
+    const std::int64_t range = unit / blocks, end = std::min((range + 1) * grain, s.batch);
+    const Block block = block_of(s.out_channels, unit % blocks);
+    float* gradient = gradients.get();
+    float* sums = pp + range * partial_size + block.first * rows;
+    std::fill_n(sums, rows * block.width, 0.0f);
+    for (std::int64_t n = range * grain; n < end; n += at_once) {
+      const std::int64_t images = std::min(at_once, end - n), count = images * s.positions();
+      const std::int64_t first = n * s.positions() * s.out_channels;
+      pack_gradients(block, count, s.out_channels, pdy + first, py ? py + first : nullptr, gradient,
+                     sums + patch * block.width);
+      if (!dweight.defined()) continue;
+      const float* image = px + n * s.height * s.width * s.in_channels;
+      if (planes) image = padded.put_planes(images, s.height, s.width, image);
+      else if (copied) image = padded.put(images, s.height, s.width, image);
+      if (!few) {
+        add_product(taps, positions, count, image, gradient, block.width, sums);
+        continue;
+      }
+      patches.for_each(image, positions, count, [&](const float* from, std::int64_t begin, std::int64_t part) {
+        add_product(outputs, gradient_rows, part, gradient + begin * lanes, from, patches.width(), sums);
+      });
+    }
+  });
+  float* pdw = dweight.defined() ? dweight.mutable_data<float>() : nullptr;
+  float* pdb = dbias.defined() ? dbias.mutable_data<float>() : nullptr;
+  const auto add_ranges = [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t b = begin; b < end; ++b) {
+      const Block block = block_of(s.out_channels, b);
+      float* total = pp + block.first * rows;  // the first range's
+      for (std::int64_t range = 1; range < ranges; ++range)
+        for (std::int64_t i = 0; i < rows * block.width; ++i) total[i] += total[range * partial_size + i];
+      for (std::int64_t o = 0; o < block.columns; ++o) {
+        if (pdw)
+          for (std::int64_t k = 0; k < patch; ++k)
+            pdw[(block.first + o) * patch + k] = total[few ? o * whole_vectors(patch) + k : k * block.width + o];
+        if (pdb) pdb[block.first + o] = total[patch * block.width + o];
+      }
+    }
+  };
+  parallel_for(blocks, rows_per_range(rows * tile_columns * ranges, 1 << 15), add_ranges);
+}
+
+}  // namespace mixgrad::kernels

@@ -1,8 +1,14 @@
 #include "core/parallel.h"
 
 #include <omp.h>
+#include <pthread.h>
 
 #include <atomic>
+#include <chrono>
+#include <exception>
+#include <future>
+#include <mutex>
+#include <thread>
 #include <vector>
 
 #include "core/check.h"
@@ -10,41 +16,167 @@
 namespace mixgrad {
 
 namespace {
-thread_local bool single_threaded = false;
-}
 
-int num_threads() { return single_threaded ? 1 : omp_get_max_threads(); }
+using Job = void (*)(const void* context, std::int64_t range);
+
+thread_local ThreadRole this_thread;
+
+// How long a thread polls for work before it sleeps: longer than the host takes between two operations, much shorter
+// than a time slice of the system (tests/bench/NOTES.md has the measurement).
+constexpr std::chrono::microseconds polling_time{100};
+
+// OpenMP's threads, so that OMP_NUM_THREADS, OMP_PLACES and the like apply, but with our own way of waiting. OpenMP
+// ends every region with a barrier: on a busy machine all wait there for a thread that the system has descheduled, even
+// if it has nothing to do, and GCC's threads burn milliseconds meanwhile. Here the threads stay in one region. A job is
+// open to whoever arrives in time; the caller works on it too, closes it when every range has begun, and waits for
+// those that joined.
+class Team : NonCopyable {
+ public:
+  explicit Team(int threads)
+      : shares_(static_cast<std::size_t>(threads)), region_([this, threads] {
+#pragma omp parallel num_threads(threads)
+          if (const int self = omp_get_thread_num(); self > 0) serve(self);
+          else end_.get_future().wait();  // stands for the caller, and sleeps
+        }) {
+  }
+  ~Team() {
+    ending_ = true;
+    state_ += 2 * opened;
+    state_.notify_all();
+    end_.set_value();
+    region_.join();
+  }
+
+  int threads() const { return static_cast<int>(shares_.size()); }
+
+  // Calls job(context, range) for each range, then rethrows the error of the lowest range that had one.
+  void run(std::int64_t ranges, Job job, const void* context) {
+    job_ = job, context_ = context, ranges_ = ranges, error_ = nullptr;
+    for (Share& share : shares_) share.begun.store(0, std::memory_order_relaxed);
+    state_ += opened;
+    state_.notify_all();
+    work(0);
+    state_ += opened;
+    wait_until([](unsigned state) { return state % opened == 0; });
+    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+  }
+
+ private:
+  struct alignas(64) Share {  // one cache line each
+    std::atomic<std::int64_t> begun = 0;
+  };
+  // The state counts openings and closings by `opened` (an odd number of them: a job is open) and, below, the threads
+  // that have joined.
+  static constexpr unsigned opened = 1u << 16;
+
+  void serve(int self) {
+    unsigned last = 0;
+    const auto has_work = [&](unsigned state) { return state / opened % 2 == 1 && state / opened != last; };
+    for (;;) {
+      unsigned state = wait_until([&](unsigned s) { return has_work(s) || ending_; });
+      if (ending_) return;
+      if (!state_.compare_exchange_strong(state, state + 1)) continue;
+      last = state / opened;
+      work(self);
+      if (const unsigned left = --state_; left % opened == 0 && left / opened % 2 == 0) state_.notify_all();
+    }
+  }
+
+  // Neighbouring ranges stay with one thread, so that it finds in its cache what it wrote before; a thread that is done
+  // takes over what others have not begun.
+  void work(int self) {
+    const Temporarily<ThreadRole> inside(this_thread, {true, self});
+    const auto threads = std::ssize(shares_);
+    for (std::int64_t i = 0; i < threads; ++i) {
+      const std::int64_t owner = (self + i) % threads;
+      const std::int64_t first = owner * ranges_ / threads, size = (owner + 1) * ranges_ / threads - first;
+      std::atomic<std::int64_t>& begun = shares_[static_cast<std::size_t>(owner)].begun;
+      // Load first: polling a finished share must not bounce its cache line.
+      while (begun.load(std::memory_order_relaxed) < size) {
+        const std::int64_t next = begun.fetch_add(1, std::memory_order_relaxed);
+        if (next < size) call(first + next);
+      }
+    }
+  }
+
+  void call(std::int64_t range) {
+    try {
+      job_(context_, range);
+    } catch (...) {
+      const std::lock_guard lock(error_mutex_);
+      if (!error_ || range < error_range_) error_ = std::current_exception(), error_range_ = range;
+    }
+  }
+
+  template <class Done>
+  unsigned wait_until(Done done) {
+    const auto sleep_at = std::chrono::steady_clock::now() + polling_time;
+    unsigned state;
+    while (!done(state = state_.load())) {
+      if (std::chrono::steady_clock::now() > sleep_at) state_.wait(state);
+#ifdef __x86_64__
+      else __builtin_ia32_pause();  // leaves the core to its other hardware thread
+#endif
+    }
+    return state;
+  }
+
+  alignas(64) std::atomic<unsigned> state_ = 0;
+  std::atomic<bool> ending_ = false;
+  Job job_ = nullptr;
+  const void* context_ = nullptr;
+  std::int64_t ranges_ = 0;
+  std::vector<Share> shares_;
+  std::mutex error_mutex_;
+  std::exception_ptr error_;
+  std::int64_t error_range_ = 0;
+  std::promise<void> end_;
+  std::thread region_;  // the last member: it uses the others
+};
+
+// The team of the process, and whether a thread is using it.
+Team* team = nullptr;
+std::atomic<bool> in_use = false;
+
+// What becomes of the team when the process forks or ends. A child has none of its parent's threads and makes its own;
+// at exit the threads return before OpenMP's library is gone.
+struct TeamOfProcess {
+  TeamOfProcess() {
+    pthread_atfork(nullptr, nullptr, [] { team = nullptr, in_use = false; });
+  }
+  ~TeamOfProcess() {
+    if (!in_use.exchange(true)) delete team;
+  }
+};
+
+}  // namespace
+
+int num_threads() { return this_thread.single_threaded || omp_in_parallel() ? 1 : omp_get_max_threads(); }
 
 void set_num_threads(int threads) {
   check(threads >= 1, "set_num_threads: ", threads, " threads, needs at least 1");
   omp_set_num_threads(threads);
 }
 
-int thread_index() { return single_threaded ? 0 : omp_get_thread_num(); }
+int thread_index() { return this_thread.index; }
 
-// Neighbouring ranges stay with one thread, so that it finds in its cache what it wrote before; but a thread that the
-// system gave something else to do does not keep the others waiting.
-void for_each_range(std::int64_t ranges, void (*f)(const void* context, std::int64_t range), const void* context) {
-  struct alignas(64) Share {  // a line of the cache each
-    std::atomic<std::int64_t> begun = 0;
-  };
-  std::vector<Share> shares(static_cast<std::size_t>(omp_get_max_threads()));
-#pragma omp parallel
-  {
-    const std::int64_t threads = omp_get_num_threads(), self = omp_get_thread_num();
-    for (std::int64_t i = 0; i < threads; ++i) {
-      const std::int64_t owner = (self + i) % threads;
-      const std::int64_t first = owner * ranges / threads, size = (owner + 1) * ranges / threads - first;
-      std::atomic<std::int64_t>& begun = shares[static_cast<std::size_t>(owner)].begun;
-      // Read before it is changed: of a share that is done the cache line stays where it is.
-      while (begun.load(std::memory_order_relaxed) < size) {
-        const std::int64_t next = begun.fetch_add(1, std::memory_order_relaxed);
-        if (next < size) f(context, first + next);
-      }
-    }
+SingleThreaded::SingleThreaded() : role_(this_thread, {.single_threaded = true}) {}
+
+void for_each_range(std::int64_t ranges, Job job, const void* context) {
+  if (in_use.exchange(true)) {  // by another thread of the program
+    const SingleThreaded serial;
+    for (std::int64_t range = 0; range < ranges; ++range) job(context, range);
+    return;
   }
+  struct Use {
+    ~Use() { in_use = false; }
+  } use;
+  static const TeamOfProcess of_process;
+  if (!team || team->threads() != num_threads()) {
+    delete std::exchange(team, nullptr);
+    team = new Team(num_threads());
+  }
+  team->run(ranges, job, context);
 }
-
-SingleThreaded::SingleThreaded() : single_threaded_(single_threaded, true) {}
 
 }  // namespace mixgrad

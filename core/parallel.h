@@ -13,14 +13,20 @@ int num_threads();                  // that parallel_for may use here: 1 while a
 void set_num_threads(int threads);  // throws unless threads >= 1
 int thread_index();                 // 0..num_threads()-1 inside parallel_for, 0 outside
 
-// While it lives, parallel_ranges and parallel_for run inline on this thread and open no OpenMP region: for threads
-// that run beside others, each with a core's worth of work.
+// What parallel work means to this thread.
+struct ThreadRole {
+  bool single_threaded = false;
+  int index = 0;
+};
+
+// While it lives, parallel_ranges and parallel_for run inline on this thread: for threads that run beside others, each
+// with a core's worth of work.
 class SingleThreaded {
  public:
   SingleThreaded();
 
  private:
-  Temporarily<bool> single_threaded_;
+  Temporarily<ThreadRole> role_;
 };
 
 // The number of ranges of `grain` indices that cover 0..n-1.
@@ -31,11 +37,11 @@ constexpr std::int64_t rows_per_range(std::int64_t row_size, std::int64_t elemen
   return std::max<std::int64_t>(elements / std::max<std::int64_t>(row_size, 1), 1);
 }
 
-// Calls f(context, range) for 0..ranges-1 in parallel. Each thread begins with its own run of neighbouring ranges, then
-// takes over what others have not begun.
+// Calls f(context, range) for 0..ranges-1 in parallel, or inline while another thread of the program is doing so.
 void for_each_range(std::int64_t ranges, void (*f)(const void* context, std::int64_t range), const void* context);
 
-// Calls f(range, begin, end) for each range of `grain` indices in 0..n-1, in parallel. f must not throw.
+// Calls f(range, begin, end) for each range of `grain` indices in 0..n-1, in parallel. What f throws comes out of here;
+// of several errors it is that of the lowest range.
 template <class F>
 void parallel_ranges(std::int64_t n, std::int64_t grain, F&& f) {
   const std::int64_t ranges = num_ranges(n, grain);

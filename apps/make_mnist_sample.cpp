@@ -18,7 +18,8 @@ void make_mnist_sample(const std::string& mnist, const std::string& out) {
   const data::LabelledImages train = sample(data::Split::train), valid = sample(data::Split::valid);
   data::write_image_folder(out, train, valid, {"3", "7"});
   std::printf("wrote %lld images to train on and %lld to validate into %s\n",
-              static_cast<long long>(train.labels.numel()), static_cast<long long>(valid.labels.numel()), out.c_str());
+              static_cast<long long>(train.labels.numel()), static_cast<long long>(valid.labels.numel()),
+              printable(out, std::string::npos).c_str());
 }
 
 }  // namespace
@@ -29,7 +30,7 @@ int main(int argc, char** argv) {
   app.add_option("--data", mnist, "folder with the four MNIST files, plain or .gz")->required();
   app.add_option("--out", out, "folder to write, not there yet or empty")->required();
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
-    return std::string("make_mnist_sample: ") + error.what() + " (--help lists the options)\n";
+    return "make_mnist_sample: " + printable(error.what(), std::string::npos) + " (--help lists the options)\n";
   });
   try {
     app.parse(argc, argv);
@@ -38,7 +39,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   } catch (const std::exception& error) {
-    std::cerr << "make_mnist_sample: " << error.what() << '\n';
+    std::cerr << "make_mnist_sample: " << printable(error.what(), std::string::npos) << '\n';
     return 1;
   }
 }

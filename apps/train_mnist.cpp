@@ -64,7 +64,7 @@ nn::Sequential make_model(const Options& options) {
 void save_weights(const Options& options, nn::Module& model) {
   nn::save_weights(model, options.save, nn::WeightLayout::ohwi,
                    {{"classes", options.digit_list()}, {"model", options.model}});
-  std::printf("wrote %s\n", options.save.c_str());
+  apps::print_line("wrote ", options.save);
 }
 
 // Loads the weights of --load. A file of --save says what they are for; one from elsewhere need not.
@@ -145,11 +145,11 @@ void check_checkpoints(const Options& options, const data::DataLoaders& data) {
 }
 
 void print_start(const train::Learner& learn, const std::string& checkpoint) {
-  if (const auto& start = learn.start(); !start) std::printf("no checkpoint %s: begins anew\n", checkpoint.c_str());
-  else if (start->epoch == start->epochs) std::printf("resumed from %s: is over\n", checkpoint.c_str());
+  if (const auto& start = learn.start(); !start) apps::print_line("no checkpoint ", checkpoint, ": begins anew");
+  else if (start->epoch == start->epochs) apps::print_line("resumed from ", checkpoint, ": is over");
   else
-    std::printf("resumed from %s: in epoch %d after batch %lld of %lld\n", checkpoint.c_str(), start->epoch + 1,
-                static_cast<long long>(start->batch), static_cast<long long>(learn.data.train.num_batches()));
+    apps::print_line("resumed from ", checkpoint, ": in epoch ", start->epoch + 1, " after batch ", start->batch,
+                     " of ", learn.data.train.num_batches());
 }
 
 // The epochs that were completed, and whether Ctrl-C cut the run short.
@@ -173,7 +173,7 @@ Run train_once(const Options& options, const data::DataLoaders& data, bool mixup
     fail("the loss of ", bad->batch > 0 ? text_of("batch ", bad->batch) : "the validation", " in epoch ", bad->epoch,
          " is no finite number; try a smaller --lr");
   if (!options.save.empty()) {
-    if (interrupt->interrupted()) std::printf("not written: %s, as training was stopped\n", options.save.c_str());
+    if (interrupt->interrupted()) apps::print_line("not written: ", options.save, ", as training was stopped");
     else save_weights(options, *learn->model);
   }
   if (!options.out.empty() && seed == options.seed && !learn->recorder->epochs().empty())
@@ -249,7 +249,7 @@ int run(const Options& options) {
     if (finals.size() > 1) print_statistics(apps::run_name(mixup), finals);
   }
   if (!options.out.empty()) apps::output_curves(options, curves);
-  if (!metrics.empty()) std::printf("wrote %s\n", metrics.c_str());
+  if (!metrics.empty()) apps::print_line("wrote ", metrics);
   return 0;
 }
 
@@ -272,7 +272,7 @@ int main(int argc, char** argv) {
     return run(options);
   } catch (const std::exception& error) {
     std::fflush(stdout);
-    std::cerr << "train_mnist: " << error.what() << '\n';
+    std::cerr << "train_mnist: " << printable(error.what(), std::string::npos) << '\n';
     return 1;
   }
 }

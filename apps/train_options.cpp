@@ -166,7 +166,7 @@ std::optional<int> parse(int argc, char** argv, TrainOptions& options) {
   add_options(app, options, digits);
   add_exclusions(app);
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
-    return std::string("train_mnist: ") + error.what() + " (--help lists the options)\n";
+    return "train_mnist: " + printable(error.what(), std::string::npos) + " (--help lists the options)\n";
   });
   try {
     app.parse(argc, argv);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iomanip>
@@ -16,8 +15,8 @@ namespace {
 // Draws a picture and says so.
 template <class Write, class... Content>
 void announce(Write write, const std::string& png, const Content&... content) {
-  if (write(png, content...)) std::printf("wrote %s\n", png.c_str());
-  else std::printf("skipped: the picture %s (install the package gnuplot-nox)\n", png.c_str());
+  if (write(png, content...)) print_line("wrote ", png);
+  else print_line("skipped: the picture ", png, " (install the package gnuplot-nox)");
 }
 
 // The first batch as mixup will train on it.
@@ -84,7 +83,7 @@ void output_mistakes(const TrainOptions& options, train::Learner& learn, const s
     return announce(write_top_losses, sheet, learn.data.valid.dataset().get(worst).x, captions,
                     when + "the worst mistakes, and how probable each reading was to the model");
   std::filesystem::remove(sheet);  // of an earlier run
-  std::printf("not drawn: %s, as every digit is read right\n", sheet.c_str());
+  print_line("not drawn: ", sheet, ", as every digit is read right");
 }
 
 void output_curves(const TrainOptions& options, const std::vector<RunCurves>& runs) {

@@ -2,6 +2,7 @@
 // announced by a line.
 #pragma once
 
+#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,12 @@
 #include "mixgrad.h"
 
 namespace mixgrad::apps {
+
+// Prints the parts as one line, without the control characters that a file name may have.
+template <class... Parts>
+void print_line(const Parts&... parts) {
+  std::puts(printable(text_of(parts...), std::string::npos).c_str());
+}
 
 // The path of a file in the folder of --out.
 std::string in_output(const TrainOptions& options, const std::string& name);

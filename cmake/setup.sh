@@ -11,7 +11,7 @@ wanted=()   # packages without which something optional is left out
 # and several times slower on a busy one.
 export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-10000}
 
-say() { printf 'mixgrad: %s\n' "$*" >&2; }
+say() { printf 'mixgrad: %s\n' "${*//[[:cntrl:]]/?}" >&2; } # a file name may have any character
 die() { say "error: $*"; exit 1; }
 have() { command -v "$1" >/dev/null; }
 

@@ -5,11 +5,18 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace mixgrad {
 
+// Text from elsewhere (a file name, a name read from a file, another library's words) as part of a message: on one
+// line, without control characters, and short. Every byte of what cannot be printed - control characters, also those
+// that turn the direction of writing, and what is not UTF-8 - becomes '?'; what exceeds `longest` bytes becomes "...".
+std::string printable(std::string_view text, std::size_t longest = 200);
+
+// Its text is printable, whatever it is made of.
 struct Error : std::runtime_error {
-  using std::runtime_error::runtime_error;
+  explicit Error(const std::string& text) : std::runtime_error(printable(text, std::string::npos)) {}
 };
 
 // All parts written one after the other.
@@ -32,15 +39,6 @@ template <class... Parts>
 void check(bool condition, const Parts&... parts) {
   if (!condition) [[unlikely]]
     fail(parts...);
-}
-
-// Text from elsewhere, such as a name read from a file, as a part of an error: short, and without line ends.
-inline std::string printable(std::string text) {
-  constexpr std::size_t longest = 200;
-  if (text.size() > longest) text.replace(longest, std::string::npos, "...");
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) c = '?';
-  return text;
 }
 
 }  // namespace mixgrad

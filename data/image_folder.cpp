@@ -41,7 +41,7 @@ bool is_folder(const fs::path& path) {
 std::vector<std::string> class_names(const fs::path& folder) {
   std::vector<std::string> names;
   for (const fs::path& entry : list(folder)) {
-    check(is_folder(entry), entry.string(), ": is no folder; images are expected in class folders below ",
+    check(is_folder(entry), entry.string(), ": is not a folder; images are expected in class folders below ",
           folder.string());
     names.push_back(entry.filename().string());
   }

@@ -60,6 +60,19 @@ test_bad_data() {
   train_on "$work/mnist/$images"
   check "data: a file for a folder" is_refusal "$images"
 
+  local bad=$'no\nfile\e[31m\xff'
+  train_on "$work/$bad"
+  check "text from outside: a folder's name is printed without what a terminal would act on" \
+    is_refusal "$work/no?file?[31m? is not a folder"
+  run "$app" "--frob$bad"
+  check "text from outside: an option that there is not" is_refusal "--frobno?file?[31m?"
+  train --digits "3,$bad"
+  check "text from outside: a value" is_refusal "no?file?[31m?"
+  train --load "$work/$bad"
+  check "text from outside: a file of weights" is_refusal "no?file?[31m?"
+  train --no-mixup --epochs 0 --out "$work/$bad"
+  check "text from outside: what is written" all succeeded 'printed "^wrote .*/no.file.\[31m./metrics.csv$"'
+
   check "data: images cut off" damaged "cut off" "$images" head -c 5000 "$work/mnist/$images"
   check "data: labels too long" damaged longer "$labels" cat "$work/mnist/$labels" "$work/mnist/$labels"
   check "data: an empty file" damaged "not an IDX file" "$images" true

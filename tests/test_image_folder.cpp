@@ -249,7 +249,7 @@ TEST_CASE("from_folder: folders that are missing, empty or at odds are named") {
   images.write("train/cat/.hidden", "x");
   check_refused(images.path(), {images / "train/cat", "an empty class folder"});
   images.write("train/stray.png", "x");
-  check_refused(images.path(), {images / "train/stray.png", "no folder"});
+  check_refused(images.path(), {images / "train/stray.png", "is not a folder"});
   images.remove("train");
   check_refused(images.path(), {images.path(), "valid/ but no train/"});
   if (!test::has_png()) return;
@@ -262,6 +262,24 @@ TEST_CASE("from_folder: folders that are missing, empty or at odds are named") {
   const Images one;
   one.add("only/1.png", 1);
   check_refused(one.path(), {one.path(), "one image"});
+}
+
+TEST_CASE("from_folder: names of files and folders are printed without their line ends and escape sequences") {
+  if (!test::has_png()) return;
+  const std::string bad = "a\nb\x1b[31m\xff", good = "a?b?[31m?";
+  const auto refused = [&](const std::function<void(const Images&)>& damage, const std::string& words) {
+    const SmallTree tree;
+    damage(tree);
+    const std::string text = check_refused(tree.path(), {words});
+    for (const char c : {'\n', '\x1b', '\xff'}) CHECK(text.find(c) == text.npos);
+  };
+  refused([&](auto& tree) { tree.write("train/a/" + bad, "x"); }, good + ": is neither a PNG nor a JPEG");
+  refused([&](auto& tree) { tree.add("train/a/" + bad, 1, 9, 9); }, good + ": is 9 x 9 pixels");
+  refused([&](auto& tree) { tree.write("train/" + bad, "x"); }, good + ": is not a folder");
+  refused([&](auto& tree) { tree.make("train/" + bad); }, good + ": an empty class folder");
+  refused([&](auto& tree) { tree.add("train/" + bad + "/1.png", 1); }, "lacks the class " + good);
+  refused([&](auto& tree) { tree.add("valid/" + bad + "/1.png", 1); }, good + ": a class that the training data lacks");
+  check_refused("/none/" + bad, {"/none/" + good + ": is not a folder"});
 }
 
 TEST_CASE("from_folder: options that make no sense are refused") {

@@ -63,6 +63,10 @@ test_finding() {
   check "data: a MIXGRAD_DATA without MNIST is named" \
     all 'would_run --data "$cache/mixgrad/mnist"' 'said "$work/none/mnist"'
 
+  MIXGRAD_DATA=$'no\nsuch\e[31m' look
+  check "data: what a terminal would act on in a file name is not printed" \
+    all 'said "no MNIST in no?such?[31m/mnist"' 'said_lines 1'
+
   new_cache
   look --data "$work/none"
   check "data: a missing --data folder is the application's to report" all 'would_run --data "$work/none"' said_nothing

@@ -10,7 +10,8 @@
 
 namespace mixgrad::data {
 
-// The image in a file that begins with the signature of its format and is read from its start.
+// The image in a file that begins with the signature of its format and is read from its start, u8 [H, W, C] as the file
+// has it: C is 1 for grey, 3 for colours, whatever options.channels is.
 Tensor read_png(std::FILE* file, const ImageFileOptions& options);
 Tensor read_jpeg(std::FILE* file, const ImageFileOptions& options);
 

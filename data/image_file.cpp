@@ -22,6 +22,24 @@ bool begins_with(std::FILE* file, std::initializer_list<std::uint8_t> signature)
   return got >= signature.size() && std::equal(signature.begin(), signature.end(), start.begin());
 }
 
+Tensor read_any(std::FILE* file, const ImageFileOptions& options) {
+  if (begins_with(file, {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'})) return read_png(file, options);
+  if (begins_with(file, {0xff, 0xd8, 0xff})) return read_jpeg(file, options);
+  fail("is neither a PNG nor a JPEG image");
+}
+
+// The image [H, W, 1 or 3] in `channels` channels, 1 or 3.
+Tensor with_channels(const Tensor& image, std::int64_t channels) {
+  if (image.size(2) == channels) return image;
+  const Tensor result = Tensor::empty({image.size(0), image.size(1), channels}, {.dtype = DType::u8});
+  const auto* from = image.data<std::uint8_t>();
+  auto* to = result.mutable_data<std::uint8_t>();
+  for (const auto* const end = from + image.numel(); from != end; from += image.size(2), to += channels)
+    if (channels == 3) std::fill_n(to, 3, *from);
+    else *to = static_cast<std::uint8_t>((19595u * from[0] + 38470u * from[1] + 7471u * from[2] + 32768u) >> 16);
+  return result;
+}
+
 }  // namespace
 
 Tensor read_image(const std::string& path, const ImageFileOptions& options) {
@@ -31,12 +49,10 @@ Tensor read_image(const std::string& path, const ImageFileOptions& options) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);
   check(file != nullptr, path, ": cannot be opened: ", std::strerror(errno));
   try {
-    if (begins_with(file.get(), {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'})) return read_png(file.get(), options);
-    if (begins_with(file.get(), {0xff, 0xd8, 0xff})) return read_jpeg(file.get(), options);
+    return with_channels(read_any(file.get(), options), options.channels);
   } catch (const Error& error) {
     fail(path, ": ", error.what());
   }
-  fail(path, ": is neither a PNG nor a JPEG image");
 }
 
 void check_pixels(std::int64_t height, std::int64_t width, const ImageFileOptions& options) {

@@ -38,7 +38,12 @@ class Jpeg : NonCopyable {
   // Calls f(info) and throws the reason when libjpeg reports an error.
   template <class F>
   void run(const F& f) {
-    check(completes(f), "damaged or cut off JPEG data: ", errors_.message.data());
+    if (completes(f)) return;
+    const int code = errors_.base.msg_code;
+    const bool unsupported = code == JERR_SOF_UNSUPPORTED || code == JERR_BAD_PRECISION || code == JERR_ARITH_NOTIMPL ||
+                             code == JERR_CONVERSION_NOTIMPL || code == JERR_NOTIMPL || code == JERR_NOT_COMPILED;
+    fail(unsupported ? "a kind of JPEG that cannot be read: " : "damaged or cut off JPEG data: ",
+         errors_.message.data());
   }
 
   const jpeg_decompress_struct& info() const { return info_; }
@@ -73,6 +78,7 @@ class Jpeg : NonCopyable {
   static void on_progress(j_common_ptr info) {
     if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number <= max_scans) return;
     auto* errors = reinterpret_cast<Errors*>(info->err);
+    errors->base.msg_code = 0;
     std::snprintf(errors->message.data(), errors->message.size(), "more than %d scans", max_scans);
     std::longjmp(errors->jump, 1);
   }
@@ -81,6 +87,17 @@ class Jpeg : NonCopyable {
   jpeg_progress_mgr progress_{};
   Errors errors_{};
 };
+
+// What is left of white paper, [H, W, 3], by inks cyan, magenta, yellow and black, [H, W, 4], which are stored
+// inverted: 255 is none.
+Tensor colours_of_inks(const Tensor& inks) {
+  const Tensor colours = Tensor::empty({inks.size(0), inks.size(1), 3}, {.dtype = DType::u8});
+  const auto* from = inks.data<std::uint8_t>();
+  auto* to = colours.mutable_data<std::uint8_t>();
+  for (const auto* const end = from + inks.numel(); from != end; from += 4)
+    for (int i = 0; i < 3; ++i) *to++ = static_cast<std::uint8_t>((from[i] * from[3] + 127) / 255);
+  return colours;
+}
 
 }  // namespace
 
@@ -92,18 +109,23 @@ Tensor read_jpeg(std::FILE* file, const ImageFileOptions& options) {
   });
   const std::int64_t height = reader.info().image_height, width = reader.info().image_width;
   check_pixels(height, width, options);
-  const Tensor image = Tensor::empty({height, width, options.channels}, {.dtype = DType::u8});
+  const J_COLOR_SPACE file_space = reader.info().jpeg_color_space;
+  check(file_space != JCS_UNKNOWN, "a JPEG of ", reader.info().num_components,
+        " components; grey has 1, colours 3 or 4");
+  const bool grey = file_space == JCS_GRAYSCALE, inks = file_space == JCS_CMYK || file_space == JCS_YCCK;
+  const std::int64_t channels = grey ? 1 : inks ? 4 : 3;
+  const Tensor image = Tensor::empty({height, width, channels}, {.dtype = DType::u8});
   auto* const pixels = image.mutable_data<std::uint8_t>();
   reader.run([=](jpeg_decompress_struct& info) {
-    info.out_color_space = options.channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+    info.out_color_space = grey ? JCS_GRAYSCALE : inks ? JCS_CMYK : JCS_RGB;
     jpeg_start_decompress(&info);
     while (info.output_scanline < info.output_height) {
-      JSAMPROW row = pixels + info.output_scanline * width * options.channels;
+      JSAMPROW row = pixels + info.output_scanline * width * channels;
       jpeg_read_scanlines(&info, &row, 1);
     }
     jpeg_finish_decompress(&info);
   });
-  return image;
+  return inks ? colours_of_inks(image) : image;
 }
 
 #else

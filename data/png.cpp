@@ -73,16 +73,6 @@ std::int64_t size_of_file(std::FILE* file) {
   return size;
 }
 
-// Reduces whatever the file holds to 8 bits in one or three channels.
-void set_transformations(png_structp png, png_infop info, std::int64_t channels) {
-  const bool colour = (png_get_color_type(png, info) & PNG_COLOR_MASK_COLOR) != 0;
-  png_set_expand(png);
-  png_set_scale_16(png);
-  png_set_strip_alpha(png);
-  if (channels == 3 && !colour) png_set_gray_to_rgb(png);
-  if (channels == 1 && colour) png_set_rgb_to_gray_fixed(png, PNG_ERROR_ACTION_NONE, 29900, 58700);
-}
-
 }  // namespace
 
 Tensor read_png(std::FILE* file, const ImageFileOptions& options) {
@@ -100,14 +90,20 @@ Tensor read_png(std::FILE* file, const ImageFileOptions& options) {
   const auto row_bytes = static_cast<std::int64_t>(png_get_rowbytes(reader.png(), reader.info()));
   check(row_bytes <= 1032 * size_of_file(file) / height, "cut off: the header announces ", width, " x ", height,
         " pixels, more than the file can hold");
-  const Tensor image = Tensor::empty({height, width, options.channels}, {.dtype = DType::u8});
+  // Whatever the file holds becomes grey or colours of 8 bits. libpng is not asked to turn colours into grey: it would
+  // have the result depend on gamma and colour profiles.
+  const bool colour = (png_get_color_type(reader.png(), reader.info()) & PNG_COLOR_MASK_COLOR) != 0;
+  const std::int64_t channels = colour ? 3 : 1;
+  const Tensor image = Tensor::empty({height, width, channels}, {.dtype = DType::u8});
   auto* const pixels = image.mutable_data<std::uint8_t>();
   reader.run([=](png_structp png, png_infop info) {
-    set_transformations(png, info, options.channels);
+    png_set_expand(png);
+    png_set_scale_16(png);
+    png_set_strip_alpha(png);
     const int passes = png_set_interlace_handling(png);
     png_read_update_info(png, info);
     for (int pass = 0; pass < passes; ++pass)
-      for (std::int64_t y = 0; y < height; ++y) png_read_row(png, pixels + y * width * options.channels, nullptr);
+      for (std::int64_t y = 0; y < height; ++y) png_read_row(png, pixels + y * width * channels, nullptr);
     png_read_end(png, nullptr);
   });
   return image;

@@ -142,6 +142,39 @@ Tensor noise(std::int64_t height, std::int64_t width, std::int64_t channels) {
   return Tensor::from(bytes, {height, width, channels});
 }
 
+// ---- JPEG files: golden colours are those of PIL.
+
+// The colours of the first and the last pixel, and both in grey.
+struct Ends {
+  Bytes colours, grey;
+};
+void check_ends(const std::string& jpeg, const Ends& ends) {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("image", jpeg);
+  const auto both = [&](std::int64_t channels) {
+    const Bytes all = read_image(path, {.channels = channels}).to_vector<std::uint8_t>();
+    Bytes result(all.begin(), all.begin() + channels);
+    result.insert(result.end(), all.end() - channels, all.end());
+    return result;
+  };
+  CHECK(both(3) == ends.colours);
+  CHECK(both(1) == ends.grey);
+}
+
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  const std::size_t at = text.find(from);
+  REQUIRE(at != text.npos);
+  return text.replace(at, from.size(), to);
+}
+
+// The JPEG with another segment after its first marker; n is that of APPn.
+std::string with_segment(const std::string& jpeg, int n, const std::string& data) {
+  const std::size_t size = data.size() + 2;
+  return "\xff\xd8\xff" +
+         std::string{static_cast<char>(0xe0 + n), static_cast<char>(size >> 8), static_cast<char>(size)} + data +
+         jpeg.substr(2);
+}
+
 }  // namespace
 
 TEST_CASE("image file: what is written as PNG comes back bit for bit, in grey and in colour, of any size") {
@@ -160,7 +193,7 @@ TEST_CASE("image file: grey is copied to three channels, colour becomes grey by 
   if (!reads_png()) return;
   CHECK(pixels(png({2, 1}, "\x10\xf0"), 3, {1, 2, 3}) == Bytes{16, 16, 16, 240, 240, 240});
   const std::string colours = "\xff\x00\x00\x00\xff\x00\x00\x00\xff\x64\x64\x64"s;
-  CHECK(pixels(png({4, 1, 8, 2}, colours), 1, {1, 4, 1}) == Bytes{76, 149, 29, 100});
+  CHECK(pixels(png({4, 1, 8, 2}, colours), 1, {1, 4, 1}) == Bytes{76, 150, 29, 100});
 }
 
 TEST_CASE("image file: palettes, 1 to 16 bits and transparency are reduced to 8 bits of colour") {
@@ -209,6 +242,111 @@ TEST_CASE("image file: a JPEG is read in colour and in grey, baseline and progre
   CHECK(close(pixels(colour_jpeg(), 1, {8, 16, 1}), grey));
   CHECK(close(pixels(grey_jpeg(), 1, {8, 8, 1}), ramp));
   CHECK(close(pixels(grey_jpeg(), 3, {8, 8, 3}), ramp3));
+}
+
+TEST_CASE("image file: a JPEG of four inks is read, as CMYK and as YCCK, with Adobe's marker and without") {
+  if (!reads_jpeg()) return;
+  const std::string jpeg = cmyk_jpeg(), marker = "Adobe\0\x64\0\0\0\0"s;
+  const Ends cmyk{{46, 164, 207, 245, 155, 35}, {134, 168}};
+  check_ends(jpeg, cmyk);
+  check_ends(replaced(jpeg, "\xff\xee\x00\x0e"s + marker + '\0', ""), cmyk);
+  check_ends(replaced(jpeg, marker + '\0', marker + '\2'), {{30, 215, 68, 140, 0, 0}, {143, 42}});
+}
+
+TEST_CASE("image file: Adobe's marker, or names, say whether components of a JPEG are colours or luma and chroma") {
+  if (!reads_jpeg()) return;
+  const auto adobe = [](char transform) { return with_segment(colour_jpeg(), 14, "Adobe\0\x64\0\0\0\0"s + transform); };
+  check_ends(adobe(0), {{82, 104, 212, 65, 210, 96}, {110, 154}});
+  for (const char transform : {'\1', '\7'}) check_ends(adobe(transform), {{200, 30, 39, 20, 60, 210}, {82, 65}});
+  const std::string frame = "\x03\x01\x11\x00\x02\x11\x00\x03\x11\x00"s, scan = "\x03\x01\x00\x02\x00\x03\x00"s;
+  const std::string named = replaced(test::out_of_gamut_jpeg(), frame, "\x03R\x11\x00G\x11\x00"s + "B\x11\x00"s);
+  check_ends(replaced(named, scan, "\x03R\x00G\x00"s + "B\x00"s), {{10, 240, 240, 200, 10, 30}, {171, 69}});
+}
+
+TEST_CASE("image file: grey from a JPEG is that of its colours, though they are clipped") {
+  if (reads_jpeg()) check_ends(test::out_of_gamut_jpeg(), {{167, 0, 208, 63, 255, 0}, {74, 169}});
+}
+
+TEST_CASE("image file: chroma at half the resolution is interpolated") {
+  if (!reads_jpeg()) return;
+  const Bytes row{255, 1, 5, 248, 0, 5, 244, 4, 15, 221, 10, 45, 184, 15, 98, 88, 0, 123, 21, 0, 206, 0, 10, 255};
+  const Bytes all = pixels(test::subsampled_jpeg(), 3, {8, 8, 3});
+  CHECK(Bytes(all.begin() + 3 * 24, all.begin() + 4 * 24) == row);
+}
+
+TEST_CASE("image file: EXIF orientation and colour profiles of a JPEG change nothing") {
+  if (!reads_jpeg()) return;
+  const std::string exif = "Exif\0\0MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0"s;  // turned by 90 degrees
+  for (const std::int64_t channels : {1, 3}) {
+    const Bytes plain = pixels(colour_jpeg(), channels, {8, 16, channels});
+    CHECK(pixels(with_segment(colour_jpeg(), 1, exif), channels, {8, 16, channels}) == plain);
+    CHECK(pixels(with_segment(colour_jpeg(), 2, "ICC_PROFILE\0\1\1no profile"s), channels, {8, 16, channels}) == plain);
+  }
+}
+
+TEST_CASE("image file: a JPEG of a kind that libjpeg does not read is not called damaged") {
+  if (!reads_jpeg()) return;
+  const TemporaryFolder folder;
+  const auto refused = [&](const std::string& from, const std::string& to, const std::string& words) {
+    const std::string text = check_refused(folder.write("kind", replaced(colour_jpeg(), from, to)), words);
+    CHECK(!contains(text, "damaged"));
+  };
+  refused("\xff\xc0\x00\x11\x08"s, "\xff\xc0\x00\x11\x0c"s,
+          "kind of JPEG that cannot be read: Unsupported JPEG data prec");
+  refused("\xff\xc0\x00\x11"s, "\xff\xc5\x00\x11"s, "kind of JPEG that cannot be read: Unsupported JPEG process");
+  // Two components: their entries in the frame and in the scan go.
+  const std::string two =
+      replaced(replaced(colour_jpeg(), "\x03\x01\x11\x00\x02\x11\x00\x03\x11\x00"s, "\x02\x01\x11\x00\x02\x11\x00"s),
+               "\xff\xc0\x00\x11"s, "\xff\xc0\x00\x0e"s);
+  const std::string scan = "\x0c\x03\x01\x00\x02\x11\x03\x11"s;
+  check_refused(folder.write("two", replaced(two, scan, "\x0a\x02\x01\x00\x02\x11"s)), "a JPEG of 2 components");
+}
+
+TEST_CASE("image file: gamma, chromaticities, profiles and background of a PNG change nothing") {
+  if (!reads_png()) return;
+  const std::string colours = "\xff\x00\x00\x00\xff\x00\x00\x00\xff\x64\x64\x64\xff\x80\x00\x01\x02\x03"s;
+  const Bytes plain{255, 0, 0, 0, 255, 0, 0, 0, 255, 100, 100, 100, 255, 128, 0, 1, 2, 3};
+  const Bytes grey{76, 150, 29, 100, 151, 2};  // convert("L") of PIL
+  std::string deep, rgba;                      // the same colours, in other kinds of PNG
+  for (const char level : colours) deep += {level, level};
+  for (std::size_t i = 0; i < 6; ++i) rgba += colours.substr(3 * i, 3) + static_cast<char>(40 * i);
+  const std::string chromaticities = big_endian(31270) + big_endian(32900) + big_endian(64000) + big_endian(33000) +
+                                     big_endian(30000) + big_endian(60000) + big_endian(15000) + big_endian(6000);
+  const std::string wide = big_endian(31270) + big_endian(32900) + big_endian(73500) + big_endian(26500) +
+                           big_endian(11500) + big_endian(82600) + big_endian(15700) + big_endian(1800);
+  const std::vector<std::string> metadata{"",
+                                          chunk("gAMA", big_endian(45455)),
+                                          chunk("gAMA", big_endian(100000)),
+                                          chunk("gAMA", big_endian(220000)),
+                                          chunk("gAMA", big_endian(1)),
+                                          chunk("sRGB", "\0"s),
+                                          chunk("gAMA", big_endian(45455)) + chunk("cHRM", chromaticities),
+                                          chunk("gAMA", big_endian(45455)) + chunk("cHRM", wide),
+                                          chunk("cHRM", wide),
+                                          chunk("iCCP", "profile\0\0"s + zlib("no profile")),
+                                          chunk("sBIT", "\5\6\5"),
+                                          chunk("sBIT", "\5\6\5") + chunk("gAMA", big_endian(100000))};
+  const std::string background = chunk("bKGD", "\0\1\0\2\0\3"s), clear = chunk("tRNS", "\0\xff\0\0\0\0"s);
+  for (const std::string& before : metadata) {
+    CAPTURE(before);
+    const auto check_kind = [&](int depth, int colour, const std::string& rows, const std::string& after) {
+      const std::string file = png({6, 1, depth, colour}, rows, before + after);
+      CHECK(pixels(file, 3, {1, 6, 3}) == plain);
+      CHECK(pixels(file, 1, {1, 6, 1}) == grey);
+    };
+    for (const std::string& after : {""s, background, clear, clear + background}) {
+      check_kind(8, 2, colours, after);
+      check_kind(16, 2, deep, after);
+    }
+    check_kind(8, 3, "\0\1\2\3\4\5"s, chunk("PLTE", colours));
+    check_kind(8, 3, "\0\1\2\3\4\5"s, chunk("PLTE", colours) + chunk("tRNS", "\0\x80"s) + chunk("bKGD", "\1"));
+    check_kind(4, 3, "\x01\x23\x45", chunk("PLTE", colours));
+    if (!contains(before, "sBIT")) check_kind(8, 6, rgba, background);
+  }
+  for (const std::string& gamma : {chunk("gAMA", big_endian(100000)), chunk("sRGB", "\0"s)}) {
+    CHECK(pixels(png({3, 1}, "\x01\x80\xf0", gamma), 3, {1, 3, 3}) == Bytes{1, 1, 1, 128, 128, 128, 240, 240, 240});
+    CHECK(pixels(png({2, 1, 16}, "\x12\x34\xfe\xff", gamma), 1, {1, 2, 1}) == Bytes{18, 254});
+  }
 }
 
 TEST_CASE("image file: the format is told by content, not by name") {
@@ -297,12 +435,11 @@ TEST_CASE("image file: a large image within max_pixels is read, one pixel more i
   check_refused(folder / "large.png", "4000 x 3000 pixels, more than the 11999999", {.max_pixels = 11'999'999});
 }
 
-TEST_CASE("image file: a JPEG that is cut off anywhere, or in CMYK, is refused") {
+TEST_CASE("image file: a JPEG that is cut off anywhere is refused") {
   if (!reads_jpeg()) return;
   const TemporaryFolder folder;
-  for (const std::string& good : {colour_jpeg(), grey_jpeg()})
+  for (const std::string& good : {colour_jpeg(), grey_jpeg(), cmyk_jpeg()})
     for (std::size_t size = 0; size < good.size(); ++size) check_refused(folder.write("cut", good.substr(0, size)));
-  check_refused(folder.write("cmyk", cmyk_jpeg()), "conversion");
 }
 
 TEST_CASE("image file: a progressive JPEG of more scans than anyone needs is refused") {

@@ -2,6 +2,7 @@
 // its digits, without and with mixup, and prints the two tables.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -34,10 +35,13 @@ class StackedCnn : public nn::Module {
   nn::Sequential cnn_;
 };
 
-// MNIST from its own files, or from class folders of images below train/ and valid/.
+// MNIST from its own files, or from class folders of images below train/ and valid/, or what these are called.
 data::DataLoaders load_folder(const Options& options, const data::MnistOptions& mnist) {
-  if (!std::filesystem::is_directory(std::filesystem::path(options.data) / "train"))
-    return data::mnist(options.data, mnist);
+  const auto is_there = [&](const char* name) {
+    std::error_code ignored;
+    return std::filesystem::is_directory(std::filesystem::path(options.data) / name, ignored);
+  };
+  if (std::ranges::none_of(data::train_folders, is_there)) return data::mnist(options.data, mnist);
   auto data = data::from_folder(options.data, {.batch_size = mnist.batch_size, .seed = mnist.seed});
   std::vector<std::string> digits;
   for (const int digit : mnist.digits) digits.push_back(std::to_string(digit));

@@ -47,7 +47,14 @@ read_options() {
   done
 }
 
-has_file() { [ -e "$1/$2" ] || [ -e "$1/$2.gz" ]; }
+# has_file <folder> <name>: plain or .gz, also as some programs unpack it, train-images.idx3-ubyte.
+has_file() {
+  local name
+  for name in "$2" "${2/-idx/.idx}"; do
+    [ ! -f "$1/$name" ] && [ ! -f "$1/$name.gz" ] || return 0
+  done
+  return 1
+}
 
 has_mnist() {
   local name

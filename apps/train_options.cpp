@@ -57,8 +57,9 @@ void add_options(CLI::App& app, TrainOptions& o, std::string& digits) {
                                                                 : std::string();
       },
       "");
-  app.add_option("--data", o.data,
-                 "folder with the four MNIST files, plain or .gz, or with images in train/3, ..., valid/7");
+  app.add_option(
+      "--data", o.data,
+      "folder with the four MNIST files, plain or .gz, or with images in train/3, ..., valid/7 (or training, test)");
   app.add_flag("--synthetic", o.synthetic,
                "train on digits that the program draws; with --data too, validate on MNIST");
   app.add_option("--digits", digits, "classes, such as 3,7, or all")->capture_default_str();

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <numeric>
+#include <span>
 #include <tuple>
 #include <vector>
 
@@ -38,14 +39,32 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, ignored);
 }
 
-std::vector<std::string> class_names(const fs::path& folder) {
+// "train/ or training/"
+std::string any_of(std::span<const char* const> names) {
+  std::string text;
+  for (const char* const& name : names)
+    text += (&name == &names.front() ? "" : &name == &names.back() ? " or " : ", ") + std::string(name) + "/";
+  return text;
+}
+
+// The folder of a part of the data: the one that is named, else the first of the common names that is there, else none.
+fs::path part_in(const fs::path& root, const std::string& name, std::span<const char* const> common) {
+  check(name.empty() || is_folder(root / name), (root / name).string(), ": is not a folder");
+  if (!name.empty()) return root / name;
+  const auto found =
+      std::find_if(common.begin(), common.end(), [&](const char* name) { return is_folder(root / name); });
+  return found == common.end() ? fs::path() : root / *found;
+}
+
+// `lacking` is added to the errors: what the folder might have had instead.
+std::vector<std::string> class_names(const fs::path& folder, const std::string& lacking = "") {
   std::vector<std::string> names;
   for (const fs::path& entry : list(folder)) {
     check(is_folder(entry), entry.string(), ": is not a folder; images are expected in class folders below ",
-          folder.string());
+          folder.string(), lacking);
     names.push_back(entry.filename().string());
   }
-  check(!names.empty(), folder.string(), ": holds no class folders");
+  check(!names.empty(), folder.string(), ": holds no class folders", lacking);
   return names;
 }
 
@@ -167,12 +186,17 @@ DataLoaders from_folder(const std::string& path, const FolderOptions& options) {
         options.valid_fraction, " is not between 0 and 1");
   check(options.batch_size >= 1, "from_folder: batch size ", options.batch_size, " must be at least 1");
   check(is_folder(path), path, ": is not a folder");
-  const fs::path root = path, train_folder = root / "train", valid_folder = root / "valid";
-  const bool separate = is_folder(train_folder) || is_folder(valid_folder);
-  check(!separate || is_folder(train_folder), path, ": holds valid/ but no train/");
-  check(!separate || is_folder(valid_folder), path, ": holds train/ but no valid/");
+  const fs::path root = path, train_folder = part_in(root, options.train, train_folders),
+                 valid_folder = part_in(root, options.valid, valid_folders);
+  const bool separate = !train_folder.empty() || !valid_folder.empty();
+  const auto require = [&](const fs::path& part, const fs::path& other, std::span<const char* const> looked_for) {
+    check(!separate || !part.empty(), path, ": holds ", other.filename().string(), "/ but no ", any_of(looked_for));
+  };
+  require(train_folder, valid_folder, train_folders);
+  require(valid_folder, train_folder, valid_folders);
 
-  const std::vector<std::string> classes = class_names(separate ? train_folder : root);
+  const std::vector<std::string> classes =
+      separate ? class_names(train_folder) : class_names(root, " (there is no " + any_of(train_folders) + " either)");
   std::vector<ImageFile> train = image_files(separate ? train_folder : root, classes);
   std::vector<ImageFile> valid = separate ? image_files(valid_folder, classes) : split(train, path, options);
 

@@ -11,6 +11,10 @@
 
 namespace mixgrad::data {
 
+// What the folders of the two parts are commonly called; the first of them that is there is taken.
+inline constexpr const char* train_folders[] = {"train", "training"};
+inline constexpr const char* valid_folders[] = {"valid", "validation", "val", "test", "testing"};
+
 struct FolderOptions {
   std::int64_t batch_size = 64;
   std::int64_t channels = 3;            // 1 or 3; grey is copied, colour becomes grey
@@ -18,6 +22,7 @@ struct FolderOptions {
   double valid_fraction = 0.2;          // of the images of a folder without train/ and valid/
   bool in_memory = true;                // decode all images once and keep their bytes; or else each as it is asked for
   int workers = 0;                      // threads that read batches ahead; worth having without in_memory
+  std::string train = {}, valid = {};   // the folders of the two parts in path; found by their names unless given
   std::int64_t max_pixels = ImageFileOptions{}.max_pixels;  // of one image
 };
 
@@ -25,7 +30,8 @@ struct FolderOptions {
 //
 //   path/train/3/00007.png   path/train/7/00015.png   path/valid/3/00018.png   ...
 //
-// or, where path has neither train/ nor valid/, class folders right below path, of whose images a random part is held
+// or with other names for train/ and valid/: those of the options, or the first of train_folders and valid_folders that
+// is there. Where path has none of them, class folders are right below path, and of their images a random part is held
 // back for validation: the first valid_fraction of the permutation Random(seed, Purpose::split), at least one.
 //
 // x is f32 [N, H, W, channels] in [0, 1], y i32 [N]. The classes are the names of train's class folders, sorted. The
@@ -33,10 +39,10 @@ struct FolderOptions {
 // batch, validation is in order and keeps it.
 //
 // Throws one line naming the folder or file at fault: a class folder that is empty, or that only one of train and valid
-// has; anything in a class folder that is no readable image (read_image), or beside class folders that is no folder;
-// the first image whose size is not that of train's first, with both sizes. Hidden files (.name) are passed over.
-// Without in_memory, files are opened only when asked for, so a bad one is found then; the text ends with its sample
-// number.
+// has; anything in a class folder that is not a readable image (read_image), or beside class folders that is not a
+// folder; the first image whose size is not that of train's first, with both sizes. Hidden files (.name) are passed
+// over. Without in_memory, files are opened only when asked for, so a bad one is found then; the text ends with its
+// sample number.
 DataLoaders from_folder(const std::string& path, const FolderOptions& options = {});
 
 // Writes the images as such a tree of PNG files, path/train/<class>/<number>.png and path/valid/..., numbered from zero

@@ -14,10 +14,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// The file "train-images-idx3-ubyte", say, or "train-images.idx3-ubyte", as some programs unpack it.
 std::string find_file(const fs::path& folder, const std::string& name) {
-  for (const fs::path& candidate : {folder / name, folder / (name + ".gz")})
-    if (fs::exists(candidate)) return candidate.string();
-  fail("mnist: ", folder.string(), " holds neither ", name, " nor ", name, ".gz");
+  std::string dotted = name;
+  dotted[name.find("-idx")] = '.';
+  std::error_code ignored;
+  for (const std::string& candidate : {name, name + ".gz", dotted, dotted + ".gz"})
+    if (const auto status = fs::status(folder / candidate, ignored); fs::exists(status) && !fs::is_directory(status))
+      return (folder / candidate).string();
+  fail("mnist: ", folder.string(), " holds neither ", name, " nor ", dotted, ", plain or .gz");
 }
 
 DataLoaders loaders(const LabelledImages& train, const LabelledImages& valid, const MnistOptions& options) {
@@ -49,7 +54,8 @@ void check_options(const MnistOptions& options) {
 }  // namespace
 
 LabelledImages read_mnist(const std::string& folder, Split split) {
-  check(fs::is_directory(folder), "mnist: ", folder,
+  std::error_code ignored;
+  check(fs::is_directory(folder, ignored), "mnist: ", folder,
         " is not a folder (apps/train_mnist.sh downloads MNIST to ~/.cache/mixgrad/mnist)");
   const std::string prefix = split == Split::train ? "train" : "t10k";
   const std::string image_file = find_file(folder, prefix + "-images-idx3-ubyte");

@@ -21,10 +21,10 @@ struct MnistOptions {
 LabelledImages read_mnist(const std::string& folder, Split split);
 
 // Loaders over the four IDX files of MNIST in a folder, plain or .gz: train-images-idx3-ubyte,
-// train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte. x is f32 [N, 28, 28, channels] in [0, 1],
-// y i32 [N]; images of another size than 28 x 28 are read as well. Training is shuffled and drops the last short batch;
-// validation is in order and keeps it. Throws an error that names the folder or file at fault, or the digits or batch
-// size.
+// train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, also with a dot before idx. x is f32 [N,
+// 28, 28, channels] in [0, 1], y i32 [N]; images of another size than 28 x 28 are read as well. Training is shuffled
+// and drops the last short batch; validation is in order and keeps it. Throws an error that names the folder or file at
+// fault, or the digits or batch size.
 DataLoaders mnist(const std::string& folder, const MnistOptions& options = {});
 
 // The same loaders over drawn digits (data/synthetic_digits.h), for a machine without MNIST: always the same 20,000 to

@@ -60,7 +60,7 @@ test_bad_data() {
   train_on "$work/mnist/$images"
   check "data: a file for a folder" is_refusal "$images"
 
-  local bad=$'no\nfile\e[31m\xff'
+  local bad=$'no\nfile\e[31m\xff' name
   train_on "$work/$bad"
   check "text from outside: a folder's name is printed without what a terminal would act on" \
     is_refusal "$work/no?file?[31m? is not a folder"
@@ -72,6 +72,13 @@ test_bad_data() {
   check "text from outside: a file of weights" is_refusal "no?file?[31m?"
   train --no-mixup --epochs 0 --out "$work/$bad"
   check "text from outside: what is written" all succeeded 'printed "^wrote .*/no.file.\[31m./metrics.csv$"'
+
+  cp -r "$work/mnist" "$work/dotted"
+  for name in {train,t10k}-images-idx3-ubyte {train,t10k}-labels-idx1-ubyte; do
+    mv "$work/dotted/$name" "$work/dotted/${name/-idx/.idx}"
+  done
+  train_on "$work/dotted" --no-mixup --epochs 1
+  check "data: files are found as unpackers name them, with a dot" all succeeded '[ "$(rows)" = 1 ]'
 
   check "data: images cut off" damaged "cut off" "$images" head -c 5000 "$work/mnist/$images"
   check "data: labels too long" damaged longer "$labels" cat "$work/mnist/$labels" "$work/mnist/$labels"
@@ -392,6 +399,15 @@ test_sample() {
   train --epochs 2 --out "$work/from_idx"
   train_on "$tree" --epochs 2 --out "$work/from_tree"
   check "sample: training on the tree prints the same table" same_columns 1-6 "$work/from_idx" "$work/from_tree"
+  cp -r "$tree" "$work/fastai"
+  mv "$work/fastai/train" "$work/fastai/training"
+  mv "$work/fastai/valid" "$work/fastai/testing"
+  train_on "$work/fastai" --out "$work/from_fastai"
+  check "sample: folders may be called training and testing" same_columns 1-6 "$work/from_idx" "$work/from_fastai"
+  rm -r "$work/fastai/testing"
+  train_on "$work/fastai"
+  check "sample: where one of the two is missing, the names that were looked for are said" \
+    is_refusal "holds training/ but no valid/, validation/, val/, test/ or testing/"
   check "sample: a folder that holds something is refused" refuses_sample "$tree" --data "$work/mnist" --out "$tree"
   check "data: a tree of other digits" all 'train_on "$tree" --digits all' 'is_refusal "--digits 0,1,2,3,4,5,6,7,8,9"'
   mkdir "$work/cut.part"

@@ -264,6 +264,40 @@ TEST_CASE("from_folder: folders that are missing, empty or at odds are named") {
   check_refused(one.path(), {one.path(), "one image"});
 }
 
+TEST_CASE("from_folder: common names of the two folders are found, in an order, others are named by options") {
+  if (!test::has_png()) return;
+  const auto parts = [](const std::vector<std::string>& folders, const FolderOptions& options) {
+    const Images images;
+    for (std::size_t i = 0; i < folders.size(); ++i)
+      images.add(folders[i] + "/a/1.png", static_cast<std::uint8_t>(10 + i));
+    const data::DataLoaders data = from_folder(images.path(), options);
+    return std::pair{in_order(data.train).at(0).number - 10, samples(data.valid).at(0).number - 10};
+  };
+  const FolderOptions plain{.batch_size = 1};
+  for (const char* train : {"train", "training"})
+    for (const char* valid : {"valid", "validation", "val", "test", "testing"})
+      CHECK(parts({train, valid}, plain) == std::pair{0, 1});
+  CHECK(parts({"testing", "test", "val", "validation", "valid", "training", "train"}, plain) == std::pair{6, 4});
+  CHECK(parts({"testing", "test", "val", "train"}, plain) == std::pair{3, 2});
+  CHECK(parts({"train", "valid", "test"}, {.batch_size = 1, .valid = "test"}) == std::pair{0, 2});
+  CHECK(parts({"train", "valid", "big/one"}, {.batch_size = 1, .train = "big/one"}) == std::pair{2, 1});
+  CHECK(parts({"odd", "even"}, {.batch_size = 1, .train = "odd", .valid = "even"}) == std::pair{0, 1});
+}
+
+TEST_CASE("from_folder: a folder that was looked for and is not there is named") {
+  const Images images;
+  check_refused(images.path(), {"no class folders (there is no train/ or training/ either)"});
+  images.write("labels.txt", "cat dog");
+  check_refused(images.path(), {images / "labels.txt", "is not a folder", "there is no train/ or training/ either"});
+  images.make("training");
+  check_refused(images.path(), {"holds training/ but no valid/, validation/, val/, test/ or testing/"});
+  check_refused(images.path(), {images / "odd", "is not a folder"}, {.batch_size = 1, .train = "odd"});
+  check_refused(images.path(), {images / "even", "is not a folder"}, {.batch_size = 1, .valid = "even"});
+  images.remove("training");
+  images.make("testing");
+  check_refused(images.path(), {"holds testing/ but no train/ or training/"});
+}
+
 TEST_CASE("from_folder: names of files and folders are printed without their line ends and escape sequences") {
   if (!test::has_png()) return;
   const std::string bad = "a\nb\x1b[31m\xff", good = "a?b?[31m?";

@@ -163,6 +163,32 @@ TEST_CASE("mnist: a folder that is missing, a file, empty or incomplete is named
   }
 }
 
+TEST_CASE("mnist: files are found as unpackers name them, with a dot before idx, and beside folders of that name") {
+  const SmallMnist folder;
+  namespace fs = std::filesystem;
+  for (const std::string name : {"train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"}) {
+    std::string dotted = name;
+    dotted[name.find("-idx")] = '.';
+    fs::rename(folder / (name + "-ubyte"), folder / (dotted + "-ubyte"));
+    fs::create_directory(folder / (name + "-ubyte"));
+    CHECK(data::read_mnist(folder.path(), data::Split::train).images.size(0) == train_count);
+    CHECK(data::read_mnist(folder.path(), data::Split::valid).images.size(0) == valid_count);
+  }
+  folder.remove("train-labels.idx1-ubyte");
+  check_refused(folder.path(), {}, {"holds neither train-labels-idx1-ubyte nor train-labels.idx1-ubyte, plain or .gz"});
+  fs::rename(folder / "train-images.idx3-ubyte", folder / "train-images.idx3-ubyte.gz");  // zlib reads plain files too
+  folder.write("train-labels.idx1-ubyte", labels(train_count));
+  try {
+    CHECK(data::read_mnist(folder.path(), data::Split::train).images.size(0) == train_count);
+  } catch (const Error& error) {
+    test::check_contains(error.what(), "built without zlib");
+  }
+  // A name without the dot comes first.
+  folder.remove("train-labels-idx1-ubyte");
+  folder.write("train-labels-idx1-ubyte", "not this one");
+  check_refused(folder.path(), {}, {"train-labels-idx1-ubyte: not an IDX file"});
+}
+
 TEST_CASE("mnist: files that do not belong together, or hold no digits, are named") {
   using Damage = std::function<void(const SmallMnist&)>;
   const auto refused = [](const Damage& damage, const std::vector<std::string>& words) {

@@ -63,6 +63,19 @@ test_finding() {
   check "data: a MIXGRAD_DATA without MNIST is named" \
     all 'would_run --data "$cache/mixgrad/mnist"' 'said "$work/none/mnist"'
 
+  local name
+  for name in "${names[@]}"; do
+    mv "$data/mnist/$name" "$data/mnist/${name/-idx/.idx}"
+    mkdir "$data/mnist/$name" # some archives have folders of these names
+    MIXGRAD_DATA=$data look
+    check "data: ${name/-idx/.idx} is a file of MNIST" all 'would_run --data "$data/mnist"' said_nothing
+  done
+  rm "$data/mnist/t10k-labels.idx1-ubyte"
+  MIXGRAD_DATA=$data look
+  check "data: a folder is no file of MNIST" would_run --data "$cache/mixgrad/mnist"
+  touch "$data/mnist/t10k-labels.idx1-ubyte.gz"
+  MIXGRAD_DATA=$data look
+  check "data: a name with a dot and .gz is a file of MNIST" all 'would_run --data "$data/mnist"' said_nothing
   MIXGRAD_DATA=$'no\nsuch\e[31m' look
   check "data: what a terminal would act on in a file name is not printed" \
     all 'said "no MNIST in no?such?[31m/mnist"' 'said_lines 1'

@@ -26,7 +26,7 @@ Tensor mean(const Tensor& x, const Axes& axes, ReduceOptions options = {});  // 
 // else. Throw on an empty axis.
 Tensor max(const Tensor& x, const Axes& axes, ReduceOptions options = {});
 Tensor min(const Tensor& x, const Axes& axes, ReduceOptions options = {});
-// The index (i32) of the first largest element. Not differentiable. Throws on an empty axis.
+// The index (i32) of the first largest element, or of the first nan. Not differentiable. Throws on an empty axis.
 Tensor argmax(const Tensor& x, int axis, ReduceOptions options = {});
 
 // Over all elements, to a scalar of shape [].

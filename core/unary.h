@@ -12,8 +12,8 @@ Tensor exp(const Tensor& x);   // e^x
 Tensor log(const Tensor& x);   // natural logarithm; -inf at 0, nan below
 // x^exponent, as std::pow; the derivative of x^0 is 0 everywhere.
 Tensor pow(const Tensor& x, double exponent);
-// x, but at least `low` and at most `high`; the derivative is 1 from low to high inclusive, else 0. Throws unless
-// low <= high.
+// x, but at least `low` and at most `high`; nan stays. The derivative is 1 from low to high inclusive, else 0. Throws
+// unless low <= high.
 Tensor clamp(const Tensor& x, double low, double high);
 
 Tensor relu(const Tensor& x);                             // max(x, 0); the derivative at 0 is 0

@@ -64,7 +64,7 @@ struct Clamp {
   static constexpr Saves saves = Saves::input;
   T low, high;
   MIXGRAD_HOST_DEVICE T operator()(T x) const { return x < low ? low : x > high ? high : x; }
-  MIXGRAD_HOST_DEVICE T backward(T x, T dy) const { return x < low || x > high ? T{0} : dy; }
+  MIXGRAD_HOST_DEVICE T backward(T x, T dy) const { return x >= low && x <= high ? dy : T{0}; }
 };
 
 // x <= 0 rather than !(x > 0), so that nan stays nan.

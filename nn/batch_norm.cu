@@ -21,7 +21,8 @@ __global__ void statistics_kernel(const float* moments, const float* shift, int 
   if (c >= channels) return;
   const float shifted_mean = moments[c];
   mean[c] = shift[c] + shifted_mean;
-  var[c] = fmaxf(moments[channels + c] - shifted_mean * shifted_mean, 0.0f);
+  const float variance = moments[channels + c] - shifted_mean * shifted_mean;
+  var[c] = variance < 0 ? 0 : variance;  // nan stays nan, which fmaxf would make 0
   running_mean[c] = running_mean[c] * (1 - momentum) + mean[c] * momentum;
   running_var[c] = running_var[c] * (1 - momentum) + var[c] * (momentum * unbiased);
 }

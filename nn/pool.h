@@ -12,8 +12,9 @@ struct Pool2dOptions {
 
 // y[n, i, j, c] = the maximum, or the mean, of x[n, i*stride + u - padding, j*stride + v - padding, c] over
 // 0 <= u, v < kernel_size -> [N, H', W', C] with H' = (H + 2*padding - kernel_size) / stride + 1, rounded down.
-// Padding never is a maximum and counts as zeros in a mean, as PyTorch's does. The gradient of a maximum goes to the
-// first of equals. Throw unless x has four axes and the kernel fits the padded image.
+// Padding never is a maximum and counts as zeros in a mean; a nan is larger than all else. The gradient of a maximum
+// goes to the first of equals, or to the last nan: as PyTorch's. Throw unless x has four axes and the kernel fits the
+// padded image.
 Tensor max_pool2d(const Tensor& x, std::int64_t kernel_size, const Pool2dOptions& options = {});
 Tensor avg_pool2d(const Tensor& x, std::int64_t kernel_size, const Pool2dOptions& options = {});
 

@@ -19,6 +19,7 @@
 #include "nn/batch_norm.h"
 #include "nn/conv2d.h"
 #include "nn/cross_entropy.h"
+#include "nn/pool.h"
 #include "on_cuda.h"
 #include "op_cases.h"
 
@@ -72,6 +73,68 @@ TEST_CASE("cuda: every operation agrees with the CPU in f64, in its output and i
       continue;
     }
     CHECK(relative_error(device, flat(evaluate(op, make_inputs(op, DType::f64)))) <= op.f32_tolerance);
+  }
+}
+
+TEST_CASE("cuda: a nan in the input goes where it goes on the CPU, in every operation and its gradients") {
+  const auto nan_at = [](Inputs inputs, std::size_t input, std::int64_t element) {
+    auto values = inputs[input].to_vector<float>();
+    values[static_cast<std::size_t>(element)] = std::nanf("");
+    inputs[input] = Tensor::from(values, inputs[input].shape());
+    return inputs;
+  };
+  const auto are_nan = [](const std::vector<double>& values) {
+    std::vector<bool> result;
+    for (const double value : values) result.push_back(std::isnan(value));
+    return result;
+  };
+  for (const OpCase& op : op_cases()) {
+    if (op.needs_f64) continue;
+    INFO(op.name);
+    const Inputs inputs = make_inputs(op, DType::f32);
+    for (std::size_t input = 0; input < inputs.size(); ++input)
+      for (const std::int64_t element : {std::int64_t{0}, inputs[input].numel() / 2, inputs[input].numel() - 1}) {
+        if (inputs[input].numel() == 0) continue;
+        CAPTURE(input);
+        CAPTURE(element);
+        const Inputs with_nan = nan_at(inputs, input, element);
+        CHECK(are_nan(flat(evaluate(op, on_cuda(with_nan)))) == are_nan(flat(evaluate(op, with_nan))));
+      }
+  }
+}
+
+TEST_CASE(
+    "cuda: nan is the largest, and the smallest; the first one, or in a pooling window the last, has the gradient") {
+  const float nan = std::nanf("");
+  const std::vector<float> values{1, nan, HUGE_VALF, nan, -2, 3, 0, 7, -1};
+  const auto both = [&](const auto& f, const Shape& shape, const std::vector<float>& gradient) {
+    for (const Device device : {cpu, cuda}) {
+      const Tensor x = Tensor::from(values, shape).to(device).requires_grad_();
+      sum(f(x)).backward();
+      CHECK(x.grad().to_vector<float>() == gradient);
+    }
+  };
+  both([](const Tensor& x) { return max(x); }, {9}, {0, 1, 0, 0, 0, 0, 0, 0, 0});
+  both([](const Tensor& x) { return min(x); }, {9}, {0, 1, 0, 0, 0, 0, 0, 0, 0});
+  both([](const Tensor& x) { return max(x, 0); }, {3, 3}, {0, 1, 1, 1, 0, 0, 0, 0, 0});
+  both([](const Tensor& x) { return nn::max_pool2d(x, 3); }, {1, 3, 3, 1}, {0, 0, 0, 1, 0, 0, 0, 0, 0});
+  both([](const Tensor& x) { return clamp(x, -1, 5); }, {9}, {1, 0, 0, 0, 0, 1, 1, 0, 1});
+  both([](const Tensor& x) { return relu(x); }, {9}, {1, 1, 1, 1, 0, 1, 0, 1, 0});
+  for (const Device device : {cpu, cuda})
+    CHECK(argmax(Tensor::from(values, {3, 3}).to(device), 1).to_vector<std::int32_t>() ==
+          std::vector<std::int32_t>{1, 0, 1});
+}
+
+TEST_CASE("cuda: a nan gets into batch norm's running statistics, of its channel alone, as on the CPU") {
+  for (const Device device : {cpu, cuda}) {
+    nn::BatchNorm layer(2);
+    layer.to(device);
+    layer(Tensor::from({1.f, 2.f, std::nanf(""), 4.f, 5.f, 6.f}, {3, 2}).to(device));
+    const auto mean = layer.running_mean.to_vector<float>(), var = layer.running_var.to_vector<float>();
+    CHECK(std::isnan(mean[0]));
+    CHECK(std::isnan(var[0]));
+    CHECK(mean[1] == doctest::Approx(0.4));
+    CHECK(var[1] == doctest::Approx(1.3));
   }
 }
 

@@ -18,11 +18,11 @@ TEST_CASE("accuracy: of index and dense targets, and errors by name") {
   CHECK_THROWS_WITH_AS(accuracy_of(output, Tensor::zeros({4})), doctest::Contains("accuracy"), Error);
 }
 
-TEST_CASE("top_k_accuracy: k = 1 is accuracy, ties go to the lower class, nan is behind all") {
-  const Tensor output = Tensor::from({5.f, 4.f, 3.f,                    // class 2 is third
-                                      1.f, 1.f, 1.f,                    // ties: class 1 is second
-                                      not_a_number<float>, 0.f, 1.f,    // class 0 is last
-                                      0.f, not_a_number<float>, -1.f},  // class 2 is second
+TEST_CASE("top_k_accuracy: k = 1 is accuracy, ties go to the lower class, nan is ahead of all") {
+  const Tensor output = Tensor::from({5.f, 4.f, 3.f,                   // class 2 is third
+                                      1.f, 1.f, 1.f,                   // ties: class 1 is second
+                                      1.f, not_a_number<float>, 2.f,   // class 0 is third
+                                      not_a_number<float>, 0.f, 1.f},  // class 2 is second
                                      {4, 3});
   const Tensor target = Tensor::from<std::int32_t>({2, 1, 0, 2}, {4});
   CHECK(top_k_accuracy(1).mean(output, target).item() == 0);
@@ -36,6 +36,33 @@ TEST_CASE("top_k_accuracy: k = 1 is accuracy, ties go to the lower class, nan is
   const Tensor many = Tensor::from(values, {100, 3});
   const Tensor classes = argmax(Tensor::from(std::vector<float>(values.rbegin(), values.rend()), {100, 3}), 1);
   CHECK(top_k_accuracy(1).mean(many, classes).item() == accuracy_of(many, classes).item());
+  // Of which f32 would make ties.
+  const Tensor close = Tensor::from({1.0, 1.0 + 1e-12}, {1, 2}), second = Tensor::from<std::int32_t>({1}, {1});
+  CHECK(top_k_accuracy(1).mean(close, second).item() == 1);
+  CHECK(accuracy_of(close, second).item() == 1);
+}
+
+TEST_CASE("metrics: nan is the largest output, infinity the next, in all that looks for the largest") {
+  constexpr float nan = not_a_number<float>, inf = infinity<float>;
+  struct Case {
+    std::vector<float> output;
+    std::vector<std::int32_t> order;  // of the classes, the largest first
+  };
+  for (const auto& [output, order] :
+       {Case{{1, nan, inf}, {1, 2, 0}}, Case{{nan, nan, 3}, {0, 1, 2}}, Case{{-inf, inf, nan}, {2, 1, 0}},
+        Case{{inf, nan, nan}, {1, 2, 0}}, Case{{nan, nan, nan}, {0, 1, 2}}, Case{{inf, -inf, inf}, {0, 2, 1}}}) {
+    const Tensor one = Tensor::from(output, {1, 3});
+    CHECK(argmax(one, 1).to_vector<std::int32_t>()[0] == order[0]);
+    const float largest = max(one).to_vector<float>()[0], wanted = output[static_cast<std::size_t>(order[0])];
+    CHECK((largest == wanted || (std::isnan(largest) && std::isnan(wanted))));
+    for (std::int32_t rank = 0; rank < 3; ++rank) {
+      const Tensor target = Tensor::full({1}, order[static_cast<std::size_t>(rank)], {.dtype = DType::i32});
+      CHECK(accuracy_of(one, target).item() == (rank == 0));
+      CHECK(mixed_accuracy_of(one, target).item() == (rank == 0));
+      CHECK(mixed_accuracy_of(one, one_hot(target, 3)).item() == (rank == 0));
+      for (std::int64_t k = 1; k <= 3; ++k) CHECK(top_k_accuracy(k).mean(one, target).item() == (rank < k));
+    }
+  }
 }
 
 TEST_CASE("top_k_accuracy: its name has k in it, and a bad k or class is refused") {

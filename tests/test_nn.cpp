@@ -255,7 +255,11 @@ TEST_CASE("pool: hostile shapes are refused by name") {
   CHECK_THROWS_WITH_AS(MaxPool2d(0), "MaxPool2d: kernel size 0, stride 0, padding 0", Error);
   CHECK_THROWS_WITH_AS(MaxPool2d(2, {.padding = 2}), "MaxPool2d: kernel size 2, stride 2, padding 2", Error);
   CHECK_THROWS_WITH_AS(AvgPool2d(2, {.stride = -1}), "AvgPool2d: kernel size 2, stride -1, padding 0", Error);
-  CHECK(std::isnan(max_pool2d(Tensor::from({1.f, NAN, 3.f, 2.f}, {1, 2, 2, 1}), 2).item()));
+  const Tensor odd = Tensor::from({1.f, NAN, 3.f, NAN, 2.f, HUGE_VALF}, {1, 3, 2, 1}).requires_grad_();
+  const Tensor pooled = max_pool2d(odd, 2, {.stride = 1});
+  for (const float value : pooled.to_vector<float>()) CHECK(std::isnan(value));
+  sum(pooled).backward();
+  CHECK(odd.grad().to_vector<float>() == std::vector<float>{0, 0, 0, 2, 0, 0});  // the last nan of a window
 }
 
 TEST_CASE("print: a model's layers, shapes, parameters and multiply-adds") {

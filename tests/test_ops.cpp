@@ -173,7 +173,11 @@ TEST_CASE("pow and clamp: at the edges") {
   CHECK(dp[2] == doctest::Approx(std::log(2.0)));
   CHECK(std::isnan(dp[3]));  // the logarithm of a negative base
   CHECK(clamp(Tensor::from({-1.0, 0.5, 2.0}, {3}), 0, 1).to_vector<double>() == std::vector<double>{0, 0.5, 1});
-  CHECK(std::isnan(clamp(Tensor::from({not_a_number<double>}, {1}), 0, 1).item()));
+  const Tensor edges = Tensor::from({not_a_number<double>, 0.0, 1.0, -infinity<double>}, {4}).requires_grad_();
+  const Tensor clamped = clamp(edges, 0, 1);
+  CHECK(std::isnan(clamped.to_vector<double>()[0]));
+  sum(clamped).backward();
+  CHECK(edges.grad().to_vector<double>() == std::vector<double>{0, 1, 1, 0});
   CHECK_THROWS_WITH_AS(clamp(x, 1, 0), "clamp: from 1 to 0", Error);
 }
 

@@ -1,6 +1,7 @@
 #include "train/metrics.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/autograd.h"
 #include "core/compare.h"
@@ -11,13 +12,13 @@
 namespace mixgrad::train {
 namespace {
 
-// How many of the outputs are ahead of that of class `c`.
-std::int64_t rank_of(std::int32_t c, const float* outputs, std::int64_t classes) {
+// How many of the outputs are ahead of that of class `c`: in the order of argmax, nan first and equals by class.
+std::int64_t rank_of(std::int32_t c, const double* outputs, std::int64_t classes) {
   std::int64_t ahead = 0;
   for (std::int32_t other = 0; other < classes; ++other) {
-    const bool behind = outputs[other] < outputs[c] || (outputs[other] == outputs[c] && other > c) ||
-                        (outputs[other] != outputs[other] && outputs[c] == outputs[c]);
-    ahead += other != c && !behind;
+    const double a = outputs[other], b = outputs[c];
+    const bool equal = a == b || (std::isnan(a) && std::isnan(b));
+    ahead += equal ? other < c : std::isnan(a) || a > b;
   }
   return ahead;
 }
@@ -57,7 +58,7 @@ Metric top_k_accuracy(std::int64_t k) {
             const auto expected = target_classes(name.c_str(), output, target);
             const std::int64_t classes = output.size(1);
             check(k <= classes, name, ": there are ", classes, " classes");
-            const auto outputs = output.to(DType::f32).detach().to_vector<float>();
+            const auto outputs = output.detach().to(cpu).to(DType::f64).to_vector<double>();
             std::int64_t right = 0;
             for (std::size_t i = 0; i < expected.size(); ++i)
               right += rank_of(expected[i], &outputs[i * static_cast<std::size_t>(classes)], classes) < k;

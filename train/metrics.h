@@ -24,15 +24,16 @@ struct TrainMetric {
   std::function<Tensor(const Tensor& output, const augment::Target& target)> mean;
 };
 
-// The share of samples whose largest output is the target's class. output [N, C]; target i32 [N], or [N, C] whose
-// largest entry is the class. Throws on other shapes, or a class outside 0..C-1.
+// The share of samples whose largest output is the target's class: that of argmax (core/reduce.h), so nan is larger
+// than all else. output [N, C]; target i32 [N], or [N, C] whose largest entry is the class. Throws on other shapes, or
+// a class outside 0..C-1.
 Tensor accuracy_of(const Tensor& output, const Tensor& target);
 
 inline const Metric accuracy{"accuracy", accuracy_of};
 
 // "top_5_accuracy": the share of samples whose class has one of the k largest outputs. Of equal outputs the one of the
-// lower class counts as larger, as in accuracy, which is the case k = 1; a nan counts as smaller than all. Throws
-// unless k >= 1; in use, when k > C and as accuracy_of does.
+// lower class counts as larger, and nan as larger than all else, as in accuracy, which is the case k = 1. Throws unless
+// k >= 1; in use, when k > C and as accuracy_of does.
 Metric top_k_accuracy(std::int64_t k);
 
 // The lambda-weighted accuracy on the mixed images that a model is trained on: for a mixed target the mean of

@@ -34,6 +34,8 @@ DataLoader DataLoader::to(Device device) const {
 
 DataLoader::Epoch::Epoch(const DataLoader& loader, std::uint32_t epoch, std::int64_t first_batch)
     : loader_(&loader), first_batch_(first_batch) {
+  check(first_batch >= 0 && first_batch <= size(), "data loader: an epoch of ", size(), " batches from batch ",
+        first_batch, " on");
   const std::int64_t n = loader.dataset().size();
   if (loader.options_.shuffle) {
     order_ = Random(loader.options_.seed, loader.options_.purpose, epoch).permutation(n);

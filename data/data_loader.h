@@ -67,7 +67,7 @@ class DataLoader {
     std::int64_t first_batch_;
     std::vector<std::int32_t> order_;
   };
-  // A loop over it begins at first_batch.
+  // A loop over it begins at first_batch. Throws unless 0 <= first_batch <= num_batches().
   Epoch epoch(std::uint32_t epoch, std::int64_t first_batch = 0) const { return {*this, epoch, first_batch}; }
 
  private:

@@ -174,7 +174,7 @@ TEST_CASE(
   Training whole;
   whole.learn.fit(2, 1e-3);
   const std::int64_t last = whole.learn.data.train.num_batches() - 1;
-  for (const int workers : {0, 1})
+  for (const int workers : {0, 1, 3})
     for (const std::int64_t batch : {std::int64_t{0}, std::int64_t{2}, last}) {
       CAPTURE(batch);
       Training first(5, 16, small_network, workers);

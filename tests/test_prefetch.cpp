@@ -164,6 +164,70 @@ TEST_CASE("data loader: with workers an epoch is the same, batch for batch, and 
   CHECK_THROWS_WITH_AS(DataLoader(numbers, {.workers = -1}), "data loader: -1 workers", Error);
 }
 
+TEST_CASE("data loader: an epoch begins at any batch, with workers as without, and reads no batch before it") {
+  const auto numbers = std::make_shared<NumberSet>(23);
+  for (const bool shuffle : {false, true})
+    for (const bool drop_last : {false, true})
+      for (const int workers : {0, 1, 3}) {
+        const DataLoader loader(
+            numbers, {.batch_size = 4, .shuffle = shuffle, .drop_last = drop_last, .seed = 5, .workers = workers});
+        const DataLoader::Epoch whole = loader.epoch(2);
+        for (std::int64_t first = 0; first <= whole.size(); ++first) {
+          CAPTURE(workers);
+          CAPTURE(first);
+          numbers->calls = 0;
+          std::vector<Numbers> read;
+          for (const Batch& batch : loader.epoch(2, first)) read.push_back(batch.y.to_vector<std::int32_t>());
+          CHECK(numbers->calls == whole.size() - first);
+          std::vector<Numbers> expected;
+          for (std::int64_t batch = first; batch < whole.size(); ++batch)
+            expected.push_back(whole[batch].y.to_vector<std::int32_t>());
+          CHECK(read == expected);
+          const DataLoader::Epoch rest = loader.epoch(2, first);  // indexed, it is the whole epoch
+          CHECK(rest.size() == whole.size());
+          CHECK(rest[0].y.to_vector<std::int32_t>() == whole[0].y.to_vector<std::int32_t>());
+          CHECK(Numbers(rest.numbers(1).begin(), rest.numbers(1).end()) == whole[1].y.to_vector<std::int32_t>());
+        }
+        CHECK_THROWS_WITH_AS(loader.epoch(2, whole.size() + 1), doctest::Contains("batches from batch"), Error);
+        CHECK_THROWS_WITH_AS(loader.epoch(2, -1), doctest::Contains("batches from batch -1 on"), Error);
+      }
+}
+
+TEST_CASE("data loader: from the middle of an epoch, an iterator gives a batch twice, leaves some out, and throws") {
+  const auto numbers = std::make_shared<NumberSet>(100, 57);
+  for (const int workers : {0, 1, 3}) {
+    const DataLoader loader(numbers, {.batch_size = 10, .workers = workers});
+    const DataLoader::Epoch epoch = loader.epoch(0, 2);
+    const auto first_of = [](const Batch& batch) { return batch.y.to_vector<std::int32_t>().front(); };
+    auto at = epoch.begin();
+    CHECK(first_of(*at) == 20);
+    CHECK(first_of(*at) == 20);
+    ++ ++at;
+    CHECK(first_of(*at) == 40);
+    ++at;
+    CHECK_THROWS_WITH_AS(*at, "number 57 is bad (sample 57)", Error);
+    ++at;
+    CHECK(first_of(*at) == 60);
+    CHECK(first_of(*epoch.begin()) == 20);  // another loop begins where this one did
+  }
+}
+
+TEST_CASE("data loader: two epochs read at the same time, each with workers, do not mix") {
+  const auto numbers = std::make_shared<NumberSet>(60);
+  const DataLoader one(numbers, {.batch_size = 7, .shuffle = true, .seed = 5, .workers = 3});
+  data::LoaderOptions options = one.options();
+  options.purpose = Purpose::partner_shuffle;
+  const DataLoader other = one.with(options);
+  const DataLoader::Epoch a = one.epoch(1, 2), b = other.epoch(1, 2), c = one.epoch(4);
+  CHECK(a[2].y.to_vector<std::int32_t>() != b[2].y.to_vector<std::int32_t>());
+  auto ia = a.begin(), ib = b.begin(), ic = c.begin();
+  for (std::int64_t batch = 2; ia != a.end(); ++batch, ++ia, ++ib, ++ic) {
+    CHECK((*ia).y.to_vector<std::int32_t>() == a[batch].y.to_vector<std::int32_t>());
+    CHECK((*ib).y.to_vector<std::int32_t>() == b[batch].y.to_vector<std::int32_t>());
+    CHECK((*ic).y.to_vector<std::int32_t>() == c[batch - 2].y.to_vector<std::int32_t>());
+  }
+}
+
 TEST_CASE("data loader: an epoch with workers may be left at any batch, by break or by exception") {
   const auto numbers = std::make_shared<NumberSet>(300);
   const DataLoader loader(numbers, {.batch_size = 3, .shuffle = true, .workers = 4});

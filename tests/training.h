@@ -11,14 +11,27 @@
 
 namespace mixgrad::test {
 
-// Loaders over `count` drawn 3s and 7s, the same for training and validation.
+// Samples that are read when they are asked for, instead of held in a device's memory: what workers are for.
+struct NotResident : data::Dataset {
+  explicit NotResident(std::shared_ptr<const data::Dataset> samples) : samples(std::move(samples)) {}
+  std::int64_t size() const override { return samples->size(); }
+  data::Batch get(std::span<const std::int32_t> indices) const override { return samples->get(indices); }
+  const std::vector<std::string>& classes() const override { return samples->classes(); }
+  std::shared_ptr<const data::Dataset> samples;
+};
+
+// Loaders over `count` drawn 3s and 7s, the same for training and validation; with workers not resident.
 inline data::DataLoaders digits(std::int64_t count, data::LoaderOptions train = {.batch_size = 16, .shuffle = true}) {
   const std::array<std::int32_t, 2> classes{3, 7};
   auto images = data::select(data::synthetic_digits(5 * count, 1, data::Split::train), classes);
   images = {slice(images.images, 0, count), slice(images.labels, 0, count)};
   const auto dataset =
       std::make_shared<data::ImageDataset>(images, std::vector<std::string>{"3", "7"}, data::ImageDatasetOptions{});
-  return {data::DataLoader(dataset, train), data::DataLoader(dataset, {.batch_size = 16})};
+  const auto trained = [&]() -> std::shared_ptr<const data::Dataset> {
+    if (train.workers > 0) return std::make_shared<NotResident>(dataset);
+    return dataset;
+  }();
+  return {data::DataLoader(trained, train), data::DataLoader(dataset, {.batch_size = 16})};
 }
 
 // The default optimizer, and nothing printed.

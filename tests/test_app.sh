@@ -402,7 +402,7 @@ test_sample() {
   cp -r "$tree" "$work/fastai"
   mv "$work/fastai/train" "$work/fastai/training"
   mv "$work/fastai/valid" "$work/fastai/testing"
-  train_on "$work/fastai" --out "$work/from_fastai"
+  train_on "$work/fastai" --epochs 2 --out "$work/from_fastai"
   check "sample: folders may be called training and testing" same_columns 1-6 "$work/from_idx" "$work/from_fastai"
   rm -r "$work/fastai/testing"
   train_on "$work/fastai"

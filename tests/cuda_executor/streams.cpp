@@ -21,24 +21,17 @@ struct CUgraphExec_st {
   std::shared_ptr<const std::vector<executor::Work>> nodes;
 };
 
-namespace executor {
-namespace {
-
-struct Capture {
-  CUgraph_st graph;
-  cudaStreamCaptureMode mode;
-  std::thread::id thread;
-  bool invalidated = false;
-};
-
-}  // namespace
-}  // namespace executor
-
 struct CUstream_st {
+  struct Capture {
+    CUgraph_st graph;
+    cudaStreamCaptureMode mode;
+    std::thread::id thread;
+    bool invalidated = false;
+  };
   std::deque<executor::Work> queue;
   std::uint64_t queued = 0;  // works ever appended, and taken out of the queue
   std::uint64_t done = 0;
-  std::optional<executor::Capture> capture;
+  std::optional<Capture> capture;
 };
 
 struct CUevent_st {
@@ -288,7 +281,7 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode mo
   return on_stream(handle, [&](CUstream_st& stream) {
     if (!handle) return cudaErrorStreamCaptureUnsupported;
     if (stream.capture) return cudaErrorIllegalState;
-    stream.capture = Capture{{}, mode, std::this_thread::get_id()};
+    stream.capture = CUstream_st::Capture{{}, mode, std::this_thread::get_id()};
     return cudaSuccess;
   });
 }
@@ -297,7 +290,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
   return on_stream(handle, [&](CUstream_st& stream) {
     *graph = nullptr;
     if (!stream.capture) return cudaErrorIllegalState;
-    Capture capture = std::move(*stream.capture);
+    auto capture = std::move(*stream.capture);
     stream.capture.reset();
     if (capture.invalidated) return cudaErrorStreamCaptureInvalidated;
     *graph = graphs.create();

@@ -4,9 +4,14 @@
 #
 #   apps/train_mnist.sh [--no-install] [--no-download] [option of train_mnist...]
 #
+# --no-install    ends with an error instead of installing packages
+# --no-download   trains on drawn digits where MNIST is not here yet
+#
 # MNIST is taken from --data DIR, else $MIXGRAD_DATA/mnist, else ${XDG_CACHE_HOME:-~/.cache}/mixgrad/mnist, and is
-# downloaded to the last when it is nowhere. For the tests: MIXGRAD_MNIST_MIRRORS (addresses, separated by spaces)
-# replaces the mirrors; MIXGRAD_DRY_RUN=1 installs and builds nothing, and prints the final command line.
+# downloaded to the last when it is nowhere, or damaged there. All other options are train_mnist's.
+
+# For the tests: MIXGRAD_MNIST_MIRRORS (addresses, separated by spaces) replaces the mirrors; MIXGRAD_DRY_RUN=1 installs and
+# builds nothing, and prints the final command line.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../cmake/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup.sh"
@@ -26,9 +31,11 @@ declare -A sha256=(
 )
 
 download=yes # --no-download sets it to no
-source=look  # look: this script finds MNIST; given: it is known where digits come from; none: only help is wanted
+source=look  # look: this script finds MNIST; given: it is known where digits come from; none: the command needs no digits
+help=no
 pictures=no
 arguments=()
+declare -A damaged=() # files in the cache
 
 # Takes this script's own options out of the command line and notes those of the application that matter here.
 read_options() {
@@ -42,35 +49,66 @@ read_options() {
     case $option in
       --data | --data=* | --synthetic) [ "$source" = none ] || source=given ;;
       --out | --out=*) pictures=yes ;;
-      -h | --help) source=none ;;
+      --predict | --predict=* | --version) source=none ;;
+      -h | --help) help=yes source=none ;;
     esac
   done
 }
 
-# has_file <folder> <name>: plain or .gz, also as some programs unpack it, train-images.idx3-ubyte.
-has_file() {
-  local name
+# path_of <folder> <file>: the path that the program reads: plain or .gz, also as some programs unpack it,
+# train-images.idx3-ubyte; fails when there is none.
+path_of() {
+  local name path
   for name in "$2" "${2/-idx/.idx}"; do
-    [ ! -f "$1/$name" ] && [ ! -f "$1/$name.gz" ] || return 0
+    for path in "$1/$name" "$1/$name.gz"; do
+      [ ! -f "$path" ] || { echo "$path"; return; }
+    done
   done
   return 1
 }
 
 has_mnist() {
   local name
-  for name in "${names[@]}"; do has_file "$1" "$name" || return; done
+  for name in "${names[@]}"; do path_of "$1" "$name" >/dev/null || return; done
 }
 
-# Prints the folder that holds MNIST already; fails when there is none.
-find_mnist() {
-  if [ -n "${MIXGRAD_DATA:-}" ]; then
-    if has_mnist "$MIXGRAD_DATA/mnist"; then
-      echo "$MIXGRAD_DATA/mnist"
-      return
-    fi
-    say "MIXGRAD_DATA: no MNIST in $MIXGRAD_DATA/mnist; looking further"
+# is_intact <path> <file>: the file at the path, packed or not, has the content of that file of MNIST.
+is_intact() {
+  local sum
+  sum=$(gzip -dcf 2>/dev/null <"$1" | sha256sum) && [ "$sum" = "${sha256[$2]}  -" ]
+}
+
+# A line for each file of the cache that is there.
+cached_crcs() {
+  local name paths=()
+  for name in "${names[@]}"; do paths+=("$(path_of "$cache" "$name")") || return; done
+  cksum "${paths[@]}"
+}
+
+# Whether the cache holds MNIST. What is damaged is named, noted in $damaged and counts as missing. The SHA-256 of all content
+# takes most of a second, CRCs of the files some milliseconds: those of intact files are kept in the file .checked.
+check_cache() {
+  local name path crcs
+  if crcs=$(cached_crcs 2>/dev/null) && [ "$crcs" = "$(cat "$cache/.checked" 2>/dev/null)" ]; then
+    return
   fi
-  has_mnist "$cache" && echo "$cache"
+  for name in "${names[@]}"; do
+    path=$(path_of "$cache" "$name") || continue
+    is_intact "$path" "$name" || { damaged[$name]=$path; say "$path is damaged"; }
+  done
+  [ -n "$crcs" ] && [ ${#damaged[@]} = 0 ] && keep_crcs
+}
+keep_crcs() { { cached_crcs >"$cache/.checked"; } 2>/dev/null || true; }
+
+# Sets $folder to the one that holds MNIST already; fails when there is none.
+find_mnist() {
+  folder=${MIXGRAD_DATA:-}/mnist
+  if [ -n "${MIXGRAD_DATA:-}" ] && ! [ "$folder" -ef "$cache" ]; then
+    ! has_mnist "$folder" || return 0
+    say "MIXGRAD_DATA: no MNIST in $folder; looking further"
+  fi
+  folder=$cache
+  check_cache
 }
 
 requirements() {
@@ -107,17 +145,16 @@ fetch() {
   return "$status"
 }
 
-# is_intact <file.gz> <sha256>: the archive is whole and its unpacked content is what it should be.
-is_intact() {
-  local sum
-  sum=$(gzip -dc "$1" 2>/dev/null | sha256sum) && [ "$sum" = "$2  -" ]
-}
-
 # give_up <words>: says why a mirror is left.
 give_up() {
   say "$*"
   reached=yes
   return 1
+}
+
+# store <file>: puts what was fetched in its place in the cache, and what was damaged there out of the way.
+store() {
+  chmod 644 "$part" && mv -T "$part" "$cache/$1.gz" && rm -f "$cache/$1"
 }
 
 # download_from <mirror>: fetches the files still missing; fails at the first that does not arrive whole, with one line
@@ -126,7 +163,7 @@ give_up() {
 download_from() {
   local name reason status
   for name in "${names[@]}"; do
-    ! has_file "$cache" "$name" || continue
+    [ -n "${damaged[$name]:-}" ] || ! path_of "$cache" "$name" >/dev/null || continue
     status=0
     reason=$(fetch "$1/$name.gz" "$part") || status=$?
     case $status in
@@ -134,12 +171,15 @@ download_from() {
       5 | 6 | 7) return 1 ;;
       *) give_up "download failed: $1/$name.gz: ${reason:-curl ended with code $status}" || return ;;
     esac
-    is_intact "$part" "${sha256[$name]}" ||
+    is_intact "$part" "$name" ||
       give_up "download corrupt: $1/$name.gz: its SHA-256 is not that of MNIST" || return
-    chmod 644 "$part"
-    mv "$part" "$cache/$name.gz"
+    reason=$(LC_ALL=C store "$name" 2>&1) || give_up "$cache/$name.gz cannot be written: ${reason##*: }" || return
+    unset "damaged[$name]"
   done
 }
+
+# The cache is where it should be: not a link to a folder of the user's, whose files are not this script's to replace.
+owns_cache() { [ "$(cd "$cache" && pwd -P)" = "$(cd "${cache%/*/*}" && pwd -P)/mixgrad/mnist" ]; }
 
 # Fills the cache from the first mirror that delivers; prints the reason when none does. Exit code 1: there is no way to
 # download; 2: a mirror was reached, and what came was not MNIST.
@@ -147,13 +187,18 @@ download_mnist() {
   local mirror part reached=no
   [ "$download" = yes ] || { echo "--no-download was given"; return 1; }
   have curl || { echo "curl is missing"; return 1; }
+  [ ${#damaged[@]} = 0 ] || owns_cache || { echo "$cache is a link to another folder, whose files are left alone"; return 1; }
   part=$({ mkdir -p "$cache" && mktemp "$cache/.part.XXXXXX"; } 2>/dev/null) ||
     { echo "$cache cannot be written"; return 1; }
   # shellcheck disable=SC2064 # The name as it is now.
   trap "rm -f ${part@Q}" EXIT
-  say "downloading MNIST (11 MB) into $cache"
+  if [ ${#damaged[@]} = 0 ]; then
+    say "downloading MNIST (11 MB) into $cache"
+  else
+    say "downloading again what is damaged or missing"
+  fi
   for mirror in "${mirrors[@]}"; do
-    ! download_from "${mirror%/}" || return 0
+    ! download_from "${mirror%/}" || { keep_crcs; return 0; }
   done
   [ "$reached" = no ] || return 2
   echo "no mirror can be reached"
@@ -175,21 +220,18 @@ download_or_draw() {
 }
 
 read_options "$@"
-if [ "$source" = look ] && folder=$(find_mnist); then
+if [ "$source" = look ] && find_mnist; then
   arguments=(--data "$folder" "${arguments[@]}")
   source=given
 fi
+[ "$help" = no ] || show_help
 
-if [ -z "${MIXGRAD_DRY_RUN:-}" ]; then
-  if [ "$source" != none ] || [ ! -x "$build/apps/train_mnist" ]; then
-    [ "$source" != none ] || say "train_mnist, which has the list of options, is built first"
-    set_up requirements
-    build_tree "$build" train_mnist -- -DMIXGRAD_BUILD_TESTS=OFF -DMIXGRAD_WERROR=OFF
-  fi
+if [ -z "${MIXGRAD_DRY_RUN:-}" ] && { [ "$help" = no ] || [ ! -x "$build/apps/train_mnist" ]; }; then
+  [ "$help" = no ] || say "train_mnist, which has the list of options, is built first"
+  set_up requirements
+  build_tree "$build" train_mnist -- -DMIXGRAD_BUILD_TESTS=OFF -DMIXGRAD_WERROR=OFF
 fi
 [ "$source" != look ] || download_or_draw
-[ "$source" != none ] || printf '%s\n' \
-  "train_mnist.sh itself: --no-install (of packages), --no-download (of MNIST); all else is for train_mnist:"
 
 command=("$build/apps/train_mnist" "${arguments[@]}")
 if [ -n "${MIXGRAD_DRY_RUN:-}" ]; then

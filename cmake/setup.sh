@@ -15,6 +15,17 @@ say() { printf 'mixgrad: %s\n' "${*//[[:cntrl:]]/?}" >&2; } # a file name may ha
 die() { say "error: $*"; exit 1; }
 have() { command -v "$1" >/dev/null; }
 
+# The comment at the head of the script is its help.
+show_help() { sed -n '2,/^[^#]\|^$/s/^# \{0,1\}//p' "$0"; }
+
+# offer_help <argument...>: when one of them asks for help, prints it and ends the script.
+offer_help() {
+  local argument
+  for argument; do
+    case $argument in -h | --help) show_help; exit ;; esac
+  done
+}
+
 # need|want <package> <check> [argument...]: the package is listed when its check fails.
 need() { "${@:2}" >/dev/null 2>&1 || missing+=("$1"); }
 want() { "${@:2}" >/dev/null 2>&1 || wanted+=("$1"); }
@@ -91,6 +102,37 @@ need_to_build() {
   want libjpeg-dev has_header jpeglib.h
 }
 
+# watched <file> <command...>: the command's output goes to the file. Its last line so far shows that the command lives: each
+# second on a terminal, else every 15 seconds.
+watched() {
+  local log=$1 watch status=0
+  shift
+  show_last_line "$log" >/dev/null 9>&- &
+  watch=$!
+  "$@" >"$log" 2>&1 || status=$?
+  kill "$watch" 2>/dev/null || true
+  wait "$watch" 2>/dev/null || true
+  [ ! -t 2 ] || printf '\r\033[K' >&2
+  return "$status"
+}
+
+show_last_line() {
+  local second=0 size line
+  while sleep 1 2>/dev/null && kill -0 $$ 2>/dev/null; do
+    second=$((second + 1))
+    line="$second s: $(tail -n 1 "$1" 2>/dev/null | tr -dc '[:print:]')"
+    if [ -t 2 ]; then
+      size=$(stty size <&2)
+      printf '\r%.*s\033[K' "$((${size#* } - 1))" "$line" >&2
+    elif ((second % 15 == 0)); then
+      say "$line"
+    fi
+  done
+}
+
+# logged <file> <command...>: the command's output goes to the file, and to the user too when it fails.
+logged() { watched "$@" || { cat "$1" >&2; return 1; }; }
+
 # Prints why nothing can be installed; fails when something can.
 no_install_because() {
   if [ "$install" = no ]; then
@@ -104,11 +146,12 @@ no_install_because() {
   fi
 }
 
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
 apt() {
-  local as_root=()
-  [ "$(id -u)" = 0 ] || as_root=(sudo)
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-    apt-get -qq -y -o DPkg::Lock::Timeout=300 "$@" </dev/null
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 "$@" </dev/null
 }
 
 # Installs the packages given; what apt-get says is shown only when it fails.
@@ -116,7 +159,10 @@ install_packages() {
   local log
   log=$(mktemp)
   say "installing $*"
-  { apt update && apt install --no-install-recommends "$@"; } >"$log" 2>&1 || tail -n 5 "$log" >&2
+  as_root env >/dev/null # So sudo has asked for a password before there is something else on the line.
+  if ! watched "$log" apt update || ! watched "$log" apt install --no-install-recommends "$@"; then
+    tail -n 5 "$log" >&2
+  fi
   rm -f "$log"
 }
 
@@ -140,17 +186,12 @@ set_up() {
   [ ${#wanted[@]} = 0 ] || say "going on without ${wanted[*]} ($reason)"
 }
 
-# logged <file> <command...>: the command's output goes to the file, and to the user too when it fails.
-logged() {
-  "${@:2}" >"$1" 2>&1 || { cat "$1" >&2; return 1; }
-}
-
 # configure <dir> <cmake option...>: a tree that another checkout configured, or that was cut short, is begun anew. Several
 # sources are compiled as one file (a unity build), which takes half the time.
 configure() {
   local dir=$1 generator=()
   if ! grep -qsxF "CMAKE_HOME_DIRECTORY:INTERNAL=$root" "$dir/CMakeCache.txt"; then
-    say "building in $dir (about a minute the first time)"
+    say "building in $dir"
     rm -rf -- "$dir"
     mkdir -p "$dir"
     ! have ninja || generator=(-G Ninja)
@@ -170,14 +211,15 @@ compile() {
 
 # build_tree <dir> <target...> -- <cmake option...>: configures and builds, one process at a time per folder.
 build_tree() {
-  local dir=$1 targets=()
+  local dir=$1 targets=() reason
   shift
   while [ "$1" != -- ]; do
     targets+=("$1")
     shift
   done
   shift
-  mkdir -p "$(dirname "$dir")"
+  reason=$({ mkdir -p "$dir" && touch "$dir.lock" "$dir/configure.log" "$dir/build.log"; } 2>&1) ||
+    die "could not build in $dir: ${reason##*: }"
   {
     ! have flock || flock 9
     configure "$dir" "$@" || die "could not configure $dir"

@@ -15,10 +15,11 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../cmake/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup.sh"
+# shellcheck source-path=SCRIPTDIR source=checks.sh
+source "$(dirname "${BASH_SOURCE[0]}")/checks.sh"
 
 mode=all
 device=${DEVICE:-auto}
-passed=0 failed=0 skipped=0
 
 read_options() {
   local option
@@ -103,40 +104,13 @@ build_tests() {
   esac
 }
 
-# number_of <word> <line>: the number in front of the word ("31 passed"), or 0.
-number_of() {
-  if [[ $2 =~ ([0-9]+)\ $1 ]]; then
-    echo "${BASH_REMATCH[1]}"
-  else
-    echo 0
-  fi
-}
-
-# run_suite <command...>: shows its output and adds its totals; a crash, or no test at all, counts as one failure.
-run_suite() {
-  local log totals suite_passed suite_failed status=0
-  log=$(mktemp)
-  "$@" 2>&1 | tee "$log" || status=$?
-  totals=$(grep -E '^\[doctest\] test cases:|^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1) || totals=''
-  rm -f "$log"
-  suite_passed=$(number_of passed "$totals")
-  suite_failed=$(number_of failed "$totals")
-  if [ "$suite_failed" = 0 ] && { [ "$status" != 0 ] || [ "$suite_passed" = 0 ]; }; then
-    say "FAILED: ${1##*/} ended with code $status after $suite_passed passed tests"
-    suite_failed=1
-  fi
-  passed=$((passed + suite_passed))
-  failed=$((failed + suite_failed))
-  skipped=$((skipped + $(number_of skipped "$totals")))
-}
-
 # The CUDA kernels on the CPU, and the executor that runs them: as one suite, which runs beside others.
 cuda_suites() {
   passed=0 failed=0 skipped=0
   run_suite "$root/build/executor/tests/cuda_executor/cuda_executor_tests" --no-colors
   run_suite "$root/build/executor/tests/mixgrad_cuda_tests" --no-colors
   run_suite "$root/build/executor/tests/gpu_figures" --quick
-  echo "$passed passed, $failed failed, $skipped skipped"
+  totals
 }
 show_cuda_suites() { cat "$cuda_log"; }
 
@@ -146,8 +120,7 @@ begin_cuda_suites() {
     trap 'kill $(jobs -p) 2>/dev/null || true; rm -f "$cuda_log"' EXIT
     cuda_suites >"$cuda_log" 2>&1 &
   else
-    say "skipped: CUDA kernels on the CPU (needs Boost.Context; package libboost-context-dev)"
-    skipped=$((skipped + 1))
+    skip "CUDA kernels on the CPU" "needs Boost.Context; package libboost-context-dev"
   fi
 }
 end_cuda_suites() {
@@ -159,7 +132,7 @@ end_cuda_suites() {
 # Prints the share of lines that the tests have run, by folder; one below 90 % is a failure. build/coverage/coverage.txt
 # names the lines that are left.
 report_coverage() {
-  have gcovr || { say "skipped: coverage (needs gcovr)"; skipped=$((skipped + 1)); return; }
+  have gcovr || { skip coverage "needs gcovr"; return; }
   local folder filters=() report
   for folder in core nn data augment train; do filters+=(--filter "$folder/"); done
   gcovr --root "$root" "${filters[@]}" --csv "$build/coverage.csv" --txt "$build/coverage.txt" "$build"
@@ -176,6 +149,7 @@ report_coverage() {
   failed=$((failed + $(grep -c ^FAILED <<<"$report" || true)))
 }
 
+offer_help "$@"
 read_options "$@"
 choose_device
 set_up requirements
@@ -206,7 +180,4 @@ case $mode in
     ;;
 esac
 
-totals="$passed passed, $failed failed"
-[ "$skipped" = 0 ] || totals+=", $skipped skipped"
-echo "$totals"
-[ "$failed" = 0 ]
+totals

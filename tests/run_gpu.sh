@@ -9,15 +9,11 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../cmake/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup.sh"
+# shellcheck source-path=SCRIPTDIR source=checks.sh
+source "$(dirname "${BASH_SOURCE[0]}")/checks.sh"
 
-passed=0 failed=0 skipped=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-
-skip() {
-  say "skipped: $1 ($2)"
-  skipped=$((skipped + 1))
-}
 
 # run_tests <name> <command...>: one pass or failure; the output is shown when it fails.
 run_tests() {
@@ -49,6 +45,7 @@ under() {
   fi
 }
 
+offer_help "$@"
 [ $# = 0 ] || [ "$*" = --tools-only ] || die "$*: unknown option (there is --tools-only)"
 has_gpu || die "there is no NVIDIA GPU here; tests/run.sh runs the kernels on the CPU"
 have nvcc || PATH=$PATH:/usr/local/cuda/bin
@@ -63,7 +60,4 @@ under memcheck -tc='*'
 # racecheck follows every access to shared memory: not the trainings, whose kernels the others have run.
 under racecheck -tce='captured steps*,cuda: a Learner*'
 
-totals="$passed passed, $failed failed"
-[ "$skipped" = 0 ] || totals+=", $skipped skipped"
-echo "$totals"
-[ "$failed" = 0 ]
+totals

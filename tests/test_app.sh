@@ -5,7 +5,7 @@
 #
 #   tests/test_app.sh <path of train_mnist>
 #
-# shellcheck disable=SC2016 # `all` evaluates the conditions that stand in single quotes.
+# shellcheck disable=SC2016,SC2034 # `all` evaluates the conditions that stand in single quotes.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=checks.sh
 source "$(dirname "${BASH_SOURCE[0]}")/checks.sh"

@@ -5,7 +5,7 @@
 #
 #   tests/test_library.sh <build folder>    of the whole project; its objects are used again
 #
-# shellcheck disable=SC2016 # `all` evaluates the conditions that stand in single quotes.
+# shellcheck disable=SC1003,SC2015,SC2016 # `all` evaluates the conditions that stand in single quotes.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=checks.sh
 source "$(dirname "${BASH_SOURCE[0]}")/checks.sh"

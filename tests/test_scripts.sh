@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Tests of apps/train_mnist.sh and cmake/setup.sh: finding and downloading MNIST from a server on 127.0.0.1 (nothing
-# else is contacted), installing with stand-ins for apt-get and sudo, building a stub project.
+# Tests of apps/train_mnist.sh, cmake/setup.sh and checks.sh: finding and downloading MNIST from a server on 127.0.0.1
+# (nothing else is contacted), installing with stand-ins for apt-get and sudo, building a stub project; what is optional.
 # Ends with the line "N passed, N failed" (", N skipped" may follow).
-# shellcheck disable=SC2016 # `all` evaluates the conditions that stand in single quotes.
+
+# shellcheck disable=SC2016,SC2034 # `all` evaluates the conditions that stand in single quotes.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=checks.sh
 source "$(dirname "${BASH_SOURCE[0]}")/checks.sh"
@@ -13,27 +14,55 @@ trap '[ -z "$server" ] || kill "$server"; rm -rf "$work"' EXIT
 
 names=(train-images-idx3-ubyte train-labels-idx1-ubyte t10k-images-idx3-ubyte t10k-labels-idx1-ubyte)
 no_port=http://127.0.0.1:1 # Nothing listens there.
+project="$work/a project"  # with the real scripts, and another MNIST
 real_data=${MIXGRAD_DATA:-none}
 unset MIXGRAD_DATA MIXGRAD_MNIST_MIRRORS XDG_CACHE_HOME CMAKE_PREFIX_PATH http_proxy https_proxy all_proxy ALL_PROXY
 export HOME="$work/no home"
 
+copy_scripts() {
+  mkdir -p "$1/apps" "$1/cmake"
+  cp "$root/apps/train_mnist.sh" "$1/apps/"
+  cp "$root/cmake/setup.sh" "$1/cmake/"
+}
+
+# In $work/files the four files, small, packed and not, of which the copied script has the SHA-256.
+make_project() {
+  local name sum
+  copy_scripts "$project"
+  mkdir "$work/files"
+  for name in "${names[@]}"; do
+    seq ${#name} 20000 | sed "s/^/$name/" >"$work/files/$name"
+    gzip -k "$work/files/$name"
+    sum=$(sha256sum <"$work/files/$name")
+    sed -i "s/\[$name\]=[0-9a-f]*/[$name]=${sum%% *}/" "$project/apps/train_mnist.sh"
+  done
+}
+
 # look [option...]: train_mnist.sh as far as its final command line, with the cache $cache and the mirrors $mirrors.
 look() {
-  run env MIXGRAD_DRY_RUN=1 XDG_CACHE_HOME="$cache" MIXGRAD_MNIST_MIRRORS="$mirrors" "$root/apps/train_mnist.sh" "$@"
+  run env MIXGRAD_DRY_RUN=1 XDG_CACHE_HOME="$cache" MIXGRAD_MNIST_MIRRORS="$mirrors" "$project/apps/train_mnist.sh" "$@"
 }
 
 new_cache() { cache=$(mktemp -d "$work/cache XXXXXX"); }
 
+# fill_cache [suffix]: a new cache, with the files as they are unpacked, or with .gz.
+fill_cache() {
+  new_cache
+  mkdir -p "$cache/mixgrad/mnist"
+  cp "${names[@]/#/$work/files/}" "$cache/mixgrad/mnist/"
+  [ -z "${1-}" ] || gzip "$cache"/mixgrad/mnist/*
+}
+
 # would_run <arguments...>: the final command line is the application with exactly these.
 would_run() {
-  local expected=("$root/build/release/apps/train_mnist" "$@")
+  local expected=("$project/build/release/apps/train_mnist" "$@")
   [ "$status" = 0 ] && [ "$(cat "$work/out")" = "${expected[*]@Q}" ]
 }
 
 said_nothing() { [ ! -s "$work/err" ]; }
 said_lines() { [ "$(wc -l <"$work/err")" = "$1" ]; }
 
-# --- Where MNIST is looked for (empty files do: only the application reads them).
+# --- Where MNIST is looked for (empty files do, but in the cache: only the application reads them).
 
 make_folder() {
   mkdir -p "$1"
@@ -41,14 +70,14 @@ make_folder() {
 }
 
 test_finding() {
-  local mirrors=$no_port data="$work/some data"
+  local mirrors=$no_port data="$work/some data" option
   make_folder "$data/mnist"
 
   new_cache
   MIXGRAD_DATA=$data look --epochs 2
   check "data: MIXGRAD_DATA/mnist is used" all 'would_run --data "$data/mnist" --epochs 2' said_nothing
 
-  make_folder "$cache/mixgrad/mnist"
+  fill_cache
   look
   check "data: the cache is used" all 'would_run --data "$cache/mixgrad/mnist"' said_nothing
   MIXGRAD_DATA=$data look
@@ -86,8 +115,20 @@ test_finding() {
   look --no-download --seed 1
   check "data: --no-download runs on drawn digits and says so in one line" \
     all 'would_run --synthetic --seed 1' 'said "drawn digits"' 'said_lines 1'
-  look --help
-  check "data: --help needs none" all '[ "$status" = 0 ]' said_nothing 'grep -q -- --no-install "$work/out"'
+
+  # Whatever needs no digits neither looks for them nor downloads them, nor says of which it trains.
+  new_cache
+  look --load weights --predict "a digit.png"
+  check "data: --predict needs none" all 'would_run --load weights --predict "a digit.png"' said_nothing
+  look --predict=digit.png --load=weights
+  check "data: --predict=FILE needs none" all 'would_run --predict=digit.png --load=weights' said_nothing
+  look --version
+  check "data: --version needs none" all 'would_run --version' said_nothing
+  for option in --help -h; do
+    look --data "$data" "$option"
+    check "data: $option needs none, and says what this script is for" all '[ "$status" = 0 ]' said_nothing \
+      'grep -q -- --no-install "$work/out"' '! grep -q -- "set -e" "$work/out"'
+  done
 }
 
 # --- Downloads.
@@ -138,7 +179,8 @@ cache_is_empty() { [ -z "$(find "$cache" -type f)" ]; }
 
 # The cache holds the four files, and no temporary one.
 cache_is_full() {
-  [ "$(find "$cache" -type f | wc -l)" = 4 ] && (cd "$cache/mixgrad/mnist" && ls "${names[@]/%/.gz}" >/dev/null)
+  [ "$(find "$cache" -type f ! -name .checked | wc -l)" = 4 ] &&
+    (cd "$cache/mixgrad/mnist" && ls "${names[@]/%/.gz}" >/dev/null)
 }
 
 # draws_from <mirror> <words>: a run that cannot reach the mirror, says the words and ends up with drawn digits.
@@ -195,28 +237,112 @@ test_good_downloads() {
 
   new_cache
   mirrors=$address/good
-  MIXGRAD_DRY_RUN=1 XDG_CACHE_HOME=$cache MIXGRAD_MNIST_MIRRORS=$mirrors "$root/apps/train_mnist.sh" >/dev/null 2>&1 &
+  MIXGRAD_DRY_RUN=1 XDG_CACHE_HOME=$cache MIXGRAD_MNIST_MIRRORS=$mirrors \
+    "$project/apps/train_mnist.sh" >/dev/null 2>"$work/other" &
   other=$!
   look
-  check "download: two at once both succeed" all 'would_run --data "$cache/mixgrad/mnist"' "wait $other" cache_is_full
+  check "download: two at once both succeed" all 'would_run --data "$cache/mixgrad/mnist"' \
+    "wait $other || { cat '$work/other' >>'$work/err'; false; }" cache_is_full
+}
+
+# --- What is damaged in the cache is said, and downloaded again; nothing outside the cache is touched.
+
+# mends <suffix> <line of bash>: a cache in which the line has damaged $file, which has been looked at before.
+mends() {
+  local file name=train-images-idx3-ubyte mirrors=$address/good
+  fill_cache "$1"
+  look
+  file=$cache/mixgrad/mnist/$name$1
+  eval "$2"
+  look
+  all 'would_run --data "$cache/mixgrad/mnist"' "said '$name$1 is damaged'" 'said_lines 2' \
+    'cmp -s "$cache/mixgrad/mnist/$name.gz" "$work/files/$name.gz"' '[ ! -e "$cache/mixgrad/mnist/$name" ]' &&
+    look && would_run --data "$cache/mixgrad/mnist" && said_nothing
+}
+
+# Changes one byte, and neither size nor time.
+flip_byte() {
+  cp -p "$1" "$work/before"
+  printf '\377' | dd of="$1" bs=1 seek=5000 conv=notrunc status=none
+  touch -r "$work/before" "$1"
+}
+
+test_damaged_cache() {
+  local suffix mirrors=$no_port folder=$work/elsewhere name=train-images-idx3-ubyte
+  for suffix in '' .gz; do
+    check "damaged: a file with one other byte${suffix:+, packed}" mends "$suffix" 'flip_byte "$file"'
+    check "damaged: a file without its end${suffix:+, packed}" mends "$suffix" 'truncate -s -8 "$file"'
+    check "damaged: an empty file${suffix:+, packed}" mends "$suffix" ': >"$file"'
+    check "damaged: a file of something else${suffix:+, packed}" mends "$suffix" 'cp "$root/README.md" "$file"'
+    check "damaged: a link to another file${suffix:+, packed}, which stays as it is" \
+      mends "$suffix" 'ln -sf "$root/README.md" "$file" && cmp -s "$root/README.md" "$file"'
+    check "damaged: a cache of which nothing is known yet${suffix:+, packed}" \
+      mends "$suffix" 'rm "${file%/*}/.checked" && flip_byte "$file"'
+  done
+  check "damaged: a plain file beside one that is packed and whole, since the plain one is read" \
+    mends '' 'gzip -k "$file" && flip_byte "$file"'
+  fill_cache .gz
+  : >"$cache/mixgrad/mnist/$name.gz"
+  rm "$cache/mixgrad/mnist/t10k-images-idx3-ubyte.gz"
+  mirrors=$address/good
+  look
+  check "damaged: one file, while another is missing" \
+    all 'would_run --data "$cache/mixgrad/mnist"' 'said "$name.gz is damaged"' 'said_lines 2' cache_is_full
+
+  fill_cache .gz
+  look
+  mkdir -p "$work/no gzip"
+  printf '#!/bin/sh\nexit 1\n' >"$work/no gzip/gzip"
+  chmod +x "$work/no gzip/gzip"
+  PATH="$work/no gzip:$PATH" look
+  check "damaged: what has been found whole is not unpacked at each start" \
+    all 'would_run --data "$cache/mixgrad/mnist"' said_nothing
+
+  flip_byte "$cache/mixgrad/mnist/$name.gz"
+  cp -p "$cache/mixgrad/mnist/$name.gz" "$work/flipped"
+  for mirrors in $no_port "$address/half"; do
+    look
+    check "damaged: without another the file stays as it is ($mirrors)" all 'said "$name.gz is damaged"' \
+      'cmp -s "$cache/mixgrad/mnist/$name.gz" "$work/flipped"' '! grep -q -- --data "$work/out"'
+  done
+  mirrors=$address/good
+  look --no-download
+  check "damaged: --no-download leaves it, and draws digits" \
+    all 'would_run --synthetic' 'said "$name.gz is damaged"' 'cmp -s "$cache/mixgrad/mnist/$name.gz" "$work/flipped"'
+
+  cp -r "$cache/mixgrad" "$folder"
+  look --data "$folder/mnist"
+  check "damaged: --data is the application's to report" \
+    all 'would_run --data "$folder/mnist"' said_nothing 'cmp -s "$folder/mnist/$name.gz" "$work/flipped"'
+  MIXGRAD_DATA=$folder look
+  check "damaged: so is MIXGRAD_DATA" \
+    all 'would_run --data "$folder/mnist"' said_nothing 'cmp -s "$folder/mnist/$name.gz" "$work/flipped"'
+  new_cache
+  ln -s "$folder" "$cache/mixgrad"
+  look
+  check "damaged: in a cache that is a link to a folder of the user's nothing is replaced" \
+    all 'would_run --synthetic' 'said "$name.gz is damaged"' 'said "link to another folder"' \
+    'cmp -s "$folder/mnist/$name.gz" "$work/flipped"'
+
+  new_cache
+  if [ -e "$real_data/mnist/$name.gz" ]; then
+    mkdir -p "$cache/mixgrad"
+    ln -s "$real_data/mnist" "$cache/mixgrad/mnist"
+    run env MIXGRAD_DRY_RUN=1 XDG_CACHE_HOME="$cache" MIXGRAD_MNIST_MIRRORS="$no_port" "$root/apps/train_mnist.sh"
+    check "damaged: the real MNIST is not" all said_nothing 'grep -qF "$cache/mixgrad/mnist" "$work/out"'
+  else
+    skip "the SHA-256 of the real files" "needs MNIST in \$MIXGRAD_DATA/mnist"
+  fi
 }
 
 test_downloads() {
-  local name
-  if ! have python3 || ! have curl || ! have gzip; then
-    skip "downloads" "needs python3, curl and gzip"
-  elif [ -e "$real_data/mnist/${names[0]}.gz" ]; then
-    start_server "$real_data/mnist"
-    test_failing_downloads
-    test_good_downloads
+  if ! have python3 || ! have curl; then
+    skip "downloads" "needs python3 and curl"
   else
-    mkdir "$work/files"
-    for name in "${names[@]}"; do
-      head -c 100000 /dev/urandom | gzip >"$work/files/$name.gz"
-    done
     start_server "$work/files"
     test_failing_downloads
-    skip "downloads that succeed" "needs MNIST in \$MIXGRAD_DATA/mnist"
+    test_good_downloads
+    test_damaged_cache
   fi
 }
 
@@ -274,12 +400,27 @@ test_setup() {
     all '[ "$status" = 0 ]' 'said "going on without zlib1g-dev"' 'said_lines 1'
 }
 
+# --- What takes long shows that it lives; what is wrong is said in a line of the script's own.
+
+test_lines() {
+  local script
+  for script in apps/train_mnist.sh tests/run.sh tests/run_gpu.sh tests/fuzz/run.sh tests/bench/gpu.sh tests/bench/vs_torch.sh; do
+    run env MIXGRAD_DRY_RUN=1 "$root/$script" --help
+    check "help: $script prints how it is called, and does nothing else" \
+      all '[ "$status" = 0 ]' 'grep -q "^  $script" "$work/out"' said_nothing
+  done
+  run bash -c 'source "$0"; sleep() { command sleep 0.01; }
+    slow() { echo "step 3"; for _ in {1..200}; do [ -s "$2" ] && break; command sleep 0.05; done; return 5; }
+    watched "$1" slow - "$2"' "$root/cmake/setup.sh" "$work/log" "$work/err"
+  check "lines: what takes long shows how far it has come" all '[ "$status" = 5 ]' 'said "mixgrad: 15 s: step 3"'
+  run bash -c 'source "$0"; watched "$1" true' "$root/cmake/setup.sh" "$work/log"
+  check "lines: what is quick says nothing" all '[ "$status" = 0 ]' said_nothing
+}
+
 # --- From clone to application: a stub project with the real scripts, in a folder with a space.
 
 make_stub_project() {
-  mkdir -p "$1/apps" "$1/cmake"
-  cp "$root/apps/train_mnist.sh" "$1/apps/"
-  cp "$root/cmake/setup.sh" "$1/cmake/"
+  copy_scripts "$1"
   cat >"$1/CMakeLists.txt" <<'CMAKE'
 cmake_minimum_required(VERSION 3.22)
 project(stub LANGUAGES CXX)
@@ -310,6 +451,13 @@ test_building() {
     all '[ "$status" = 7 ]' 'grep -qF "[--help]" "$work/out"' said_nothing
   sed -i '/^wrong$/d' "$stub/stub.cpp"
 
+  mkdir "$work/cut"
+  cp -r "$stub/apps" "$stub/cmake" "$work/cut"
+  touch "$work/cut/build"
+  run "$work/cut/apps/train_mnist.sh" --no-install --synthetic
+  check "build: a folder that cannot be written is named, in one line" \
+    all '[ "$status" = 1 ]' 'said "error: could not build in $work/cut/build/release: Not a directory"' 'said_lines 1'
+
   mv "$stub" "$work/moved"
   run "$work/moved/apps/train_mnist.sh" --no-install --synthetic
   check "build: a clone that was moved is built anew" [ "$status" = 7 ]
@@ -319,9 +467,12 @@ test_building() {
   check "build: a compiler error is shown" all '[ "$status" = 1 ]' 'said stub.cpp' 'said "error: could not build"'
 }
 
+touch "$work/out" "$work/err"
+make_project
 test_finding
 test_downloads
 test_setup
+test_lines
 test_building
 
 totals

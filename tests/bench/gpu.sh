@@ -23,6 +23,7 @@ requirements() {
   need doctest-dev has_header doctest/doctest.h
 }
 
+offer_help "$@"
 [ $# = 0 ] || [ "$*" = --build-only ] || die "$*: unknown option (there is --build-only)"
 have nvcc || PATH=$PATH:/usr/local/cuda/bin
 set_up requirements

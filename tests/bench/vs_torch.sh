@@ -31,7 +31,7 @@ read_options() {
       --python=*) python=${1#*=} ;;
       *) options+=("$1") ;;
     esac
-    case $1 in --profile | -h | --help) needs_torch=no ;; esac
+    case $1 in --profile) needs_torch=no ;; esac
     shift
   done
 }
@@ -49,6 +49,7 @@ compiler() {
   "$cached" --version | head -n 1
 }
 
+offer_help "$@"
 read_options "$@"
 set_up requirements
 [ "$needs_torch" = no ] || "$python" -c 'import torch' 2>/dev/null ||

@@ -42,6 +42,7 @@ fuzz() {
     -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$findings/" "$corpus"
 }
 
+offer_help "$@"
 read_options "$@"
 set_up requirements
 if ! can_fuzz >/dev/null 2>&1; then

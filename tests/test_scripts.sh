@@ -467,6 +467,25 @@ test_building() {
   check "build: a compiler error is shown" all '[ "$status" = 1 ]' 'said stub.cpp' 'said "error: could not build"'
 }
 
+# --- What is optional: a package more or less changes how its own file is compiled, and no other, since a user who has one
+# installed must not wait for the whole library again.
+
+# how_compiled <folder> <cmake option...>: prints how each file is compiled, and what is in those put together of others.
+how_compiled() {
+  cmake -S "$root" -B "$1" -DCMAKE_UNITY_BUILD=ON -DMIXGRAD_BUILD_TESTS=OFF -DMIXGRAD_CUDA=OFF "${@:2}" >/dev/null
+  { grep '"command"' "$1/compile_commands.json"; cat "$1"/CMakeFiles/mixgrad.dir/Unity/*; } | sed "s,$1,,g" | sort
+}
+
+test_optional_packages() {
+  how_compiled "$work/with" >"$work/with.txt"
+  how_compiled "$work/without" -DCMAKE_DISABLE_FIND_PACKAGE_{ZLIB,CURL,LibArchive,PNG,JPEG,nlohmann_json}=ON \
+    >"$work/without.txt"
+  comm -3 "$work/with.txt" "$work/without.txt" >"$work/out"
+  check "packages: those that are optional change how their own files are compiled, and no other" all \
+    'grep -q "core/pointwise.cpp" "$work/with.txt"' \
+    '! grep -qv -e data/download.cpp -e data/archive.cpp -e data/gzip.cpp -e data/png.cpp -e data/jpeg.cpp -e core/safetensors.cpp "$work/out"'
+}
+
 touch "$work/out" "$work/err"
 make_project
 test_finding
@@ -474,5 +493,6 @@ test_downloads
 test_setup
 test_lines
 test_building
+test_optional_packages
 
 totals

@@ -486,6 +486,52 @@ test_optional_packages() {
     '! grep -qv -e data/download.cpp -e data/archive.cpp -e data/gzip.cpp -e data/png.cpp -e data/jpeg.cpp -e core/safetensors.cpp "$work/out"'
 }
 
+# --- Counting.
+
+count() { (passed=0 failed=0 skipped=0; run_suite "$@" >/dev/null; totals) || true; }
+log_of_doctest() {
+  cat <<'LOG'
+tests/a.cpp:3:
+TEST CASE:  one
+
+tests/a.cpp:3: MESSAGE: skipped: there is no gzip
+
+tests/b.cpp:4:
+TEST CASE:  two, of which both parts are skipped
+  a
+
+tests/b.cpp:4: MESSAGE: skipped: this
+
+tests/b.cpp:4:
+TEST CASE:  two, of which both parts are skipped
+  b
+
+tests/b.cpp:5: MESSAGE: skipped: that
+
+tests/b.cpp:6:
+TEST CASE:  three
+
+tests/b.cpp:6: MESSAGE: skipped: this
+
+tests/b.cpp:6: ERROR: CHECK( 1 == 2 ) is NOT correct!
+
+tests/b.cpp:7:
+TEST CASE:  four
+
+tests/b.cpp:7: MESSAGE: a note, not skipped: anything
+
+[doctest] test cases:  9 |  8 passed | 1 failed | 4 skipped
+LOG
+}
+
+test_counting() {
+  check "counting: a case that says it is skipped counts as skipped, and one that fails as failed" \
+    [ "$(count log_of_doctest)" = "6 passed, 1 failed, 6 skipped" ]
+  check "counting: a script's totals" [ "$(count echo "3 passed, 0 failed, 2 skipped")" = "3 passed, 0 failed, 2 skipped" ]
+  check "counting: what ends without a test is a failure" [ "$(count true)" = "0 passed, 1 failed" ]
+  check "counting: what crashes is a failure" [ "$(count sh -c 'echo 3 passed, 0 failed; exit 139')" = "3 passed, 1 failed" ]
+}
+
 touch "$work/out" "$work/err"
 make_project
 test_finding
@@ -494,5 +540,6 @@ test_setup
 test_lines
 test_building
 test_optional_packages
+test_counting
 
 totals

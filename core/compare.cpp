@@ -2,27 +2,26 @@
 
 #include "core/autograd.h"
 #include "core/broadcast.h"
+#include "core/elementwise.h"
 #include "core/pointwise.h"
 
 namespace mixgrad {
 namespace {
 
-Tensor compare(const char* name, Comparison op, const Tensor& a, const Tensor& b) {
+Tensor compare(const char* name, const functions::Comparison& f, const Tensor& a, const Tensor& b) {
   Tensor out = Tensor::empty(broadcast(name, a, b), {.dtype = DType::u8, .device = a.device()});
-  dispatch(name, a.device(), [&](auto device) { kernels::compare(device, op, a, b, out); });
+  dispatch(name, a.device(), [&](auto device) { kernels::compare(device, f, a, b, out); });
   return out;
 }
 
 }  // namespace
 
-Tensor less(const Tensor& a, const Tensor& b) { return compare("less", Comparison::less, a, b); }
-Tensor less_equal(const Tensor& a, const Tensor& b) { return compare("less_equal", Comparison::less_equal, a, b); }
-Tensor greater(const Tensor& a, const Tensor& b) { return compare("greater", Comparison::less, b, a); }
-Tensor greater_equal(const Tensor& a, const Tensor& b) {
-  return compare("greater_equal", Comparison::less_equal, b, a);
-}
-Tensor equal(const Tensor& a, const Tensor& b) { return compare("equal", Comparison::equal, a, b); }
-Tensor not_equal(const Tensor& a, const Tensor& b) { return compare("not_equal", Comparison::not_equal, a, b); }
+Tensor less(const Tensor& a, const Tensor& b) { return compare("less", std::less<>{}, a, b); }
+Tensor less_equal(const Tensor& a, const Tensor& b) { return compare("less_equal", std::less_equal<>{}, a, b); }
+Tensor greater(const Tensor& a, const Tensor& b) { return compare("greater", std::less<>{}, b, a); }
+Tensor greater_equal(const Tensor& a, const Tensor& b) { return compare("greater_equal", std::less_equal<>{}, b, a); }
+Tensor equal(const Tensor& a, const Tensor& b) { return compare("equal", std::equal_to<>{}, a, b); }
+Tensor not_equal(const Tensor& a, const Tensor& b) { return compare("not_equal", std::not_equal_to<>{}, a, b); }
 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   check(condition.dtype() == DType::u8, "where: the condition is ", name_of(condition.dtype()), ", not u8");
@@ -41,16 +40,9 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
 
 namespace kernels {
 
-void compare(Cpu, Comparison op, const Tensor& a, const Tensor& b, const Tensor& out) {
-  with_dtype(a.dtype(), [&]<class T>(T) {
-    using U8 = std::uint8_t;
-    switch (op) {
-      case Comparison::less: return binary_loop<T, U8>(a, b, out, [](T x, T y) -> U8 { return x < y; });
-      case Comparison::less_equal: return binary_loop<T, U8>(a, b, out, [](T x, T y) -> U8 { return x <= y; });
-      case Comparison::equal: return binary_loop<T, U8>(a, b, out, [](T x, T y) -> U8 { return x == y; });
-      case Comparison::not_equal: return binary_loop<T, U8>(a, b, out, [](T x, T y) -> U8 { return x != y; });
-    }
-  });
+void compare(Cpu, const functions::Comparison& f, const Tensor& a, const Tensor& b, const Tensor& out) {
+  with_dtype(a.dtype(),
+             [&]<class T>(T) { std::visit([&](auto g) { binary_loop<T, std::uint8_t>(a, b, out, g); }, f); });
 }
 
 void where(Cpu, const Tensor& condition, const Tensor& a, const Tensor& b, const Tensor& out) {

@@ -29,11 +29,7 @@ inline Tensor operator<=(const Tensor& a, double b) { return less_equal(a, Tenso
 inline Tensor operator>(const Tensor& a, double b) { return greater(a, Tensor::full({}, b, a.options())); }
 inline Tensor operator>=(const Tensor& a, double b) { return greater_equal(a, Tensor::full({}, b, a.options())); }
 
-enum class Comparison { less, less_equal, equal, not_equal };
-
 namespace kernels {
-// out (u8) = a op b, broadcast to out's shape
-MIXGRAD_KERNEL(compare, Comparison op, const Tensor& a, const Tensor& b, const Tensor& out);
 // out = condition ? a : b, broadcast to out's shape
 MIXGRAD_KERNEL(where, const Tensor& condition, const Tensor& a, const Tensor& b, const Tensor& out);
 }  // namespace kernels

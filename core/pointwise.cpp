@@ -1,25 +1,25 @@
 #include "core/pointwise.h"
 
-#include <cmath>
-
 #include "core/autograd.h"
 #include "core/broadcast.h"
 #include "core/compare.h"
+#include "core/elementwise.h"
 #include "core/reduce.h"
 
 namespace mixgrad {
 namespace {
 
-Tensor binary(const char* name, BinaryOp op, const Tensor& a, const Tensor& b) {
+Tensor binary(const char* name, const functions::Arithmetic& f, const Tensor& a, const Tensor& b) {
+  check(is_floating(a.dtype()), name, ": needs f32 or f64, not ", name_of(a.dtype()));
   Tensor out = Tensor::empty(broadcast(name, a, b), a.options());
-  dispatch(name, a.device(), [&](auto device) { kernels::binary(device, op, a, b, out); });
+  dispatch(name, a.device(), [&](auto device) { kernels::binary(device, f, a, b, out); });
   return out;
 }
 
 }  // namespace
 
 Tensor add(const Tensor& a, const Tensor& b) {
-  Tensor out = binary("add", BinaryOp::add, a, b);
+  Tensor out = binary("add", std::plus<>{}, a, b);
   record(out, "add", {a, b}, [sa = a.shape(), sb = b.shape()](const Tensor& grad, Gradients& to) {
     if (to.needs(0)) to.add(0, sum_to(grad, sa));
     if (to.needs(1)) to.add(1, sum_to(grad, sb));
@@ -28,7 +28,7 @@ Tensor add(const Tensor& a, const Tensor& b) {
 }
 
 Tensor sub(const Tensor& a, const Tensor& b) {
-  Tensor out = binary("sub", BinaryOp::sub, a, b);
+  Tensor out = binary("sub", std::minus<>{}, a, b);
   record(out, "sub", {a, b}, [sa = a.shape(), sb = b.shape()](const Tensor& grad, Gradients& to) {
     if (to.needs(0)) to.add(0, sum_to(grad, sa));
     if (to.needs(1)) to.add(1, neg(sum_to(grad, sb)));
@@ -37,7 +37,7 @@ Tensor sub(const Tensor& a, const Tensor& b) {
 }
 
 Tensor mul(const Tensor& a, const Tensor& b) {
-  Tensor out = binary("mul", BinaryOp::mul, a, b);
+  Tensor out = binary("mul", std::multiplies<>{}, a, b);
   record(out, "mul", {a, b}, [a = Saved(a), b = Saved(b)](const Tensor& grad, Gradients& to) {
     if (to.needs(0)) to.add(0, sum_to(grad * *b, a->shape()));
     if (to.needs(1)) to.add(1, sum_to(grad * *a, b->shape()));
@@ -46,7 +46,7 @@ Tensor mul(const Tensor& a, const Tensor& b) {
 }
 
 Tensor div(const Tensor& a, const Tensor& b) {
-  Tensor out = binary("div", BinaryOp::div, a, b);
+  Tensor out = binary("div", std::divides<>{}, a, b);
   // d(a/b) = da/b - (a/b)/b db
   record(out, "div", {a, b}, [sa = a.shape(), b = Saved(b), out = Saved(out)](const Tensor& grad, Gradients& to) {
     const Tensor da = grad / *b;
@@ -57,7 +57,7 @@ Tensor div(const Tensor& a, const Tensor& b) {
 }
 
 Tensor pow(const Tensor& a, const Tensor& b) {
-  Tensor out = binary("pow", BinaryOp::pow, a, b);
+  Tensor out = binary("pow", functions::BinaryPow{}, a, b);
   // d(a^b) = b a^(b-1) da + a^b log(a) db
   record(out, "pow", {a, b}, [a = Saved(a), b = Saved(b), out = Saved(out)](const Tensor& grad, Gradients& to) {
     const Tensor zero = Tensor::zeros({}, grad.options());
@@ -79,7 +79,7 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
 void add_(const Tensor& a, const Tensor& b) {
   check(!a.requires_grad() || !grad_enabled(), "add_: writes in place to a tensor that takes part in a gradient");
   check(a.shape() == b.shape() && a.dtype() == b.dtype(), "add_: ", a.shape(), " += ", b.shape());
-  dispatch("add_", a.device(), [&](auto device) { kernels::binary(device, BinaryOp::add, a, b, a); });
+  dispatch("add_", a.device(), [&](auto device) { kernels::binary(device, std::plus<>{}, a, b, a); });
 }
 
 void add_each_(std::span<const Addition> additions) {
@@ -95,20 +95,12 @@ void add_each_(std::span<const Addition> additions) {
 namespace kernels {
 
 void add_each(Cpu device, std::span<const Addition> additions) {
-  for (const auto& [a, b] : additions) binary(device, BinaryOp::add, a, b, a);
+  for (const auto& [a, b] : additions) binary(device, std::plus<>{}, a, b, a);
 }
 
-void binary(Cpu, BinaryOp op, const Tensor& a, const Tensor& b, const Tensor& out) {
-  constexpr const char* names[] = {"add", "sub", "mul", "div", "pow"};
-  with_floating(names[static_cast<int>(op)], out.dtype(), [&]<class T>(T) {
-    switch (op) {
-      case BinaryOp::add: return binary_loop<T, T>(a, b, out, [](T x, T y) { return x + y; });
-      case BinaryOp::sub: return binary_loop<T, T>(a, b, out, [](T x, T y) { return x - y; });
-      case BinaryOp::mul: return binary_loop<T, T>(a, b, out, [](T x, T y) { return x * y; });
-      case BinaryOp::div: return binary_loop<T, T>(a, b, out, [](T x, T y) { return x / y; });
-      case BinaryOp::pow: return binary_loop<T, T>(a, b, out, [](T x, T y) { return std::pow(x, y); });
-    }
-  });
+void binary(Cpu, const functions::Arithmetic& f, const Tensor& a, const Tensor& b, const Tensor& out) {
+  with_floating("add_", out.dtype(),
+                [&]<class T>(T) { std::visit([&](auto g) { binary_loop<T, T>(a, b, out, g); }, f); });
 }
 
 }  // namespace kernels

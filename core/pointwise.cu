@@ -1,27 +1,11 @@
 #include <algorithm>
-#include <cmath>
 
 #include "core/broadcast.cuh"
+#include "core/elementwise.h"
 #include "core/pointwise.h"
 
 namespace mixgrad::kernels {
 namespace {
-
-struct Add {
-  __device__ float operator()(float x, float y) const { return x + y; }
-};
-struct Sub {
-  __device__ float operator()(float x, float y) const { return x - y; }
-};
-struct Mul {
-  __device__ float operator()(float x, float y) const { return x * y; }
-};
-struct Div {
-  __device__ float operator()(float x, float y) const { return x / y; }
-};
-struct Pow {
-  __device__ float operator()(float x, float y) const { return std::pow(x, y); }
-};
 
 constexpr std::size_t most_additions = 64;  // of a launch
 
@@ -58,15 +42,8 @@ void add_each(Cuda device, std::span<const Addition> all) {
   }
 }
 
-void binary(Cuda device, BinaryOp op, const Tensor& a, const Tensor& b, const Tensor& out) {
-  const auto compute = [&](auto f) { map_broadcast<float, float, float>(device, f, out, {a, b}); };
-  switch (op) {
-    case BinaryOp::add: return compute(Add{});
-    case BinaryOp::sub: return compute(Sub{});
-    case BinaryOp::mul: return compute(Mul{});
-    case BinaryOp::div: return compute(Div{});
-    case BinaryOp::pow: return compute(Pow{});
-  }
+void binary(Cuda device, const functions::Arithmetic& f, const Tensor& a, const Tensor& b, const Tensor& out) {
+  std::visit([&](auto g) { map_broadcast<float, float, float>(device, g, out, {a, b}); }, f);
 }
 
 }  // namespace mixgrad::kernels

@@ -44,11 +44,7 @@ inline Tensor operator-(double a, const Tensor& b) { return sub(Tensor::full({},
 inline Tensor operator*(double a, const Tensor& b) { return mul(Tensor::full({}, a, b.options()), b); }
 inline Tensor operator/(double a, const Tensor& b) { return div(Tensor::full({}, a, b.options()), b); }
 
-enum class BinaryOp { add, sub, mul, div, pow };
-
 namespace kernels {
-// out = a op b, broadcast to out's shape; out may be a.
-MIXGRAD_KERNEL(binary, BinaryOp op, const Tensor& a, const Tensor& b, const Tensor& out);
 MIXGRAD_KERNEL(add_each, std::span<const Addition> additions);
 }  // namespace kernels
 

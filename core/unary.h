@@ -26,17 +26,4 @@ Tensor gelu(const Tensor& x);      // x Phi(x), Phi the normal distribution (Hen
 
 inline Tensor operator-(const Tensor& x) { return neg(x); }
 
-// One of these functions, with its constants.
-struct Unary {
-  enum Function { neg, abs, sqrt, exp, log, pow, clamp, relu, leaky_relu, tanh, sigmoid, softplus, silu, gelu };
-  Function function;
-  double a = 0, b = 0;  // exponent; low and high; slope
-};
-
-namespace kernels {
-MIXGRAD_KERNEL(unary, const Unary& f, const Tensor& x, const Tensor& out);
-// dx = dy f'(x), where `saved` is what the function keeps for its derivative: x or the output (core/unary_functions.h).
-MIXGRAD_KERNEL(unary_backward, const Unary& f, const Tensor& saved, const Tensor& dy, const Tensor& dx);
-}  // namespace kernels
-
 }  // namespace mixgrad

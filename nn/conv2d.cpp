@@ -4,9 +4,9 @@
 #include <typeinfo>
 
 #include "core/autograd.h"
+#include "core/elementwise.h"
 #include "core/layout.h"
 #include "core/parallel.h"
-#include "core/unary.h"
 #include "nn/conv2d_direct.h"
 #include "nn/init.h"
 #include "nn/windows.h"
@@ -316,7 +316,7 @@ void conv2d_backward(Cpu device, const Conv2dShape& s, const Tensor& x, const Te
     return;
   }
   Tensor dy = grad;
-  if (s.relu) unary_backward(device, {Unary::relu}, y, grad, dy = Tensor::empty(grad.shape(), grad.options()));
+  if (s.relu) unary_backward(device, functions::Relu{}, y, grad, dy = Tensor::empty(grad.shape(), grad.options()));
   with_floating("conv2d", dy.dtype(), [&]<class T>(T) {
     if (dx.defined()) input_gradient<T>(s, weight, dy, dx);
     if (dweight.defined() || dbias.defined()) parameter_gradients<T>(s, x, dy, dweight, dbias);

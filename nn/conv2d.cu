@@ -10,8 +10,8 @@
 #include <algorithm>
 
 #include "core/column_sums.cuh"
+#include "core/elementwise.h"
 #include "core/gemm.cuh"
-#include "core/unary.h"
 #include "nn/conv2d.h"
 
 namespace mixgrad::kernels {
@@ -326,7 +326,7 @@ void conv2d_backward(Cuda device, const Conv2dShape& s, const Tensor& x, const T
   check_size(device, s);
   // A pass of its own: the products read each number of dy several times, and would each time read y as well.
   Tensor dy = grad;
-  if (s.relu) unary_backward(device, {Unary::relu}, y, grad, dy = Tensor::empty(grad.shape(), grad.options()));
+  if (s.relu) unary_backward(device, functions::Relu{}, y, grad, dy = Tensor::empty(grad.shape(), grad.options()));
   const Geometry g(s);
   const auto groups = static_cast<int>(s.groups);
   const bool wide_in = is_wide(g.group_in, read(x)) && is_aligned(read(weight), 4);

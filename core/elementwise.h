@@ -1,0 +1,171 @@
+// What the operations of core/unary.h, pointwise.h and compare.h compute of each element: function objects, each for
+// every dtype and device, and the kernels that take them (private).
+#pragma once
+
+#include <cmath>
+#include <functional>
+#include <variant>
+
+#include "core/host_device.h"
+#include "core/tensor.h"
+
+namespace mixgrad::functions {
+
+// A function of one element: y = f(x), and dx = dy f'(x) as from_input(x, dy) or from_output(y, dy), the latter where y
+// will do: the layer after it keeps y alive anyway.
+
+struct Neg {
+  static constexpr const char* name = "neg";
+  MIXGRAD_HOST_DEVICE auto operator()(auto x) const { return -x; }
+  MIXGRAD_HOST_DEVICE auto from_output(auto, auto dy) const { return -dy; }
+};
+
+struct Abs {
+  static constexpr const char* name = "abs";
+  MIXGRAD_HOST_DEVICE auto operator()(auto x) const { return std::abs(x); }
+  MIXGRAD_HOST_DEVICE auto from_input(auto x, auto dy) const { return x > 0 ? dy : x < 0 ? -dy : x * 0; }
+};
+
+struct Sqrt {
+  static constexpr const char* name = "sqrt";
+  MIXGRAD_HOST_DEVICE auto operator()(auto x) const { return std::sqrt(x); }
+  MIXGRAD_HOST_DEVICE auto from_output(auto y, auto dy) const { return dy / (2 * y); }
+};
+
+struct Exp {
+  static constexpr const char* name = "exp";
+  MIXGRAD_HOST_DEVICE auto operator()(auto x) const { return std::exp(x); }
+  MIXGRAD_HOST_DEVICE auto from_output(auto y, auto dy) const { return dy * y; }
+};
+
+struct Log {
+  static constexpr const char* name = "log";
+  MIXGRAD_HOST_DEVICE auto operator()(auto x) const { return std::log(x); }
+  MIXGRAD_HOST_DEVICE auto from_input(auto x, auto dy) const { return dy / x; }
+};
+
+struct Pow {
+  static constexpr const char* name = "pow";
+  double exponent;
+  template <class T>
+  MIXGRAD_HOST_DEVICE T operator()(T x) const {
+    const T e = static_cast<T>(exponent);
+    return e == 2 ? x * x : std::pow(x, e);
+  }
+  template <class T>
+  MIXGRAD_HOST_DEVICE T from_input(T x, T dy) const {
+    const T e = static_cast<T>(exponent);
+    return e == 0 ? 0 : dy * e * (e == 2 ? x : std::pow(x, e - 1));
+  }
+};
+
+struct Clamp {
+  static constexpr const char* name = "clamp";
+  double low, high;
+  template <class T>
+  MIXGRAD_HOST_DEVICE T operator()(T x) const {
+    const T least = static_cast<T>(low), most = static_cast<T>(high);
+    return x < least ? least : x > most ? most : x;
+  }
+  template <class T>
+  MIXGRAD_HOST_DEVICE T from_input(T x, T dy) const {
+    return x >= static_cast<T>(low) && x <= static_cast<T>(high) ? dy : 0;  // 0 for nan
+  }
+};
+
+// x <= 0 rather than !(x > 0), so that nan stays nan.
+struct Relu {
+  static constexpr const char* name = "relu";
+  MIXGRAD_HOST_DEVICE auto operator()(auto x) const { return x <= 0 ? 0 : x; }
+  MIXGRAD_HOST_DEVICE auto from_output(auto y, auto dy) const { return y <= 0 ? 0 : dy; }
+};
+
+struct LeakyRelu {
+  static constexpr const char* name = "leaky_relu";
+  double slope;
+  MIXGRAD_HOST_DEVICE auto operator()(auto x) const { return from_input(x, x); }
+  template <class T>
+  MIXGRAD_HOST_DEVICE T from_input(T x, T dy) const {
+    return x <= 0 ? static_cast<T>(slope) * dy : dy;
+  }
+};
+
+struct Tanh {
+  static constexpr const char* name = "tanh";
+  MIXGRAD_HOST_DEVICE auto operator()(auto x) const { return std::tanh(x); }
+  MIXGRAD_HOST_DEVICE auto from_output(auto y, auto dy) const { return dy * (1 - y * y); }
+};
+
+struct Sigmoid {
+  static constexpr const char* name = "sigmoid";
+  MIXGRAD_HOST_DEVICE auto operator()(auto x) const { return 1 / (1 + std::exp(-x)); }
+  MIXGRAD_HOST_DEVICE auto from_output(auto y, auto dy) const { return dy * y * (1 - y); }
+};
+
+struct Softplus {
+  static constexpr const char* name = "softplus";
+  MIXGRAD_HOST_DEVICE auto operator()(auto x) const { return (x > 0 ? x : 0) + std::log1p(std::exp(-std::abs(x))); }
+  MIXGRAD_HOST_DEVICE auto from_input(auto x, auto dy) const { return dy * Sigmoid{}(x); }
+};
+
+struct Silu {
+  static constexpr const char* name = "silu";
+  MIXGRAD_HOST_DEVICE auto operator()(auto x) const { return x * Sigmoid{}(x); }
+  MIXGRAD_HOST_DEVICE auto from_input(auto x, auto dy) const {
+    const auto s = Sigmoid{}(x);
+    return dy * s * (1 + x * (1 - s));
+  }
+};
+
+struct Gelu {
+  static constexpr const char* name = "gelu";
+  // erfc rather than 1 + erf, of which nothing is left where erf is nearly -1.
+  template <class T>
+  MIXGRAD_HOST_DEVICE static T normal_cdf(T x) {
+    return std::erfc(-x * static_cast<T>(0.7071067811865476)) / 2;
+  }
+  MIXGRAD_HOST_DEVICE auto operator()(auto x) const { return x * normal_cdf(x); }
+  template <class T>
+  MIXGRAD_HOST_DEVICE T from_input(T x, T dy) const {
+    const T density = static_cast<T>(0.3989422804014327) * std::exp(-x * x / 2);
+    return dy * (normal_cdf(x) + x * density);
+  }
+};
+
+// All of them: those that both devices have kernels for.
+using Unary = std::variant<Neg, Abs, Sqrt, Exp, Log, Pow, Clamp, Relu, LeakyRelu, Tanh, Sigmoid, Softplus, Silu, Gelu>;
+
+template <class F>
+constexpr bool from_input = requires(F f) {
+  f.from_input(0.0f, 0.0f);
+};
+
+// The derivative of F as a function of what it is computed from, and of dy.
+template <class F>
+struct Backward {
+  F f;
+  MIXGRAD_HOST_DEVICE auto operator()(auto saved, auto dy) const {
+    if constexpr (from_input<F>) return f.from_input(saved, dy);
+    else return f.from_output(saved, dy);
+  }
+};
+
+struct BinaryPow {
+  MIXGRAD_HOST_DEVICE auto operator()(auto x, auto y) const { return std::pow(x, y); }
+};
+
+// Functions of two elements: of one floating type, and of any type to a truth value.
+using Arithmetic = std::variant<std::plus<>, std::minus<>, std::multiplies<>, std::divides<>, BinaryPow>;
+using Comparison = std::variant<std::less<>, std::less_equal<>, std::equal_to<>, std::not_equal_to<>>;
+
+}  // namespace mixgrad::functions
+
+namespace mixgrad::kernels {
+MIXGRAD_KERNEL(unary, const functions::Unary& f, const Tensor& x, const Tensor& out);
+// dx = dy f'(x), where `saved` is x or f(x), as the function has from_input or from_output
+MIXGRAD_KERNEL(unary_backward, const functions::Unary& f, const Tensor& saved, const Tensor& dy, const Tensor& dx);
+// out = f(a, b), broadcast to out's shape; out may be a
+MIXGRAD_KERNEL(binary, const functions::Arithmetic& f, const Tensor& a, const Tensor& b, const Tensor& out);
+// out (u8) = f(a, b), broadcast to out's shape
+MIXGRAD_KERNEL(compare, const functions::Comparison& f, const Tensor& a, const Tensor& b, const Tensor& out);
+}  // namespace mixgrad::kernels

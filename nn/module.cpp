@@ -10,6 +10,7 @@ namespace mixgrad::nn {
 namespace {
 
 thread_local ForwardObserver::Function observer;
+thread_local int running = 0;  // forwards, each inside of the one before
 
 // Walks a module and everything below it, keeping the dotted path.
 class Walk : public Visitor {
@@ -65,10 +66,14 @@ Tensor Module::forward(std::span<const Tensor> inputs) {
 
 Tensor Module::forward_relu(const Tensor& input) { return relu(forward(input)); }
 
-Tensor Module::operator()(const Tensor& input) { return observed(*this, input.shape(), forward(input)); }
+Tensor Module::operator()(const Tensor& input) {
+  const Temporarily inside(running, running + 1);
+  return observed(*this, input.shape(), forward(input));
+}
 
 Tensor Module::operator()(std::span<const Tensor> inputs) {
   check(!inputs.empty(), name(), ": needs an input");
+  const Temporarily inside(running, running + 1);
   return observed(*this, inputs.front().shape(), forward(inputs));
 }
 
@@ -111,13 +116,14 @@ std::int64_t num_parameters(Module& module) {
 }
 
 Tensor call_with_relu(Module& module, Module& relu, const Tensor& input) {
+  const Temporarily inside(running, running + 1);
   const Tensor output = module.forward_relu(input);
   observed(module, input.shape(), output);
   return observed(relu, output.shape(), output);
 }
 
-bool has_children(Module& module) { return !walk(module).modules.empty(); }
+ForwardObserver::ForwardObserver(Function function) : observer_(observer, std::move(function)), depth_(running, 0) {}
 
-ForwardObserver::ForwardObserver(Function function) : observer_(observer, std::move(function)) {}
+int ForwardObserver::depth() { return running - 1; }
 
 }  // namespace mixgrad::nn

@@ -51,7 +51,7 @@ class Module {
   virtual void visit(Visitor&) {}
   // "Conv2d(3, 16, kernel_size=3)": for printing and error messages.
   virtual std::string name() const = 0;
-  // Multiply-adds of one forward pass from an input to an output of these shapes.
+  // Multiply-adds of one forward pass from an input to an output of these shapes, without those of its children.
   virtual std::int64_t multiply_adds(const Shape&, const Shape&) const { return 0; }
 
   Tensor operator()(const Tensor& input);
@@ -93,7 +93,6 @@ std::vector<NamedTensor> named_parameters(Module& module);
 std::vector<NamedTensor> named_buffers(Module& module);
 std::vector<Tensor> parameters(Module& module);
 std::int64_t num_parameters(Module& module);
-bool has_children(Module& module);
 
 // module.forward_relu(input); an observer sees both layers, the module and the ReLU that follows it.
 Tensor call_with_relu(Module& module, Module& relu, const Tensor& input);
@@ -103,9 +102,12 @@ class ForwardObserver {
  public:
   using Function = std::function<void(Module& module, const Shape& input, const Shape& output)>;
   explicit ForwardObserver(Function observer);
+  // How many forwards the one that is observed runs inside of: 0 for the outermost module's own.
+  static int depth();
 
  private:
   Temporarily<Function> observer_;
+  Temporarily<int> depth_;
 };
 
 }  // namespace mixgrad::nn

@@ -1,8 +1,10 @@
 #include "apps/gnuplot.h"
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string_view>
@@ -53,6 +55,14 @@ bool is_complete(const std::string& png) {
   return file.read(last.data(), static_cast<std::streamsize>(last.size())) && last == end;
 }
 
+// Why a file can't be written, which gnuplot does not say: what writing one comes to.
+std::string reason(const std::string& path) {
+  errno = 0;
+  std::ofstream file(path, std::ios::binary);
+  file << std::string(1 << 16, ' ') << std::flush;
+  return file.good() || errno == 0 ? "" : text_of(": ", std::strerror(errno));
+}
+
 }  // namespace
 
 std::string quoted(const std::string& text) { return literal(printable(text)); }
@@ -74,8 +84,9 @@ bool draw(const std::string& png, const Canvas& canvas, const GnuplotScript& scr
   std::error_code error, ignored;
   const bool drawn = gnuplot.close() && is_complete(part);
   if (drawn) std::filesystem::rename(part, png, error);
+  const std::string why = error ? ": " + error.message() : drawn ? "" : reason(part);
   std::filesystem::remove(part, ignored);
-  check(drawn && !error, "picture: gnuplot could not write ", png);
+  check(drawn && !error, "picture: gnuplot could not write ", png, why);
   return true;
 }
 

@@ -1,5 +1,7 @@
 #include "train/csv_logger.h"
 
+#include <cerrno>
+#include <cstring>
 #include <iomanip>
 
 #include "core/check.h"
@@ -48,6 +50,10 @@ void CsvLogger::on_train_end(Learner& learner) noexcept {
   }
 }
 
-void CsvLogger::flush() { check(file_.flush().good(), "cannot write ", path_); }
+void CsvLogger::flush() {
+  errno = 0;
+  const bool written = file_.flush().good();
+  check(written, "cannot write ", path_, errno == 0 ? "" : text_of(": ", std::strerror(errno)));
+}
 
 }  // namespace mixgrad::train

@@ -1,11 +1,11 @@
 // make_mnist_sample: writes fastai's MNIST_SAMPLE, the 3s and 7s of MNIST as PNG files in class folders, from MNIST's
 // own files. fastai numbers its files at random; these are numbered in the order of MNIST, so that training on the
 // folder and on MNIST itself gives the same table.
-#include <CLI/CLI.hpp>
 #include <cstdio>
-#include <iostream>
 #include <vector>
 
+#include "apps/command_line.h"
+#include "apps/program.h"
 #include "mixgrad.h"
 
 using namespace mixgrad;
@@ -25,21 +25,12 @@ void make_mnist_sample(const std::string& mnist, const std::string& out) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::string mnist, out;
-  CLI::App app{"Writes the 3s and 7s of MNIST as PNG files: train/3, train/7, valid/3, valid/7."};
-  app.add_option("--data", mnist, "folder with the four MNIST files, plain or .gz")->required();
-  app.add_option("--out", out, "folder to write, not there yet or empty")->required();
-  app.failure_message([](const CLI::App*, const CLI::Error& error) {
-    return "make_mnist_sample: " + printable(error.what(), std::string::npos) + " (--help lists the options)\n";
-  });
-  try {
-    app.parse(argc, argv);
-    make_mnist_sample(mnist, out);
+  return apps::run_program("make_mnist_sample", [&] {
+    std::string mnist, out;
+    CLI::App app{"Writes the 3s and 7s of MNIST as PNG files: train/3, train/7, valid/3, valid/7."};
+    app.add_option("--data", mnist, "folder with the four MNIST files, plain or .gz")->required()->check(apps::path());
+    app.add_option("--out", out, "folder to write, not there yet or empty")->required()->check(apps::path());
+    if (apps::parse_command_line(app, argc, argv)) make_mnist_sample(mnist, out);
     return 0;
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  } catch (const std::exception& error) {
-    std::cerr << "make_mnist_sample: " << printable(error.what(), std::string::npos) << '\n';
-    return 1;
-  }
+  });
 }

@@ -7,9 +7,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <iostream>
 #include <utility>
 
+#include "apps/program.h"
 #include "apps/train_options.h"
 #include "apps/train_outputs.h"
 #include "mixgrad.h"
@@ -51,8 +51,6 @@ data::DataLoaders load_folder(const Options& options, const data::MnistOptions& 
 
 data::DataLoaders load(const Options& options) {
   const data::MnistOptions mnist{.digits = options.digits, .batch_size = options.batch_size};
-  check(options.synthetic || !options.data.empty(),
-        "where is MNIST? Give its folder with --data DIR, or use drawn digits with --synthetic");
   if (!options.synthetic) return load_folder(options, mnist);
   const data::DataLoaders drawn = data::synthetic_mnist(mnist);
   return options.data.empty() ? drawn : data::DataLoaders{drawn.train, load_folder(options, mnist).valid};
@@ -105,9 +103,13 @@ std::unique_ptr<train::Learner> make_learner(const Options& options, const data:
   return learn;
 }
 
-std::string checkpoint_of(const Options& options, bool mixup, std::uint64_t seed) {
-  return apps::in_output(options, text_of(apps::run_name(mixup), "_", seed, ".checkpoint"));
-}
+// Ends training when its table can't be printed, such as into a pipe that nobody reads any more.
+struct StopIfUnprintable : train::Callback {
+  void on_epoch_end(train::Learner& learner) override {
+    if (std::ferror(stdout)) learner.stop();
+  }
+  bool capturable() const override { return true; }
+};
 
 // A learner with the callbacks of its run, which goes on from its checkpoint if it is to.
 struct Training {
@@ -120,8 +122,8 @@ struct Training {
 Training prepare(const Options& options, const data::DataLoaders& data, bool mixup, std::uint64_t seed) {
   Training training{.learn = make_learner(options, data, mixup, seed)};
   train::Learner& learn = *training.learn;
-  learn.add(training.interrupt).add(training.terminate);
-  const std::string checkpoint = checkpoint_of(options, mixup, seed);
+  learn.add(training.interrupt).add(training.terminate).add(std::make_shared<StopIfUnprintable>());
+  const std::string checkpoint = apps::checkpoint_path(options, mixup, seed);
   const auto word = [](bool yes) { return yes ? "yes" : "no"; };
   const train::Settings settings{{"--epochs", std::to_string(options.epochs)},
                                  {"--lr", text_of(options.lr)},
@@ -141,7 +143,7 @@ void check_checkpoints(const Options& options, const data::DataLoaders& data) {
   for (const bool mixup : options.runs())
     for (int i = 0; i < options.seeds; ++i) {
       const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(i);
-      if (!std::filesystem::exists(checkpoint_of(options, mixup, seed))) continue;
+      if (!std::filesystem::exists(apps::checkpoint_path(options, mixup, seed))) continue;
       prepare(options, data, mixup, seed);
       any = true;
     }
@@ -149,7 +151,8 @@ void check_checkpoints(const Options& options, const data::DataLoaders& data) {
 }
 
 void print_start(const train::Learner& learn, const std::string& checkpoint) {
-  if (const auto& start = learn.start(); !start) apps::print_line("no checkpoint ", checkpoint, ": begins anew");
+  if (const auto& start = learn.start(); !start)
+    apps::print_line("no checkpoint ", checkpoint, ": starts from the beginning");
   else if (start->epoch == start->epochs) apps::print_line("resumed from ", checkpoint, ": is over");
   else
     apps::print_line("resumed from ", checkpoint, ": in epoch ", start->epoch + 1, " after batch ", start->batch,
@@ -166,7 +169,7 @@ struct Run {
 Run train_once(const Options& options, const data::DataLoaders& data, bool mixup, std::uint64_t seed,
                const std::string& metrics, bool append) {
   const auto [learn, interrupt, terminate] = prepare(options, data, mixup, seed);
-  if (options.resume) print_start(*learn, checkpoint_of(options, mixup, seed));
+  if (options.resume) print_start(*learn, apps::checkpoint_path(options, mixup, seed));
   const train::CsvOptions columns{.labels = {{"run", apps::run_name(mixup)}, {"seed", std::to_string(seed)}},
                                   .append = append};
   if (!metrics.empty()) learn->add(std::make_shared<train::CsvLogger>(metrics, columns));
@@ -175,7 +178,8 @@ Run train_once(const Options& options, const data::DataLoaders& data, bool mixup
   else learn->fit(options.epochs, options.lr);
   if (const auto& bad = terminate->bad())
     fail("the loss of ", bad->batch > 0 ? text_of("batch ", bad->batch) : "the validation", " in epoch ", bad->epoch,
-         " is no finite number; try a smaller --lr");
+         " is not finite; try a smaller --lr");
+  if (!interrupt->interrupted() && std::ssize(learn->recorder->epochs()) < options.epochs) apps::check_printed();
   if (!options.save.empty()) {
     if (interrupt->interrupted()) apps::print_line("not written: ", options.save, ", as training was stopped");
     else save_weights(options, *learn->model);
@@ -187,6 +191,7 @@ Run train_once(const Options& options, const data::DataLoaders& data, bool mixup
 
 // Prints the loss at growing learning rates, and a suggestion; draws them into --out.
 void find_lr(const Options& options, const data::DataLoaders& data) {
+  if (!options.out.empty()) apps::start_lr_output(options);
   const auto learn = make_learner(options, data, options.mixup, options.seed);
   const train::LrCurve curve = train::lr_find(*learn);
   std::printf("%-10s  loss\n", "lr");
@@ -245,7 +250,10 @@ int run(const Options& options) {
       std::printf("%s%s, seed %llu\n", mixup ? "with mixup" : "without mixup",
                   options.synthetic ? ", drawn digits" : "", static_cast<unsigned long long>(seed));
       const Run run = train_once(options, data, mixup, seed, metrics, !std::exchange(first, false));
-      if (run.interrupted) return 130;
+      if (run.interrupted) {
+        if (options.checkpoint_every) std::printf("the same command with --resume goes on from here\n");
+        return 130;
+      }
       if (i == 0 && !run.epochs.empty()) curves.push_back({apps::run_name(mixup), run.epochs});
       if (!run.epochs.empty()) finals.push_back(run.epochs.back());
       std::printf("\n");
@@ -270,13 +278,8 @@ void wait_less(char** argv) {
 
 int main(int argc, char** argv) {
   wait_less(argv);
-  try {
+  return apps::run_program("train_mnist", [&] {
     Options options;
-    if (const auto ends = apps::parse(argc, argv, options)) return *ends;
-    return run(options);
-  } catch (const std::exception& error) {
-    std::fflush(stdout);
-    std::cerr << "train_mnist: " << printable(error.what(), std::string::npos) << '\n';
-    return 1;
-  }
+    return apps::parse(argc, argv, options) ? run(options) : 0;
+  });
 }

@@ -1,13 +1,14 @@
 #include "apps/train_options.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstdlib>
 #include <iterator>
+#include <limits>
 #include <set>
 #include <sstream>
+
+#include "apps/command_line.h"
+#include "apps/program.h"
 
 namespace mixgrad::apps {
 
@@ -15,28 +16,31 @@ namespace {
 
 constexpr const char* models[] = {"simple", "lenet", "resnet"};
 
+// "7,3" as 3, 7. Throws unless they are two digits or more, each once, or "all".
 std::vector<int> parse_digits(const std::string& text) {
   if (text == "all") return {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
   std::vector<int> digits;
   std::istringstream list(text);
   for (std::string item; std::getline(list >> std::ws, item, ',');) {
-    check(item.size() == 1 && item[0] >= '0' && item[0] <= '9', "--digits: '", printable(item),
+    check(item.size() == 1 && item[0] >= '0' && item[0] <= '9', "'", printable(item),
           "' is not a digit; give digits such as 3,7 or the word all");
     digits.push_back(item[0] - '0');
   }
   std::sort(digits.begin(), digits.end());
-  check(digits.size() >= 2, "--digits: needs at least two digits to tell apart");
+  const auto twice = std::ranges::adjacent_find(digits);
+  check(twice == digits.end(), "digit ", twice == digits.end() ? 0 : *twice, " is given twice");
+  check(digits.size() >= 2, "needs at least two digits to tell apart");
   return digits;
 }
 
 void add_mixup_options(CLI::App& app, TrainOptions& o) {
-  auto* only = app.add_option_group("runs", "which runs (default: --compare)");
-  only->add_flag("--mixup", o.mixup, "only with mixup");
-  CLI::Option* const no_mixup = only->add_flag("--no-mixup", o.no_mixup, "only without");
-  only->add_flag("--compare", o.compare, "without, then with");
-  only->require_option(0, 1);
+  CLI::Option* const mixup = app.add_flag("--mixup", o.mixup, "train only with mixup");
+  CLI::Option* const no_mixup = app.add_flag("--no-mixup", o.no_mixup, "train only without")->excludes(mixup);
+  app.add_flag("--compare", o.compare, "train without, then with (default)")->excludes(mixup)->excludes(no_mixup);
   for (CLI::Option* const option :
-       {app.add_option("--alpha", o.alpha, "of Beta(alpha, alpha); 0 mixes nothing")->capture_default_str(),
+       {app.add_option("--alpha", o.alpha, "of Beta(alpha, alpha); 0 mixes nothing")
+            ->capture_default_str()
+            ->check(number()),
         app.add_flag("--stack-x", o.stack_x, "give the model both images instead of their mixture"),
         app.add_flag("--stack-y,!--no-stack-y", o.stack_y,
                      "give the loss both labels (default), or mix one-hot targets"),
@@ -47,45 +51,49 @@ void add_mixup_options(CLI::App& app, TrainOptions& o) {
     option->excludes(no_mixup);
 }
 
-void add_options(CLI::App& app, TrainOptions& o, std::string& digits) {
-  // CLI11 wraps what is negative, and takes what is too large for the largest seed.
-  const CLI::Validator is_seed(
-      [](const std::string& value) {
-        errno = 0;
-        std::strtoull(value.c_str(), nullptr, 0);
-        return value.find('-') != value.npos || errno == ERANGE ? value + " is not in range 0 to 2^64 - 1"
-                                                                : std::string();
-      },
-      "");
+void add_options(CLI::App& app, TrainOptions& o) {
+  const auto set_digits = [&o](const std::string& list) {
+    try {
+      o.digits = parse_digits(list);
+    } catch (const Error& error) {
+      throw CLI::ValidationError("--digits", error.what());
+    }
+  };
   app.add_option(
-      "--data", o.data,
-      "folder with the four MNIST files, plain or .gz, or with images in train/3, ..., valid/7 (or training, test)");
+         "--data", o.data,
+         "folder with the four MNIST files, plain or .gz, or with images in train/3, ..., valid/7 (or training, test)")
+      ->check(path());
   app.add_flag("--synthetic", o.synthetic,
                "train on digits that the program draws; with --data too, validate on MNIST");
-  app.add_option("--digits", digits, "classes, such as 3,7, or all")->capture_default_str();
+  app.add_option_function<std::string>("--digits", set_digits, "classes, such as 3,7, or all")
+      ->default_str(o.digit_list());
   app.add_option("--epochs", o.epochs, "passes over the training images")
       ->capture_default_str()
-      ->check(CLI::Range(0, 100000));
-  app.add_option("--lr", o.lr, "learning rate")->capture_default_str();
+      ->transform(whole_number(0, 100000));
+  app.add_option("--lr", o.lr, "learning rate")->capture_default_str()->check(number());
   app.add_option("--batch-size", o.batch_size, "images of a training step")
       ->capture_default_str()
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000000}));
+      ->transform(whole_number(std::int64_t{1}, std::int64_t{1000000000}));
   add_mixup_options(app, o);
-  app.add_option("--seed", o.seed, "of weights, shuffling and mixing")->capture_default_str()->check(is_seed);
+  app.add_option("--seed", o.seed, "of weights, shuffling and mixing")
+      ->capture_default_str()
+      ->transform(whole_number(std::uint64_t{0}, std::numeric_limits<std::uint64_t>::max()));
   app.add_option("--seeds", o.seeds, "train from so many seeds, print mean and deviation")
       ->capture_default_str()
-      ->check(CLI::Range(1, 10000));
+      ->transform(whole_number(1, 10000));
   app.add_option("--model", o.model, "simple (simple_cnn), lenet or resnet")
       ->capture_default_str()
       ->check(CLI::IsMember(std::set<std::string>(std::begin(models), std::end(models))));
   app.add_flag("--one-cycle", o.one_cycle, "let the learning rate rise to --lr and fall again");
   app.add_flag("--lr-find", o.lr_find, "do not train; try learning rates and suggest one");
-  app.add_option("--save", o.save, "write the weights of the (last) model trained to a safetensors file");
-  app.add_option("--load", o.load, "begin with these weights, which say their --model and --digits");
+  app.add_option("--save", o.save, "write the weights of the (last) model trained to a safetensors file")
+      ->check(path());
+  app.add_option("--load", o.load, "begin with these weights, which say their --model and --digits")->check(path());
   app.add_option("--predict", o.predict,
-                 "do not train; read this 28x28 PNG or JPEG, white on black, with the weights of --load");
+                 "do not train; read this 28x28 PNG or JPEG, white on black, with the weights of --load")
+      ->check(path());
   app.add_option("--checkpoint-every", o.checkpoint_every, "write a checkpoint to --out every so many batches")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000000}));
+      ->transform(whole_number(std::int64_t{1}, std::int64_t{1000000000}));
   app.add_flag("--resume", o.resume, "go on from the checkpoints in --out, bit for bit");
   app.add_flag("--train-accuracy", o.train_accuracy,
                "a column more: the accuracy on the training images, on mixed ones weighted by lambda");
@@ -94,8 +102,8 @@ void add_options(CLI::App& app, TrainOptions& o, std::string& digits) {
          "--device", [&o](const std::string& name) { o.device = name == "cuda" ? cuda : cpu; },
          "where to train: cpu (default) or cuda, the first GPU")
       ->check(CLI::IsMember({"cpu", "cuda"}));
-  app.add_option("--threads", o.threads, "default: all cores")->check(CLI::Range(1, 4096));
-  app.add_option("--out", o.out, "folder for metrics.csv and pictures");
+  app.add_option("--threads", o.threads, "default: all cores")->transform(whole_number(1, 4096));
+  app.add_option("--out", o.out, "folder for metrics.csv and pictures")->check(path());
 }
 
 // An option that a run has no use for is refused instead of passed over.
@@ -113,27 +121,32 @@ void add_exclusions(CLI::App& app) {
 }
 
 // A file of --save says which model and digits it is for: those hold where the command line names none.
-void complete_from_weights(const CLI::App& app, TrainOptions& options, std::string& digits) {
+void complete_from_weights(const CLI::App& app, TrainOptions& options) {
   auto metadata = read_safetensors(options.load).metadata;
   check(metadata["format"] != train::checkpoint_format, "--load: ", options.load,
         " is a training checkpoint (for --resume); --load wants weights that --save wrote");
-  const auto complete = [&](const char* option, const char* key, std::string& value) {
-    if (app.count(option) == 0 && metadata.contains(key)) value = metadata[key];
-  };
-  complete("--model", "model", options.model);
-  complete("--digits", "classes", digits);
-  check(std::ranges::find(models, options.model) != std::end(models), options.load, ": is of the model ",
-        printable(options.model), ", which there is not");
+  if (app.count("--model") == 0 && metadata.contains("model")) options.model = metadata["model"];
+  check(std::ranges::find(models, options.model) != std::end(models), options.load, ": unknown model ",
+        printable(options.model));
+  if (app.count("--digits") > 0 || !metadata.contains("classes")) return;
+  try {
+    options.digits = parse_digits(metadata["classes"]);
+  } catch (const Error& error) {
+    fail(options.load, ": its classes: ", error.what());
+  }
 }
 
-void check_values(const TrainOptions& options) {
-  check_available(options.device);
-  check(std::isfinite(options.lr) && options.lr >= 0, "--lr: ", options.lr, " is no learning rate");
+// Throws on what is wrong whatever the files hold.
+void check_values(const CLI::App& app, const TrainOptions& options) {
+  check(std::isfinite(options.lr) && options.lr >= 0, "--lr: ", options.lr, " is not a learning rate");
   const train::MixUpCallback refuses_bad_options(options.mixup_options());
+  check(app.count("--stack-y") <= 1, "--stack-y: is given twice, or together with --no-stack-y");
   check((!options.resume && !options.checkpoint_every) || !options.out.empty(),
         "--checkpoint-every and --resume: need --out DIR, where checkpoints are");
   check(options.predict.empty() || !options.load.empty(),
         "--predict: needs a trained model; give its weights with --load FILE");
+  check(options.synthetic || !options.data.empty() || !options.predict.empty(),
+        "where is MNIST? Give its folder with --data DIR, or use drawn digits with --synthetic");
 }
 
 }  // namespace
@@ -161,23 +174,19 @@ std::vector<std::string> TrainOptions::digit_names() const {
   return names;
 }
 
-std::optional<int> parse(int argc, char** argv, TrainOptions& options) {
+bool parse(int argc, char** argv, TrainOptions& options) {
   CLI::App app{"Trains a small convolutional network on MNIST without and with mixup.", "train_mnist"};
-  std::string digits = options.digit_list();
-  add_options(app, options, digits);
+  add_options(app, options);
   add_exclusions(app);
-  app.failure_message([](const CLI::App*, const CLI::Error& error) {
-    return "train_mnist: " + printable(error.what(), std::string::npos) + " (--help lists the options)\n";
-  });
+  if (!parse_command_line(app, argc, argv)) return false;
   try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    check_values(app, options);
+  } catch (const Error& error) {
+    throw UsageError(error.what());
   }
-  if (!options.load.empty()) complete_from_weights(app, options, digits);
-  options.digits = parse_digits(digits);
-  check_values(options);
-  return {};
+  if (!options.load.empty()) complete_from_weights(app, options);
+  check_available(options.device);
+  return true;
 }
 
 const char* run_name(bool mixup) { return mixup ? "mixup" : "plain"; }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,10 +33,9 @@ struct TrainOptions {
   std::vector<std::string> digit_names() const;  // "three", "seven"
 };
 
-// Reads the command line. Returns the exit code where the program ends here: 0 after --help, 2 after a mistake, which
-// it names in one line. Model and digits that are not given are those of the weights of --load, if any. Throws on
-// values that can't be, before any data is loaded.
-std::optional<int> parse(int argc, char** argv, TrainOptions& options);
+// Reads the command line. Returns false after --help, which it prints. Model and digits that are not given are those
+// of the weights of --load, if any. Throws a UsageError that names the mistake, before any data is loaded.
+bool parse(int argc, char** argv, TrainOptions& options);
 
 // Whether a run is with mixup, as it is called in file names and in metrics.csv.
 const char* run_name(bool mixup);

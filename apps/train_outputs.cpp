@@ -1,16 +1,73 @@
 #include "apps/train_outputs.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iomanip>
+#include <set>
 
 #include "apps/mix_picture.h"
 
 namespace mixgrad::apps {
 
 namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* training_pictures[] = {"mixed_batch.png",     "curves.png",          "lambda.png",
+                                             "plain_confusion.png", "mixup_confusion.png", "plain_top_losses.png",
+                                             "mixup_top_losses.png"};
+constexpr const char* lr_picture = "lr_find.png";
+
+std::string in_output(const TrainOptions& options, const std::string& name) {
+  return (fs::path(options.out) / name).string();
+}
+
+// Makes the folder and locks it. It stays open, so that the kernel gives the lock back when this process ends, however
+// that comes about.
+void take_folder(const std::string& path) {
+  std::error_code error;
+  if (!fs::is_directory(path, error)) {
+    check(!fs::exists(path, error), "--out: ", path, " is a file, not a folder");
+    fs::create_directories(path, error);
+    check(!error, "--out: cannot make the folder ", path, ": ", error.message());
+  }
+  const int folder = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  check(folder >= 0, "--out: cannot open the folder ", path, ": ", std::strerror(errno));
+  const bool taken = flock(folder, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;  // else some systems have no locks
+  check(!taken, "--out: another run is writing to ", path, "; wait for its end, or give a folder of its own");
+}
+
+// Whether it is the name of a result: metrics, a picture, a checkpoint, or weights, which --save may put there.
+bool is_result(const fs::path& name) {
+  const auto is = [&](const char* result) { return name == result; };
+  return is("metrics.csv") || is(lr_picture) || std::ranges::any_of(training_pictures, is) ||
+         name.extension() == ".checkpoint" || name.extension() == ".safetensors";
+}
+
+// Prints the names of the results in the folder that are not this run's own.
+void name_leftovers(const TrainOptions& options, const std::set<std::string>& own) {
+  std::set<std::string> names;
+  const auto is = [](const fs::directory_entry& entry, const std::string& path) {
+    std::error_code ignored;
+    return !path.empty() && fs::equivalent(entry.path(), path, ignored);
+  };
+  for (const fs::directory_entry& entry : fs::directory_iterator(options.out)) {
+    const fs::path name = entry.path().filename();
+    if (is_result(name) && !own.contains(name) && !is(entry, options.save) && !is(entry, options.load))
+      names.insert(printable(name));
+  }
+  std::string list;
+  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+  if (!list.empty()) print_line("left in ", options.out, " by other runs: ", list);
+}
 
 // Draws a picture and says so.
 template <class Write, class... Content>
@@ -36,27 +93,34 @@ void output_mixed_batch(const TrainOptions& options, const data::DataLoaders& da
 
 }  // namespace
 
-std::string in_output(const TrainOptions& options, const std::string& name) {
-  return (std::filesystem::path(options.out) / name).string();
+std::string checkpoint_path(const TrainOptions& options, bool mixup, std::uint64_t seed) {
+  return in_output(options, text_of(run_name(mixup), "_", seed, ".checkpoint"));
 }
 
-void make_output(const TrainOptions& options) {
-  std::error_code error;
-  std::filesystem::create_directories(options.out, error);
-  check(!error && std::filesystem::is_directory(options.out), "--out: cannot make the folder ", options.out);
+void start_lr_output(const TrainOptions& options) {
+  take_folder(options.out);
+  check_can_write_atomically(in_output(options, lr_picture));
+  name_leftovers(options, {lr_picture});
 }
 
 std::string start_output(const TrainOptions& options, const data::DataLoaders& data) {
-  make_output(options);
+  take_folder(options.out);
   std::string metrics = in_output(options, "metrics.csv");
-  check(std::ofstream(metrics, std::ios::app).good(), "--out: cannot write ", metrics);
+  const bool writable = std::ofstream(metrics, std::ios::app).good();
+  check(writable, "--out: cannot write ", metrics, ": ", std::strerror(errno));
+  for (const char* const picture : training_pictures) fs::remove(in_output(options, picture));
+  std::set<std::string> own{"metrics.csv"};
+  for (const bool mixup : options.runs())
+    for (int i = 0; options.resume && i < options.seeds; ++i)
+      own.insert(
+          fs::path(checkpoint_path(options, mixup, options.seed + static_cast<std::uint64_t>(i))).filename().string());
+  name_leftovers(options, own);
   if (options.mixup_run()) output_mixed_batch(options, data);
   return metrics;
 }
 
 void output_lr_curve(const TrainOptions& options, const train::LrCurve& curve) {
-  make_output(options);
-  announce(write_lr_curve, in_output(options, "lr_find.png"), curve);
+  announce(write_lr_curve, in_output(options, lr_picture), curve);
 }
 
 void output_mistakes(const TrainOptions& options, train::Learner& learn, const std::string& run) {
@@ -82,7 +146,6 @@ void output_mistakes(const TrainOptions& options, train::Learner& learn, const s
   if (!worst.empty())
     return announce(write_top_losses, sheet, learn.data.valid.dataset().get(worst).x, captions,
                     when + "the worst mistakes, and how probable each reading was to the model");
-  std::filesystem::remove(sheet);  // of an earlier run
   print_line("not drawn: ", sheet, ", as every digit is read right");
 }
 

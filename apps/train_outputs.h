@@ -12,20 +12,15 @@
 
 namespace mixgrad::apps {
 
-// Prints the parts as one line, without the control characters that a file name may have.
-template <class... Parts>
-void print_line(const Parts&... parts) {
-  std::puts(printable(text_of(parts...), std::string::npos).c_str());
-}
+// The checkpoint of a run, in the folder of --out.
+std::string checkpoint_path(const TrainOptions& options, bool mixup, std::uint64_t seed);
 
-// The path of a file in the folder of --out.
-std::string in_output(const TrainOptions& options, const std::string& name);
+// Makes the folder, unless it is there, and holds it until this process ends; names what earlier runs left there.
+// Throws, with the reason, when the folder can't be made or written, or another process holds it.
+void start_lr_output(const TrainOptions& options);
 
-// Makes the folder, unless it is there. Throws when it can't be written.
-void make_output(const TrainOptions& options);
-
-// Makes the folder and the picture of the first batch as mixup will train on it. Returns the path of metrics.csv, which
-// can be written; what it holds is lost only when training begins.
+// The same for a run that trains: the pictures of an earlier training go. Draws the first batch as mixup will train on
+// it. Returns the path of metrics.csv, which can be written; what it holds is lost only when training begins.
 std::string start_output(const TrainOptions& options, const data::DataLoaders& data);
 
 // The curve of --lr-find.

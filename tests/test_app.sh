@@ -31,6 +31,8 @@ is_refusal() {
     said "$1"
 }
 refused() { train "${@:2}" && is_refusal "$1"; }
+# is_mistake <words> <command line>: a refusal with the exit code of a mistake in the command line, before data is read.
+is_mistake() { train_on "$work/none" "${@:2}" && all '[ "$status" = 2 ]' && is_refusal "$1"; }
 
 # --- Bad input.
 
@@ -149,17 +151,106 @@ test_bad_options() {
   check "options: --help lists them" all succeeded 'printed --per-batch-lambda'
 }
 
+test_bad_values() {
+  local option
+  for option in --save --out --load --predict; do
+    check "options: $option with an empty value, as of a variable that is not set" \
+      is_mistake "$option: is empty" "$option" ""
+    check "options: $option= with no value does not take the option that follows for it" \
+      is_mistake "$option: is empty" "$option=" --epochs 0
+    check "options: $option= with no value does not take the word that follows for it" \
+      is_mistake "$option: is empty" "$option=" word
+  done
+  for option in "" =; do
+    run "$app" --epochs 0 "--data$option" ""
+    check "options: --data$option with an empty value" all 'is_refusal "--data: is empty"' '[ "$status" = 2 ]'
+  done
+  for option in --epochs --batch-size --seed --seeds --threads --checkpoint-every; do
+    check "options: $option takes no fraction" is_mistake "$option: '1.5' is not a whole number" "$option" 1.5
+    check "options: $option takes no empty value" is_mistake "$option: '' is not a whole number" "$option" ""
+    check "options: $option takes no word" is_mistake "$option: 'many' is not a whole number" "$option" many
+    check "options: $option takes no negative number" is_mistake "$option: -1 is not in the range" "$option" -1
+    check "options: $option takes no number that is too large" \
+      is_mistake "$option: 99999999999999999999 is not in the range" "$option" 99999999999999999999
+  done
+  for option in --lr --alpha; do
+    check "options: $option takes no empty value" is_mistake "$option: '' is not a number" "$option" ""
+    check "options: $option takes no number with something behind it" \
+      is_mistake "$option: '0,1' is not a number" "$option" 0,1
+    check "options: $option takes no number beyond a double" is_mistake "$option: 1e400" "$option" 1e400
+  done
+  train --seed 010 --epochs 0 --no-mixup
+  check "options: a leading zero does not make a number octal" all succeeded 'printed "seed 10$"'
+
+  check "options: the one that is meant is suggested" \
+    is_mistake "--epoch: there is no such option; did you mean --epochs?" --epoch 3
+  check "options: also for the beginning of one" is_mistake "did you mean --checkpoint-every?" --checkpoint 3
+  check "options: also for another sign" is_mistake "did you mean --batch-size?" --batch_size=3
+  check "options: none is suggested for what is like none" \
+    all 'is_mistake "--learning-rate" --learning-rate 1' '! said mean'
+  check "options: what belongs to none is named" is_mistake "'word' belongs to no option" word
+  check "options: one that is given twice" is_mistake "--epochs: is given twice" --epochs 1 --epochs=2
+  check "options: --mixup with --no-mixup says that these exclude each other" \
+    is_mistake "--mixup excludes --no-mixup" --no-mixup --mixup
+  check "options: --stack-y with --no-stack-y" is_mistake --no-stack-y --stack-y --no-stack-y
+  for option in --lr=-1 --lr=nan --alpha=-1 --digits=3 --digits=3,x --digits=3,3 --resume --checkpoint-every=1 \
+    --predict=p --model=huge; do
+    check "options: $option is a mistake in the command line too: exit code 2" is_mistake "" "$option"
+  done
+  run "$app" --epochs 0
+  check "options: neither --data nor --synthetic: exit code 2" all 'is_refusal --synthetic' '[ "$status" = 2 ]'
+  run "$app" --help
+  check "options: --help says what the exit codes mean" all succeeded 'printed "^Exit codes: 0 .* 1 .* 2 .* 130 "'
+}
+
+# --- Results that cannot be printed.
+
+to_closed() { "$@" >&-; }
+to_full() { "$@" >/dev/full; }
+# unprintable <words> <to_closed or to_full> <command...>: ends with one line, and exit code 1.
+unprintable() {
+  status=0
+  "${@:2}" 2>"$work/err" || status=$?
+  all '[ "$status" = 1 ]' '[ "$(wc -l <"$work/err")" = 1 ]' && said "results cannot be printed: $1"
+}
+
+into_closed_pipe() {
+  "$@" 2>"$work/err" | true
+  [ "${PIPESTATUS[0]}" = 1 ] && [ "$(wc -l <"$work/err")" = 1 ] && said "results cannot be printed: Broken pipe"
+}
+
+test_unprintable() {
+  local words forever=(--data "$work/mnist" --epochs 100000 --no-mixup)
+  : >"$work/out"
+  check "print: into a pipe that is closed ends training" into_closed_pipe "$app" "${forever[@]}"
+  for words in --help "--lr-find --data $work/mnist" "${forever[*]}" "--data $work/mnist --epochs 1"; do
+    # shellcheck disable=SC2086 # words
+    check "print: to a standard output that is closed: $words" unprintable "Bad file descriptor" to_closed "$app" $words
+    [ -e /dev/full ] || continue
+    # shellcheck disable=SC2086 # words
+    check "print: to a full disk: $words" unprintable "No space left on device" to_full "$app" $words
+  done
+  check "print: make_mnist_sample to a standard output that is closed" \
+    unprintable "Bad file descriptor" to_closed "$(dirname "$app")/make_mnist_sample" --help
+  "$app" --data "$work/mnist" --epochs 2 --no-mixup --out "$work/closed" <&- >&- 2>&- || true
+  check "print: with no standard stream open, none of it ends in metrics.csv" \
+    [ "$(grep -cvE '^(run|plain),' "$work/closed/metrics.csv")" = 0 ]
+}
+
+# --- The folder of --out.
+
 test_bad_out() {
   local old
   check "save: below a folder that there is not, before any training" refused "$work/none" --save "$work/none/weights"
   check "save: a folder, before any training" refused "$work/mnist" --save "$work/mnist"
   touch "$work/file"
   check "out: below a file" refused "$work/file" --out "$work/file/folder"
-  check "out: a file" refused "$work/file" --out "$work/file"
+  check "out: below a file, says why" said "Not a directory"
+  check "out: a file, says that it is one" refused "$work/file is a file" --out "$work/file"
   if [ -e /dev/full ]; then
     mkdir "$work/full"
     ln -s /dev/full "$work/full/metrics.csv"
-    check "out: a full disk" refused "$work/full/metrics.csv" --out "$work/full"
+    check "out: a full disk" refused "$work/full/metrics.csv: No space left on device" --out "$work/full"
   fi
   mkdir "$work/old"
   old="the figures of an earlier run"
@@ -168,6 +259,69 @@ test_bad_out() {
     all 'train_on "$work/none" --out "$work/old"' '[ "$(cat "$work/old/metrics.csv")" = "$old" ]'
   check "out: a refused run leaves earlier figures alone (learning rate)" \
     all 'train --lr nan --out "$work/old"' '[ "$(cat "$work/old/metrics.csv")" = "$old" ]'
+}
+
+# as_nobody <command...>: without root's way past every permission.
+as_nobody() { if [ "$(id -u)" = 0 ]; then setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; else "$@"; fi; }
+is_denied() { run as_nobody "$app" --epochs 1 "${@:2}" && is_refusal "$1" && said "Permission denied"; }
+
+test_permissions() {
+  local images=train-images-idx3-ubyte dir=$work/denied
+  chmod 755 "$work"
+  if ! as_nobody test -x "$app" 2>/dev/null; then
+    skip "files that may not be read or written" "needs setpriv where root runs it"
+    return
+  fi
+  mkdir -p "$dir"
+  cp -r "$work/mnist" "$dir/file" && chmod 000 "$dir/file/$images"
+  cp -r "$work/mnist" "$dir/data" && chmod 000 "$dir/data"
+  mkdir -m 755 "$dir/readable" && chmod 555 "$dir/readable"
+  mkdir -m 700 "$dir/out" && chmod 000 "$dir/out"
+  check "data: a file that may not be read" is_denied "$dir/file/$images" --data "$dir/file"
+  check "data: a folder that may not be read" is_denied "$dir/data/$images" --data "$dir/data"
+  check "out: a folder that may not be written" \
+    is_denied "$dir/readable/metrics.csv" --data "$work/mnist" --out "$dir/readable"
+  check "out: one for --lr-find" all 'run as_nobody "$app" --lr-find --data "$work/mnist" --out "$dir/readable"' \
+    'is_refusal "$dir/readable/lr_find.png: cannot be written: Permission denied"'
+  check "out: below one that may not be written" \
+    is_denied "$dir/readable/new" --data "$work/mnist" --out "$dir/readable/new"
+  check "out: a folder that may not be read" is_denied "$dir/out" --data "$work/mnist" --out "$dir/out"
+  check "resume: from a folder that may not be read" is_denied "$dir/out" --data "$work/mnist" --out "$dir/out" --resume
+  chmod -R u+rwX "$dir"
+}
+
+# A folder that holds results already, or another run.
+test_old_out() {
+  local out=$work/used i
+  mkdir "$out"
+  touch "$out"/{curves.png,lambda.png,mixed_batch.png,{plain,mixup}_{confusion,top_losses}.png,lr_find.png,mine.png} \
+    "$out"/{plain_7.checkpoint,old.safetensors,new.safetensors}
+  run env PATH="$work/none" "$app" --data "$work/mnist" --epochs 1 --no-mixup --out "$out"
+  check "out: pictures of an earlier run do not stay beside other figures" \
+    [ "$(cd "$out" && echo *.png)" = "lr_find.png mine.png" ]
+  check "out: what else earlier runs left is named" \
+    printed "^left in $out by other runs: lr_find.png, new.safetensors, old.safetensors, plain_7.checkpoint$"
+  run "$app" --lr-find --data "$work/mnist" --out "$out"
+  check "out: --lr-find leaves the results of training, and names them" \
+    all 'printed "^left in .*: .*metrics.csv"' '! printed "^left in .*lr_find"' '[ -s "$out/metrics.csv" ]'
+
+  "$app" --data "$work/mnist" --epochs 100000 --no-mixup --out "$out" >"$work/first" 2>"$work/first_err" &
+  running=$!
+  for ((i = 0; i < 1000; ++i)); do
+    ! grep -q "^2 " "$work/first" || break
+    sleep 0.02
+  done
+  check "out: a second run in one folder at once is refused" \
+    refused "another run is writing to $out" --epochs 1 --out "$out"
+  check "out: by another name of the folder too, and for --lr-find" \
+    refused "another run is writing" --lr-find --out "$out/../used/."
+  kill -KILL "$running"
+  wait "$running" 2>/dev/null || true
+  running=''
+  check "out: the first one's figures are its own" \
+    [ "$(cut -d, -f3 "$out/metrics.csv" | head -n 3 | tr '\n' ' ')" = "epoch 1 2 " ]
+  train --epochs 1 --no-mixup --out "$out"
+  check "out: one that was killed does not hold its folder" succeeded
 }
 
 # --- Ctrl-C. A program that a script starts in the background ignores SIGINT unless env resets it.
@@ -215,6 +369,7 @@ test_interrupt() {
     all 'printed "^not written: $work/weights"' '[ "$(cat "$work/weights")" = "earlier weights" ]'
   check "Ctrl-C: the table so far is printed, and no other run is started" \
     all 'printed "^epoch +train_loss"' 'printed "^stopped in epoch"' '! printed "with mixup"' '[ ! -s "$work/err" ]'
+  check "Ctrl-C: where no checkpoints are written, it promises none" all '! printed --resume'
   check "Ctrl-C: metrics.csv holds the epochs that were completed" \
     all '[ "$(rows)" -ge 2 ]' '[ "$(tail -n +2 "$out/metrics.csv" | wc -l)" = "$(rows)" ]'
 
@@ -224,6 +379,8 @@ test_interrupt() {
     interrupt_when printed '^2 '
     start "${resumed[@]}"
     interrupt_when printed '^4 '
+    check "Ctrl-C: where checkpoints are written, it says how to go on" \
+      printed "^the same command with --resume goes on"
     check "Ctrl-C: --resume says where it goes on, and prints the rows of before" \
       all '[ "$status" = 130 ]' 'printed "^resumed from .*/plain_42.checkpoint: in epoch [0-9]+ after batch"' \
       'printed "^1 "' 'printed "^2 "'
@@ -508,7 +665,7 @@ test_checkpoints() {
   check "weights: --load knows the model and the digits by itself" \
     all succeeded 'grep -q "\"model\":\"lenet\"" "$work/again.safetensors"'
   sed 's/"model":"lenet"/"model":"large"/' "$work/lenet.safetensors" >"$work/large.safetensors"
-  check "weights: of a model that there is not" refused "the model large" --load "$work/large.safetensors"
+  check "weights: of a model that there is not" refused "unknown model large" --load "$work/large.safetensors"
   check "options: --predict without --load" refused --load --predict "$work/file"
   if [ -d "$work/tree/valid" ]; then
     run "$app" --load "$work/whole.safetensors" --predict "$(find "$work/tree/valid/7" -name '*.png' | head -n 1)"
@@ -549,6 +706,10 @@ make_mnist "$work/mnist" 128 32
 touch "$work/file"
 test_bad_data
 test_bad_options
+test_bad_values
+test_unprintable
+test_permissions
+test_old_out
 test_bad_out
 test_metrics
 test_seeds

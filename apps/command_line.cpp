@@ -1,0 +1,101 @@
+#include "apps/command_line.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <set>
+#include <vector>
+
+#include "apps/program.h"
+
+namespace mixgrad::apps {
+
+namespace {
+
+// Levenshtein's distance: how many letters have to be inserted, removed or replaced to make one text of the other.
+std::size_t distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < b.size(); ++j)
+      diagonal = std::exchange(row[j + 1], std::min({row[j] + 1, row[j + 1] + 1, diagonal + (a[i] != b[j])}));
+  }
+  return row.back();
+}
+
+// "; did you mean --epochs?", where an option begins with the name or is nearly the same.
+std::string suggestion(const CLI::App& app, const std::string& name) {
+  std::string best;
+  std::size_t least = std::min<std::size_t>(3, name.size() / 2);
+  for (const CLI::Option* const option : app.get_options())
+    for (const std::string& known : option->get_lnames()) {
+      const std::string candidate = "--" + known;
+      const std::size_t far = name.size() > 4 && candidate.starts_with(name) ? 0 : distance(name, candidate);
+      if (far < least) least = far, best = candidate;
+    }
+  return best.empty() ? "" : "; did you mean " + best + "?";
+}
+
+// The arguments in the order CLI11 wants them, the last first. Throws unless each option exists, and is given once if
+// it takes a value.
+std::vector<std::string> arguments(const CLI::App& app, int argc, char** argv) {
+  std::vector<std::string> result;
+  std::set<std::string> given;
+  for (const std::string& argument : std::vector<std::string>(argv + 1, argv + argc)) {
+    const std::string name = argument.substr(0, argument.find('='));
+    const bool is_option = name.size() > 1 && name[0] == '-' && !std::strchr(".0123456789", name[1]);
+    if (is_option) {
+      const CLI::Option* const option = app.get_option_no_throw(name);
+      if (!option) throw UsageError(text_of(printable(name), ": there is no such option", suggestion(app, name)));
+      if (option->get_items_expected_max() > 0 && !given.insert(name).second)
+        throw UsageError(name + ": is given twice");
+    }
+    // CLI11 gives "--save=" the argument that follows.
+    if (is_option && argument.ends_with('=') && argument.size() == name.size() + 1)
+      result.insert(result.end(), {name, ""});
+    else result.push_back(argument);
+  }
+  std::reverse(result.begin(), result.end());
+  return result;
+}
+
+}  // namespace
+
+bool parse_command_line(CLI::App& app, int argc, char** argv) {
+  app.footer(exit_codes);
+  try {
+    app.parse(arguments(app, argc, argv));
+    return true;
+  } catch (const CLI::CallForHelp& help) {
+    app.exit(help);
+    return false;
+  } catch (const CLI::ExtrasError&) {
+    throw UsageError(text_of("'", printable(app.remaining().front()), "' belongs to no option (--help lists them)"));
+  } catch (const CLI::ParseError& error) {
+    throw UsageError(text_of(printable(error.what()), " (--help lists the options)"));
+  }
+}
+
+CLI::Validator path() {
+  return CLI::Validator(
+      [](const std::string& text) {
+        return text.empty() ? "is empty; is a variable of the shell not set?" : std::string();
+      },
+      "");
+}
+
+CLI::Validator number() {
+  return CLI::Validator(
+      [](const std::string& text) -> std::string {
+        double value = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+        if (error == std::errc::result_out_of_range) return printable(text) + " is too large or too small a number";
+        if (error != std::errc() || end != text.data() + text.size())
+          return "'" + printable(text) + "' is not a number";
+        return {};
+      },
+      "");
+}
+
+}  // namespace mixgrad::apps

@@ -1,0 +1,42 @@
+// What the command lines share, on top of CLI11: values that are what they say, and mistakes that are named.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <string>
+
+#include "core/check.h"
+
+namespace mixgrad::apps {
+
+// Reads the command line. Returns false after --help, which it prints. Throws a UsageError that names the mistake:
+// an option that does not exist, with the one that is meant, one that is given twice, what CLI11 or a validator
+// refuses.
+bool parse_command_line(CLI::App& app, int argc, char** argv);
+
+// A path is not empty: a shell makes that of a variable that is not set.
+CLI::Validator path();
+
+// A number such as 1e-3.
+CLI::Validator number();
+
+// A whole number in decimal digits. CLI11 by itself takes 010 for 8, and wraps what is negative.
+template <class T>
+CLI::Validator whole_number(T least, T most) {
+  return CLI::Validator(
+      [=](std::string& text) -> std::string {
+        const std::size_t sign = text.starts_with('-') || text.starts_with('+');
+        if (text.size() == sign || text.find_first_not_of("0123456789", sign) != text.npos)
+          return "'" + printable(text) + "' is not a whole number";
+        T value{};
+        const char* const begin = text.data() + text.starts_with('+');
+        const auto [end, error] = std::from_chars(begin, text.data() + text.size(), value);
+        if (error != std::errc() || value < least || value > most)
+          return text_of(printable(text), " is not in the range ", least, " to ", most);
+        text = std::to_string(value);
+        return {};
+      },
+      "");
+}
+
+}  // namespace mixgrad::apps

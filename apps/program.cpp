@@ -1,0 +1,53 @@
+#include "apps/program.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <string>
+
+namespace mixgrad::apps {
+
+namespace {
+
+// A standard stream that is closed would become the next file that is opened, and what is printed would end there. It
+// becomes a file that fails as it would.
+void occupy_closed_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (fcntl(stream, F_GETFD) < 0) open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+std::string text_of_error(const std::exception& error) {
+  const auto* const file = dynamic_cast<const std::filesystem::filesystem_error*>(&error);
+  return printable(file ? file->path1().string() + ": " + file->code().message() : error.what(), std::string::npos);
+}
+
+}  // namespace
+
+void check_printed() {
+  if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return;
+  // It may have failed long ago: another attempt says why.
+  const bool fails = write(STDOUT_FILENO, "\n", 1) < 0;
+  fail("results cannot be printed", fails ? text_of(": ", std::strerror(errno)) : "");
+}
+
+int run_program(const char* name, const std::function<int()>& body) {
+  occupy_closed_streams();
+  std::signal(SIGPIPE, SIG_IGN);  // a pipe that nobody reads is an error like others
+  int code = 1;
+  try {
+    code = body();
+    check_printed();
+    return code;
+  } catch (const std::exception& error) {
+    std::fflush(stdout);
+    std::fprintf(stderr, "%s: %s\n", name, text_of_error(error).c_str());
+    return dynamic_cast<const UsageError*>(&error) ? 2 : code == 0 ? 1 : code;
+  }
+}
+
+}  // namespace mixgrad::apps

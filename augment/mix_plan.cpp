@@ -43,7 +43,9 @@ std::ostream& operator<<(std::ostream& out, const MixPlan& plan) {
 MixPlan read_mix_plan(std::istream& in) {
   std::vector<float> lambdas;
   std::vector<std::int32_t> partners;
-  for (std::string line; std::getline(in, line) && !line.empty();) {
+  for (std::string line;;) {
+    check(!std::getline(in, line).fail(), "mix plan: cut off: the empty line at its end is missing");
+    if (line.empty()) break;
     std::istringstream text(line);
     const auto i = static_cast<std::int64_t>(lambdas.size());
     std::int64_t row = -1, self = -1;

@@ -36,13 +36,17 @@ class ArchiveReader {
                     ARCHIVE_OK);
   }
 
-  // The next entry, or null at the end; what follows the last one is read too, for the checksum.
+  // The next entry, or null at the end; what follows the last one is read too, for the checksum. libarchive takes a
+  // file that ends between two entries for complete, so the mark of the end, which stands where an entry would, is
+  // asked for.
   archive_entry* next() {
     archive_entry* entry = nullptr;
     const int result = archive_read_next_header(archive_.get(), &entry);
     // A warning is a name that the locale can't express.
     check_succeeded(result == ARCHIVE_OK || result == ARCHIVE_WARN || result == ARCHIVE_EOF);
     if (result != ARCHIVE_EOF) return entry;
+    check(archive_filter_bytes(archive_.get(), 0) > archive_read_header_position(archive_.get()), path_,
+          ": cannot be unpacked: cut off, or not closed by the block of zeros that ends an archive");
     while (source_.read(buffer_.data(), buffer_.size()) > 0) continue;
     return nullptr;
   }
@@ -96,17 +100,17 @@ fs::path destination(const std::string& where, const fs::path& folder, const fs:
 
 // Copies the bytes of the current entry to a new file, as long as they fit into `room`; returns their number.
 std::int64_t write_file(ArchiveReader& reader, const std::string& where, const fs::path& path, std::int64_t room) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> closer(std::fopen(path.c_str(), "wbx"), std::fclose);
-  std::FILE* file = closer.get();
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "wbx"), std::fclose);
   check(file != nullptr, where, ": cannot be written: ", std::strerror(errno));
   std::vector<char> buffer(1u << 16);
   std::int64_t size = 0;
   while (const std::size_t count = reader.read(buffer.data(), buffer.size())) {
     size += static_cast<std::int64_t>(count);
     check(size <= room, where, ": the archive unpacks to more than is allowed");
-    check(std::fwrite(buffer.data(), 1, count, file) == count, where, ": cannot be written: ", std::strerror(errno));
+    check(std::fwrite(buffer.data(), 1, count, file.get()) == count, where,
+          ": cannot be written: ", std::strerror(errno));
   }
-  check(std::fflush(file) == 0, where, ": cannot be written: ", std::strerror(errno));
+  check(std::fclose(file.release()) == 0, where, ": cannot be written: ", std::strerror(errno));
   return size;
 }
 

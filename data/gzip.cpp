@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <vector>
 
 #include "core/regular_file.h"
 
@@ -16,58 +16,81 @@ namespace mixgrad::data {
 
 #ifdef MIXGRAD_WITH_ZLIB
 
-// zlib reads plain files as they are, so one path serves both.
-ByteReader::ByteReader(const std::string& path)
-    : path_(path), file_((check_regular_file(path), gzopen(path.c_str(), "rb"))) {
-  check(file_ != nullptr, path, ": cannot be opened: ", std::strerror(errno));
-  gzbuffer(static_cast<gzFile>(file_), 1u << 17);
-}
+// zlib's inflate and not its gzread, which takes a file for complete that ends where the caller's buffer is full, with
+// its checksum unread.
+struct ByteReader::Gzip : NonCopyable {
+  explicit Gzip(const std::string& path) {
+    constexpr int gzip_alone = 16;
+    check(inflateInit2(&stream, gzip_alone + MAX_WBITS) == Z_OK, path, ": cannot be unpacked: out of memory");
+  }
+  ~Gzip() { inflateEnd(&stream); }
 
-ByteReader::~ByteReader() { gzclose(static_cast<gzFile>(file_)); }
+  z_stream stream{};
+  std::vector<Bytef> input = std::vector<Bytef>(1u << 17);
+  bool in_member = true;  // whether bytes must follow; false once a checksum was verified
+};
 
 std::size_t ByteReader::read(void* to, std::size_t count) {
-  const auto file = static_cast<gzFile>(file_);
+  if (!gzip_) return read_file(to, count);
+  auto& [stream, input, in_member] = *gzip_;
   std::size_t total = 0;
   while (total < count) {
-    const auto wanted = static_cast<unsigned>(std::min<std::size_t>(count - total, 1u << 30));
-    const int got = gzread(file, static_cast<char*>(to) + total, wanted);
-    if (got <= 0) break;
-    total += static_cast<std::size_t>(got);
+    if (stream.avail_in == 0) {
+      stream.next_in = input.data();
+      stream.avail_in = static_cast<uInt>(read_file(input.data(), input.size()));
+      check(stream.avail_in > 0 || !in_member, path_, ": cut off gzip data");
+      if (stream.avail_in == 0) break;
+    }
+    if (!in_member) {
+      if (*stream.next_in == 0) {  // padding
+        ++stream.next_in, --stream.avail_in;
+        continue;
+      }
+      inflateReset(&stream);
+    }
+    const auto room = static_cast<uInt>(std::min<std::size_t>(count - total, 1u << 30));
+    stream.next_out = static_cast<Bytef*>(to) + total;
+    stream.avail_out = room;
+    const int code = inflate(&stream, Z_NO_FLUSH);
+    check(code == Z_OK || code == Z_STREAM_END, path_,
+          ": damaged gzip data: ", stream.msg != nullptr ? stream.msg : zError(code));
+    in_member = code != Z_STREAM_END;
+    total += room - stream.avail_out;
   }
-  int code = Z_OK;
-  const char* message = gzerror(file, &code);
-  if (code == Z_ERRNO) fail(path_, ": cannot be read: ", std::strerror(errno));
-  std::string_view reason = message;  // "path: reason"
-  if (reason.starts_with(path_ + ": ")) reason.remove_prefix(path_.size() + 2);
-  check(code == Z_OK || code == Z_STREAM_END, path_, ": damaged or cut off gzip data: ", reason);
   return total;
-}
-
-std::int64_t ByteReader::max_size() const {
-  const auto size = static_cast<std::int64_t>(std::filesystem::file_size(path_));
-  return gzdirect(static_cast<gzFile>(file_)) ? size : 1032 * size;
 }
 
 #else
 
-ByteReader::ByteReader(const std::string& path) : path_(path), file_(nullptr) {
-  check_regular_file(path);
-  check(!path.ends_with(".gz"), path, ": this build cannot read .gz files (built without zlib); unpack it first");
-  file_ = std::fopen(path.c_str(), "rb");
+struct ByteReader::Gzip {
+  explicit Gzip(const std::string& path) {
+    fail(path, ": this build cannot read gzip data (built without zlib: package zlib1g-dev); unpack the file first");
+  }
+};
+
+std::size_t ByteReader::read(void* to, std::size_t count) { return read_file(to, count); }
+
+#endif
+
+ByteReader::ByteReader(const std::string& path)
+    : path_(path), file_((check_regular_file(path), std::fopen(path.c_str(), "rb")), std::fclose) {
   check(file_ != nullptr, path, ": cannot be opened: ", std::strerror(errno));
+  unsigned char start[2];
+  const bool compressed = read_file(start, 2) == 2 && start[0] == 0x1f && start[1] == 0x8b;
+  std::rewind(file_.get());
+  if (compressed) gzip_ = std::make_unique<Gzip>(path);
 }
 
-ByteReader::~ByteReader() { std::fclose(static_cast<std::FILE*>(file_)); }
+ByteReader::~ByteReader() = default;
 
-std::size_t ByteReader::read(void* to, std::size_t count) {
-  const auto file = static_cast<std::FILE*>(file_);
-  const std::size_t got = std::fread(to, 1, count, file);
-  check(!std::ferror(file), path_, ": cannot be read: ", std::strerror(errno));
+std::size_t ByteReader::read_file(void* to, std::size_t count) {
+  const std::size_t got = std::fread(to, 1, count, file_.get());
+  check(!std::ferror(file_.get()), path_, ": cannot be read: ", std::strerror(errno));
   return got;
 }
 
-std::int64_t ByteReader::max_size() const { return static_cast<std::int64_t>(std::filesystem::file_size(path_)); }
-
-#endif
+std::int64_t ByteReader::max_size() const {
+  return (gzip_ ? 1032 : 1) * static_cast<std::int64_t>(std::filesystem::file_size(path_));
+}
 
 }  // namespace mixgrad::data

@@ -151,6 +151,42 @@ TEST_CASE("archive: what is none, holds nothing, or is cut off or damaged is ref
   check_contains(error_of([&] { data::unpack(file + ".gz", folder.path()); }), folder.path() + ": cannot be made");
 }
 
+TEST_CASE("archive: a compressed one is read to the end of its checksum, whatever its length") {
+  if (!can_unpack()) return;
+  const TemporaryFolder folder;
+  for (const std::size_t size : {1u << 18, 1u << 20, 5u << 18}) {
+    CAPTURE(size);
+    const std::string plain = tar({{"a", noise(size - 1536)}});
+    REQUIRE(plain.size() == size);
+    const std::string file = folder.write("tar", plain);
+    if (!compress("gzip", file)) return;
+    const std::string good = content(file + ".gz");
+    data::unpack(file + ".gz", folder / "out", 1 << 22);
+    folder.remove("out");
+    folder.remove("tar.gz");
+    for (std::size_t missing = 1; missing < 12; ++missing)
+      check_unpack_refused(good.substr(0, good.size() - missing), "cut off", 1 << 22);
+    for (std::size_t back = 1; back < 9; ++back) {
+      std::string bad = good;
+      bad[good.size() - back] = static_cast<char>(bad[good.size() - back] ^ 1);
+      check_unpack_refused(bad, "gzip", 1 << 22);
+    }
+  }
+}
+
+TEST_CASE("archive: one that ends between two files, without the mark of its end, is cut off") {
+  if (!can_unpack()) return;
+  const std::string whole = tar({{"a", noise(3000)}, {"b", noise(512)}, {"c", std::string(2048, '\0')}});
+  const std::size_t end = whole.size() - 1024;
+  for (const std::size_t size : {end, end - 512 - 2048, end - 1024 - 512 - 2048, end - 512})
+    check_unpack_refused(whole.substr(0, size), "");
+  check_unpack_refused(whole.substr(0, end), "cut off");
+  check_unpack_refused(whole.substr(0, 512 + 3072), "cut off");
+  const TemporaryFolder folder;
+  data::unpack(folder.write("lone", whole.substr(0, end + 512)), folder / "out");  // as others take it
+  CHECK(listing(folder / "out") == "a b c");
+}
+
 TEST_CASE("archive: random changes of an archive unpack or throw one clear line") {
   if (!can_unpack()) return;
   const TemporaryFolder folder;

@@ -183,14 +183,40 @@ TEST_CASE("idx: a .gz file with any byte changed is refused or says the same") {
   }
 }
 
-TEST_CASE("idx: a .gz file cut off anywhere is refused") {
+TEST_CASE("idx: a .gz file cut off anywhere is refused, however long it is") {
   if (!reads_gzip()) return;
   const TemporaryFolder folder;
-  const std::string good = gzip(idx_header({300, 28, 28}) + elements(300 * 28 * 28));
-  const std::size_t size = good.size();
-  for (const std::size_t left : {size - 1, size - 4, size - 8, size - 9, size / 2, std::size_t{31}, std::size_t{12}})
-    check_refused(folder.write("cut.gz", good.substr(0, left)), 3, "cut off");
-  for (std::size_t left = 0; left < 40; ++left) check_refused(folder.write("cut.gz", good.substr(0, left)), 3);
+  for (const std::uint32_t rows : {300u, 8'000u, 37'450u}) {  // of 28: less than any buffer, and more
+    CAPTURE(rows);
+    const std::string good = gzip(idx_header({rows, 28}) + elements(28 * rows));
+    for (std::size_t missing = 1; missing < 20; ++missing)
+      check_refused(folder.write("cut.gz", good.substr(0, good.size() - missing)), 2, "cut off");
+    check_refused(folder.write("cut.gz", good.substr(0, good.size() / 2)), 2, "cut off");
+    for (std::size_t left = 0; left < 40; ++left) check_refused(folder.write("cut.gz", good.substr(0, left)), 2);
+  }
+}
+
+TEST_CASE("idx: a long .gz file with any bit changed is refused, in its checksum and its size too") {
+  if (!reads_gzip()) return;
+  const TemporaryFolder folder;
+  const std::string good = gzip(idx_header({37'450, 28}) + elements(28 * 37'450));
+  for (std::size_t at = 31; at < good.size(); at += at + 64 < good.size() ? good.size() / 10 : 1) {
+    CAPTURE(good.size() - at);
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ 0x20);
+    check_refused(folder.write("flipped.gz", bad), 2, "gzip");
+  }
+}
+
+TEST_CASE("idx: gzip data may have several members and end in zeros, but in nothing else") {
+  if (!reads_gzip()) return;
+  const TemporaryFolder folder;
+  const std::string two = gzip(idx_header({3, 4})) + gzip(elements(12));
+  CHECK(holds_elements(read_idx(folder.write("two.gz", two), 2)));
+  CHECK(holds_elements(read_idx(folder.write("padded.gz", two + std::string(1000, '\0')), 2)));
+  check_refused(folder.write("more.gz", two + "more"), 2, "gzip");
+  check_refused(folder.write("third.gz", two + gzip("x")), 2, "longer");
+  check_refused(folder.write("cut.gz", two + gzip("").substr(0, 22)), 2, "cut off");
 }
 
 TEST_CASE("idx: 2,000 random changes each of a plain and a .gz file either load or throw one clear line") {

@@ -344,7 +344,8 @@ TEST_CASE("mixup: a plan can be printed, read back bit for bit, and used again")
 
 TEST_CASE("mixup: text that is no plan is refused") {
   for (const char* text : {"nonsense\n", "0 <- 0.75 * 0 + 0.25 * 1\n", "0 <- 1.5 * 0 + -0.5 * 0\n",
-                           "1 <- 0.75 * 1 + 0.25 * 0\n", "0 <- 0.75 * 0 + 0.25 * 1\n1 <- 0.75 * 1 + 0.25 * 1\n"}) {
+                           "1 <- 0.75 * 1 + 0.25 * 0\n", "0 <- 0.75 * 0 + 0.25 * 1\n1 <- 0.75 * 1 + 0.25 * 1\n",
+                           "0 <- 0.75 * 0 + 0.25 * 0\n", "0 <- 0.75 * 0 + 0.25 * 0", ""}) {
     std::istringstream in(text);
     CHECK_THROWS_AS(read_mix_plan(in), Error);
   }

@@ -1,12 +1,10 @@
 // train_mnist: fastai's mixup lesson. Trains simple_cnn, or another small model, on the 3s and 7s of MNIST, or on all
 // its digits, without and with mixup, and prints the two tables.
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
+#include <thread>
 #include <utility>
 
 #include "apps/program.h"
@@ -232,6 +230,9 @@ void print_statistics(const char* run, const std::vector<train::EpochRecord>& fi
 // Returns the exit code: 0, or 130 after Ctrl-C.
 int run(const Options& options) {
   if (options.threads > 0) set_num_threads(options.threads);
+  if (const int cores = static_cast<int>(std::thread::hardware_concurrency()); cores > 0 && options.threads > cores)
+    std::fprintf(stderr, "train_mnist: %d threads are more than the %d cores here: slower than --threads %d\n",
+                 options.threads, cores, cores);
   if (!options.predict.empty()) return predict(options), 0;
   if (!options.save.empty()) check_can_write_atomically(options.save);
   if (!options.load.empty()) check_weights(options);
@@ -265,19 +266,9 @@ int run(const Options& options) {
   return 0;
 }
 
-// GCC's OpenMP has threads wait busily for milliseconds wherever they meet. Where anything else runs, training then
-// takes ten times as long. What it reads once, when a program is loaded, it is given here, by loading the program
-// again.
-void wait_less(char** argv) {
-  if (std::getenv("GOMP_SPINCOUNT") || std::getenv("OMP_WAIT_POLICY")) return;
-  setenv("GOMP_SPINCOUNT", "10000", 1);  // some ten microseconds
-  execv("/proc/self/exe", argv);         // where there is no such file, it goes on as it is
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  wait_less(argv);
   return apps::run_program("train_mnist", [&] {
     Options options;
     return apps::parse(argc, argv, options) ? run(options) : 0;

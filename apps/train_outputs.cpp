@@ -62,7 +62,7 @@ void name_leftovers(const TrainOptions& options, const std::set<std::string>& ow
   for (const fs::directory_entry& entry : fs::directory_iterator(options.out)) {
     const fs::path name = entry.path().filename();
     if (is_result(name) && !own.contains(name) && !is(entry, options.save) && !is(entry, options.load))
-      names.insert(printable(name));
+      names.insert(printable(name.string()));
   }
   std::string list;
   for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "apps/pictures.h"
+#include "apps/program.h"
 #include "apps/train_options.h"
 #include "mixgrad.h"
 

@@ -7,10 +7,6 @@ install=yes # --no-install sets it to no
 missing=()  # packages without which nothing works
 wanted=()   # packages without which something optional is left out
 
-# How long GCC's OpenMP threads spin before they sleep. Its own choice, some milliseconds, is as fast on an idle machine
-# and several times slower on a busy one.
-export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-10000}
-
 say() { printf 'mixgrad: %s\n' "${*//[[:cntrl:]]/?}" >&2; } # a file name may have any character
 die() { say "error: $*"; exit 1; }
 have() { command -v "$1" >/dev/null; }

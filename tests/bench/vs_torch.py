@@ -47,7 +47,7 @@ class Mixgrad:
 
 
 # PyTorch's processes: number of threads, and what is set for them. GCC's OpenMP threads by themselves wait busily for some
-# milliseconds, which is fatal on a busy machine; the scripts here set less, which mixgrad gets as well.
+# milliseconds, which is fatal on a busy machine; mixgrad's have their own way of waiting.
 THREADS = {"1 thread": (1, {}), "2 threads": (2, {}), "2 threads, short waits": (2, {"GOMP_SPINCOUNT": "10000"})}
 
 

@@ -286,16 +286,16 @@ TEST_CASE("from_folder: common names of the two folders are found, in an order, 
 
 TEST_CASE("from_folder: a folder that was looked for and is not there is named") {
   const Images images;
-  check_refused(images.path(), {"no class folders (there is no train/ or training/ either)"});
+  check_refused(images.path(), {images.path(), "no class folders (there is no train/ or training/ either)"});
   images.write("labels.txt", "cat dog");
   check_refused(images.path(), {images / "labels.txt", "is not a folder", "there is no train/ or training/ either"});
   images.make("training");
-  check_refused(images.path(), {"holds training/ but no valid/, validation/, val/, test/ or testing/"});
+  check_refused(images.path(), {images.path(), "holds training/ but no valid/, validation/, val/, test/ or testing/"});
   check_refused(images.path(), {images / "odd", "is not a folder"}, {.batch_size = 1, .train = "odd"});
   check_refused(images.path(), {images / "even", "is not a folder"}, {.batch_size = 1, .valid = "even"});
   images.remove("training");
   images.make("testing");
-  check_refused(images.path(), {"holds testing/ but no train/ or training/"});
+  check_refused(images.path(), {images.path(), "holds testing/ but no train/ or training/"});
 }
 
 TEST_CASE("from_folder: names of files and folders are printed without their line ends and escape sequences") {
@@ -313,7 +313,7 @@ TEST_CASE("from_folder: names of files and folders are printed without their lin
   refused([&](auto& tree) { tree.make("train/" + bad); }, good + ": an empty class folder");
   refused([&](auto& tree) { tree.add("train/" + bad + "/1.png", 1); }, "lacks the class " + good);
   refused([&](auto& tree) { tree.add("valid/" + bad + "/1.png", 1); }, good + ": a class that the training data lacks");
-  check_refused("/none/" + bad, {"/none/" + good + ": is not a folder"});
+  check_refused("/none/" + bad, {"/none/" + good, ": is not a folder"});
 }
 
 TEST_CASE("from_folder: options that make no sense are refused") {

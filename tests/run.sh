@@ -156,7 +156,8 @@ set_up requirements
 build_tests
 # The real MNIST, where it has been downloaded already; this file comes last.
 cache=${XDG_CACHE_HOME:-${HOME:-}/.cache}/mixgrad
-if [ -z "${MIXGRAD_DATA:-}" ] && { [ -e "$cache/mnist/train-images-idx3-ubyte" ] || [ -e "$cache/mnist/train-images-idx3-ubyte.gz" ]; }; then
+mnist=("$cache"/mnist/train-images[-.]idx3-ubyte*)
+if [ -z "${MIXGRAD_DATA:-}" ] && [ -e "${mnist[0]}" ]; then
   export MIXGRAD_DATA=$cache
 fi
 export ASAN_OPTIONS=detect_leaks=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}

@@ -66,7 +66,9 @@ class FollowImage : public Visitor {
     const std::int64_t columns = linear.weight.size(1);
     if (columns == now_.channels) return;  // one pixel
     check(now_.kind == flattened, where(linear),
-          " reads an image, and how it was flattened is not known; use nn::Flatten");
+          " reads an image, and how it was flattened is not known; flatten it by an nn::Flatten that visit() names "
+          "before "
+          "this layer");
     check(now_.channels > 0, where(linear),
           " reads an image that PyTorch flattens in another order, and no convolution says how many channels it has; "
           "flatten it before the model");

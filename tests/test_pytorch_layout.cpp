@@ -107,6 +107,61 @@ TEST_CASE("weights for PyTorch: a Linear whose columns' order can't be told is r
   check_refused(odd, "2.Linear(8, 2): reads an image of 3 channels");
 }
 
+namespace {
+
+struct Net : nn::Module {
+  Net() : conv(1, 2), linear(8, 3) {}
+  using Module::forward;
+  Tensor forward(const Tensor& x) override { return linear(flat(relu(conv(x)))); }  // not flatten(relu(conv(x)))
+  void visit(nn::Visitor& visitor) override {
+    visitor.child("conv", conv);
+    visitor.child("flat", flat);
+    visitor.child("linear", linear);
+  }
+  std::string name() const override { return "Net"; }
+  nn::Conv2d conv;
+  nn::Flatten flat;
+  nn::Linear linear;
+};
+
+// The same with the functions, as it may have been written and trained first.
+struct NetOfFunctions : Net {
+  explicit NetOfFunctions(bool reshapes) : reshapes(reshapes) {}
+  using Module::forward;
+  Tensor forward(const Tensor& x) override {
+    const Tensor image = relu(conv(x));
+    return linear(reshapes ? reshape(image, {x.size(0), 8}) : flatten(image));
+  }
+  void visit(nn::Visitor& visitor) override {
+    visitor.child("conv", conv);
+    visitor.child("linear", linear);
+  }
+  bool reshapes;
+};
+
+}  // namespace
+
+TEST_CASE("weights for PyTorch: a module that flattens by a function is refused until a Flatten takes its place") {
+  if (!has_json()) return;
+  const TemporaryFolder folder;
+  const Tensor x = Tensor::from({.1f, .9f, .3f, .7f, .5f, .2f, .8f, .4f, .6f, .15f, .95f, .35f, .75f, .55f, .25f, .85f},
+                                {1, 4, 4, 1});
+  for (const bool reshapes : {false, true}) {
+    NetOfFunctions before(reshapes);
+    check_refused(before,
+                  "linear.Linear(8, 3): reads an image, and how it was flattened is not known; flatten it by "
+                  "an nn::Flatten that visit() names before this layer");
+    nn::save_weights(before, folder / "trained");
+    Net net;
+    nn::load_weights(net, folder / "trained");
+    CHECK(net(x).to_vector<float>() == before(x).to_vector<float>());
+    CHECK_FALSE(same_columns(net, "linear.weight"));
+    nn::Sequential reference(net.conv, nn::ReLU(), nn::Flatten(), net.linear);
+    CHECK(find(exported(net), "linear.weight").to_vector<float>() ==
+          find(exported(reference), "3.weight").to_vector<float>());
+  }
+}
+
 TEST_CASE("weights for PyTorch: each batch norm has its num_batches_tracked, which is passed over in loading") {
   if (!has_json()) return;
   nn::Sequential model = nn::resnet(3, 2, {.widths = {4}});

@@ -150,6 +150,44 @@ TEST_CASE("autograd: an input modified after the forward pass is an error that n
   CHECK_THROWS_WITH_AS(loss.backward(), doctest::Contains("exp: "), Error);
 }
 
+TEST_CASE("autograd: every operation in place is noticed by a backward that needs the old values") {
+  const Tensor other = Tensor::from({3.0, 4.0}, {2});
+  struct InPlace {
+    const char* name;
+    std::function<void(const Tensor& x)> write;
+  };
+  const InPlace operations[] = {
+      {"fill_", [](const Tensor& x) { x.fill_(1); }},  // what it holds already: a write all the same
+      {"copy_", [&](const Tensor& x) { x.copy_(other); }},
+      {"copy_ to a view", [&](const Tensor& x) { slice(x, 0, 1).copy_(slice(other, 1, 2)); }},
+      {"add_", [&](const Tensor& x) { add_(x, other); }},
+      {"add_each_",
+       [&](const Tensor& x) {
+         add_each_(std::vector<Addition>{{x, other}});
+       }},
+      {"mutable_data", [](const Tensor& x) { x.mutable_data<double>()[1] = 5; }}};
+  for (const auto& [name, write] : operations) {
+    CAPTURE(name);
+    const Tensor x = leaf({1, 1});
+    const Tensor loss = sum(x * x), untouched = sum(x + x);
+    no_grad([&, &write = write] { write(x); });
+    CHECK_THROWS_WITH_AS(loss.backward(), doctest::Contains("mul: a tensor saved for backward was modified in place"),
+                         Error);
+    untouched.backward();
+  }
+  for (const DType dtype : {DType::f32, DType::f64, DType::i32, DType::u8}) {
+    const Tensor x = Tensor::zeros({2}, {.dtype = dtype}), source = Tensor::ones({2}, {.dtype = dtype});
+    const auto written = [&](auto write) {
+      const std::uint64_t before = x.storage()->version(), read = source.storage()->version();
+      write();
+      CHECK(x.storage()->version() > before);
+      CHECK(source.storage()->version() == read);  // reading is not writing
+    };
+    written([&] { x.copy_(source); });
+    written([&] { x.fill_(1); });
+  }
+}
+
 TEST_CASE("autograd: what backward does not read may be modified") {
   const Tensor x = leaf({1, 2}), y = leaf({3, 4});
   const Tensor loss = sum(x + y);

@@ -90,6 +90,38 @@ TEST_CASE("accumulate: what is left at the end of an epoch makes a step of its o
   CHECK_THROWS_WITH_AS(AccumulateGradients(0), "accumulate: steps after every 0 batches", Error);
 }
 
+TEST_CASE("accumulate: whatever is left over, each step is SGD's with the mean of its batches' gradients") {
+  constexpr std::int64_t batches = 5, epochs = 2;
+  for (std::int64_t every = 1; every <= batches + 2; ++every) {
+    CAPTURE(every);
+    nn::Linear model(2, 2);
+    Learner learn(points(8 * batches), model, with_sgd());
+    const auto gradients = [&] {  // since the last step, one after the other
+      std::vector<double> all;
+      for (const Tensor& parameter : nn::parameters(model))
+        for (const float g : parameter.grad().to_vector<float>()) all.push_back(g);
+      return all;
+    };
+    const auto start = weights(model);
+    std::vector<double> expected(start.begin(), start.end());
+    std::int64_t steps = 0;
+    learn.add(at(&At::backward_end, [&](Learner& learner) {
+      const std::int64_t done = learner.batch + 1;
+      if (done % every != 0 && done != batches) return;
+      const std::int64_t in_group = done % every == 0 ? every : done % every;
+      const auto sums = gradients();
+      for (std::size_t i = 0; i < sums.size(); ++i) expected[i] -= 0.1 * sums[i] / static_cast<double>(in_group);
+      ++steps;
+    }));
+    learn.add(std::make_shared<AccumulateGradients>(every)).fit(epochs);
+    CHECK(learn.optimizer->steps == steps);
+    CHECK(steps == epochs * ((batches + every - 1) / every));
+    const auto trained = weights(model);
+    for (std::size_t i = 0; i < trained.size(); ++i)
+      CHECK(std::abs(trained[i] - expected[i]) < 1e-6);  // ten roundings of values below 2 in f32
+  }
+}
+
 TEST_CASE("accumulate: its state goes on in the middle of a step") {
   Memory memory;
   const auto gradients = [&](bool resumed) {

@@ -370,6 +370,53 @@ TEST_CASE("print: leaves every layer in the mode it was in, and running statisti
   CHECK(out.str().find("[1, 3]") != std::string::npos);
 }
 
+TEST_CASE(
+    "models: each starts as it says: Kaiming's weights, biases zero, normalisation the identity, or off in resnet") {
+  struct Model {
+    const char* name;
+    Sequential model;
+    std::size_t closed;  // batch norms that start at weight 0
+  };
+  for (auto& [name, model, closed] :
+       {Model{"simple_cnn", simple_cnn({3, 64, 64, 10}), 0},
+        Model{"with batch norm", simple_cnn({3, 64, 64, 10}, {.batch_norm = true}), 0}, Model{"lenet", lenet(3, 10), 0},
+        Model{"resnet", resnet(3, 10, {.widths = {16, 32}, .blocks = 2}), 4},
+        Model{"resnet without blocks", resnet(3, 10, {.blocks = 0}), 0}}) {
+    CAPTURE(name);
+    Sequential started = model;
+    std::size_t zeros = 0;
+    for (const auto& [parameter, tensor] : named_parameters(started)) {
+      CAPTURE(parameter);
+      const auto values = tensor.detach().to_vector<float>();
+      const auto all = [&](float value) { return values == std::vector<float>(values.size(), value); };
+      if (parameter.ends_with("bias")) {
+        CHECK(all(0));
+      } else if (tensor.rank() == 1) {
+        const bool last = parameter.ends_with("body.4.weight");
+        CHECK(all(last ? 0 : 1));
+        zeros += last;
+      } else {
+        const auto n = static_cast<double>(values.size());
+        const double variance = 2.0 / static_cast<double>(tensor.shape().product(1, tensor.rank()));
+        double squares = 0;
+        for (const double value : values) squares += value * value;
+        CHECK(std::abs(squares / n - variance) < 5 * variance * std::sqrt(2 / n));  // five standard errors
+      }
+    }
+    CHECK(zeros == closed);
+    for (const auto& [buffer, tensor] : named_buffers(started)) {
+      CAPTURE(buffer);
+      CHECK(tensor.to_vector<float>() == std::vector<float>(static_cast<std::size_t>(tensor.numel()),
+                                                            buffer.ends_with("running_var") ? 1.0f : 0.0f));
+    }
+    for (std::size_t i = 0; i < started.size(); ++i) {
+      if (started[i].name() != "Residual") continue;
+      const Tensor x = normal({2, 4, 4, i < 6 ? 16 : 32});
+      CHECK(started[i](x).to_vector<float>() == x.to_vector<float>());  // the identity
+    }
+  }
+}
+
 TEST_CASE("init: Kaiming's deviation is sqrt(2 / fan_in), and the seed decides the weights") {
   const std::uint64_t before = default_seed();
   manual_seed(5);

@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 #include <utility>
 
 #include "core/allocator.h"
+#include "core/autograd.h"
 #include "core/index.h"
 #include "core/matmul.h"
 #include "core/pointwise.h"
@@ -287,6 +289,22 @@ TEST_CASE("cuda: a tensor moves there and back, and its gradient the other way")
   std::vector<float> many(std::size_t{3} << 20);  // more than one staging slot holds
   for (std::size_t i = 0; i < many.size(); ++i) many[i] = static_cast<float>(i);
   CHECK(Tensor::from(many, {std::ssize(many)}).to(cuda).to_vector<float>() == many);
+}
+
+TEST_CASE("cuda: every operation in place is noticed by a backward that needs the old values") {
+  const Tensor here = normal({70}, 5), there = here.to(cuda);
+  const std::function<void(const Tensor&)> operations[] = {
+      [](const Tensor& x) { x.fill_(1); }, [&](const Tensor& x) { x.copy_(there); },
+      [&](const Tensor& x) { x.copy_(here); }, [&](const Tensor& x) { add_(x, there); },
+      [&](const Tensor& x) {
+        add_each_(std::vector<Addition>{{x, there}});
+      }};
+  for (const auto& write : operations) {
+    const Tensor x = normal({70}, 4).to(cuda).requires_grad_();
+    const Tensor loss = sum(x * x);
+    no_grad([&] { write(x); });
+    CHECK_THROWS_WITH_AS(loss.backward(), doctest::Contains("modified in place"), Error);
+  }
 }
 
 TEST_CASE("cuda: what is wrong is said, with the operation's name") {

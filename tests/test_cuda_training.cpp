@@ -178,6 +178,28 @@ TEST_CASE("captured steps: the same bits as plain launches, without mixup, in on
   });
 }
 
+TEST_CASE("captured steps: the same bits as plain launches where layers are frozen, and unfrozen between fits") {
+  for (const auto& optimizer : {train::sgd({.momentum = 0.9, .weight_decay = 0.1}), train::adamw()}) {
+    const auto train_with = [&](bool capture) {
+      LearnerOptions options = on_cuda(capture);
+      options.optimizer = optimizer;
+      OnDevice training(options);
+      nn::Module& convolution = training.model[0];
+      const auto at_first = weights(convolution);
+      for (const Tensor& parameter : nn::parameters(convolution)) parameter.requires_grad_(false);
+      training.learn.add(std::make_shared<train::GradientClip>(0.5)).fit(1);
+      CHECK(training.learn.why_not_captured() == (capture ? "" : "it is switched off"));
+      CHECK(weights(convolution) == at_first);
+      for (const Tensor& parameter : nn::parameters(convolution)) parameter.requires_grad_();
+      training.learn.fit(1);
+      CHECK(weights(convolution) != at_first);
+      return result_of(training.learn);
+    };
+    const auto captured = in_every_order([&] { return train_with(true); });
+    CHECK(same(captured, train_with(false)));
+  }
+}
+
 TEST_CASE("captured steps: the same bits as plain launches, for every way of mixing") {
   for (const auto& [stack_x, stack_y, source] : {std::tuple{false, false, train::MixSource::shuffled_self},
                                                  std::tuple{false, true, train::MixSource::second_loader},

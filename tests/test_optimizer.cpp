@@ -23,7 +23,28 @@ TEST_CASE("optimizer: parameters and gradients lie in one block, aligned, and su
 TEST_CASE("optimizer: refuses what it cannot train") {
   CHECK_THROWS_AS(Adam(std::vector<Tensor>{}), Error);
   CHECK_THROWS_AS(Adam(std::vector{Tensor::zeros({2})}), Error);
+  const Tensor leaf = nn::parameter(Tensor::zeros({2}));
+  CHECK_THROWS_WITH_AS(Adam(std::vector{leaf * leaf}), doctest::Contains("it is computed"), Error);
+  CHECK_THROWS_WITH_AS(Adam(std::vector{leaf, leaf}), doctest::Contains("listed twice"), Error);
   CHECK_THROWS_AS(Sgd(std::vector{nn::parameter(Tensor::zeros({2}))}, {.nesterov = true}), Error);
+}
+
+TEST_CASE("optimizer: a step and zero_grad are writes in place, of parameters, gradients and state") {
+  for (const OptimizerFactory& make : {sgd({.momentum = 0.9}), adamw(), adam()}) {
+    nn::Linear layer(2, 2);
+    const auto optimizer = make(nn::parameters(layer));
+    const Tensor loss = sum(layer.weight * layer.weight);
+    std::vector<Tensor> written{layer.weight};
+    for (const auto& [name, tensor] : optimizer->state()) written.push_back(tensor);
+    std::vector<std::uint64_t> before;
+    for (const Tensor& tensor : written) before.push_back(tensor.storage()->version());
+    optimizer->step();
+    for (std::size_t i = 0; i < written.size(); ++i) CHECK(written[i].storage()->version() > before[i]);
+    CHECK_THROWS_WITH_AS(loss.backward(), doctest::Contains("modified in place"), Error);
+    const std::uint64_t gradients = optimizer->gradients().storage()->version();
+    optimizer->zero_grad();
+    CHECK(optimizer->gradients().storage()->version() > gradients);
+  }
 }
 
 TEST_CASE("parameter groups: each has its own rate and decay") {

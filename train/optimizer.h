@@ -1,5 +1,7 @@
 // Optimizers. An optimizer lays the parameters it is given, and their gradients, into one block of memory each, so
-// that zero_grad is one fill and a step is one pass over flat arrays, whatever the model.
+// that zero_grad is one fill and a step is one pass over flat arrays, whatever the model. Parameters that are frozen,
+// by requires_grad_(false), at any time, have their place there but stay as they are, with their part of the
+// optimizer's state, and their gradients are zero; requires_grad_() unfreezes them.
 #pragma once
 
 #include <functional>
@@ -43,15 +45,15 @@ class Optimizer : NonCopyable {
   double momentum = 0;  // of the next step: SGD's momentum, Adam's beta1
 
   // All gradients, [total]: for what looks at them together, such as clipping by norm.
-  const Tensor& gradients() const { return gradients_; }
-  // Its name, options and groups as text: what must be the same where a checkpoint is resumed.
+  const Tensor& gradients();
+  // Its name, options, groups and frozen parameters as text: what must be the same where a checkpoint is resumed.
   std::string description() const;
   // What a checkpoint must keep beside the parameters: name and tensor of each piece of state, and the steps taken.
   virtual std::vector<NamedTensor> state() const = 0;
   std::int64_t steps = 0;
 
  protected:
-  // Takes over leaf tensors of one dtype and device; throws on none, or on tensors that require no gradient.
+  // Takes over tensors of one dtype and device; throws on none, on one that is computed, and where all are frozen.
   Optimizer(const ParameterGroups& groups, double lr, double momentum, double weight_decay);
   // The numbers by which a group with this learning rate and weight decay is updated in this step.
   virtual std::vector<double> coefficients(std::int64_t step, double lr, double weight_decay) const = 0;
@@ -63,12 +65,19 @@ class Optimizer : NonCopyable {
   Tensor zeros_like_parameters() const;  // [total], for an optimizer's own state
 
  private:
-  struct Range {
-    std::int64_t first, size;
+  struct Parameter {
+    Tensor tensor, gradient;   // the latter is its part of all gradients
+    std::int64_t first, size;  // in the flat arrays, with the gap behind it
+    bool frozen;               // when bind_gradients last looked
+  };
+  struct Group {
+    std::size_t begin, end;  // of its parameters
     double lr_scale, weight_decay;
   };
-  std::vector<Tensor> parameters_;
-  std::vector<Range> ranges_;  // of the groups
+  void check_some_train() const;
+  void bind_gradients();
+  std::vector<Parameter> parameters_;
+  std::vector<Group> groups_;
   Tensor values_, gradients_;  // flat; each parameter starts at a multiple of 64 bytes, the gaps stay zero
 };
 

@@ -21,18 +21,19 @@ struct AllocatorStats {
 void* allocate(Device device, std::size_t bytes);
 void deallocate(Device device, void* memory, std::size_t bytes) noexcept;
 
-// `count` floats on the CPU while it lives, for a kernel's own use: aligned to 64 bytes, not initialised. Throws as
-// allocate does.
+// `count` floats, or doubles, on the CPU while it lives, for a kernel's own use: aligned to 64 bytes, not initialised.
+// Throws as allocate does.
+template <class T = float>
 class Scratch : NonCopyable {
  public:
   explicit Scratch(std::int64_t count)
-      : bytes_(static_cast<std::size_t>(count) * sizeof(float)), data_(static_cast<float*>(allocate(cpu, bytes_))) {}
+      : bytes_(static_cast<std::size_t>(count) * sizeof(T)), data_(static_cast<T*>(allocate(cpu, bytes_))) {}
   ~Scratch() { deallocate(cpu, data_, bytes_); }
-  float* data() const { return data_; }
+  T* data() const { return data_; }
 
  private:
   std::size_t bytes_;
-  float* data_;
+  T* data_;
 };
 
 AllocatorStats allocator_stats(Device device = cpu);

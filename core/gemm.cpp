@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/allocator.h"
 #include "core/eigen.h"
 #include "core/tile.h"
 
@@ -24,8 +25,25 @@ template <>
 void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, const float* a,
           std::int64_t lda, const float* b, std::int64_t ldb, float* c, std::int64_t ldc, Accumulate accumulate) {
   constexpr std::int64_t most_depth = 384;
-  alignas(64) float panel[most_depth * tile_columns];
   const std::int64_t a_row = transpose_a ? 1 : lda, a_step = transpose_a ? lda : 1;
+  // A long sum is taken in parts, whose sums are added in f64 (core/sums.h).
+  constexpr std::int64_t most_chain = 8 * most_depth;
+  if (k > most_chain) {
+    const Scratch<double> total(m * n);
+    double* const totals = total.data();
+    const auto each = [=](auto f) {
+      for (std::int64_t i = 0; i < m; ++i)
+        for (std::int64_t j = 0; j < n; ++j) f(totals[i * n + j], c[i * ldc + j]);
+    };
+    each([=](double& sum, float value) { sum = accumulate == Accumulate::add ? value : 0.0; });
+    for_each_part(k, most_chain, [&](std::int64_t first, std::int64_t count) {
+      gemm(transpose_a, transpose_b, m, n, count, a + first * a_step, lda, b + first * (transpose_b ? 1 : ldb), ldb, c,
+           ldc);
+      each([](double& sum, float value) { sum += value; });
+    });
+    return each([](double sum, float& value) { value = static_cast<float>(sum); });
+  }
+  alignas(64) float panel[most_depth * tile_columns];
   std::int64_t a_rows[most_rows(1)], c_rows[most_rows(1)], a_steps[most_depth];
   for (std::int64_t r = 0; r < most_rows(1); ++r) a_rows[r] = r * a_row, c_rows[r] = r * ldc;
   for (std::int64_t i = 0; i < std::min(k, most_depth); ++i) a_steps[i] = i * a_step;

@@ -17,7 +17,8 @@
 // of a and b out of shared memory, the next one's are on their way to registers. Each thread owns threadM x threadN
 // outputs, in groups of four. Small tiles are for products of few columns, where there is little to multiply and a
 // thread mostly waits: their steps are deep, and `shares` teams of threads multiply a part of each step and add their
-// sums in the end. k may also be split among blocks (split_k), whose sums the caller then adds in order.
+// sums in the end. k may also be split among blocks (split_k), whose sums the caller then adds in order. A sum over
+// more of k than `long_sum` is taken in parts, and the parts are added in f64, in memory (core/sums.h).
 #pragma once
 
 #include <utility>
@@ -52,6 +53,7 @@ struct Tile {
   static constexpr int depth = step_depth, shares = step_shares;
   static constexpr int threads_m = m / thread_m, threads_n = n / thread_n, team = threads_m * threads_n;
   static constexpr int threads = team * shares;
+  static constexpr int steps_per_part = 256 * shares / depth;  // of a long sum: 256 products for each thread
   static_assert(thread_m % 4 == 0 && thread_n % 4 == 0 && team % warp_threads == 0 && depth % (4 * shares) == 0);
 };
 
@@ -131,11 +133,24 @@ __device__ void add_shares(int thread, int share, float (&sums)[Tile::per_thread
     each([&](int i, int j) { sums[i][j] += partial[other][i][j][thread]; });
 }
 
+// A thread's totals in f64, which lie `Tile::threads` apart, += its sums, which begin again.
+template <class Tile>
+__device__ void add_part(bool first, double* totals, float (&sums)[Tile::per_thread_m][Tile::per_thread_n]) {
+  UNROLL
+  for (int i = 0; i < Tile::per_thread_m; ++i) UNROLL
+  for (int j = 0; j < Tile::per_thread_n; ++j) {
+    double& total = totals[(i * Tile::per_thread_n + j) * Tile::threads + static_cast<int>(threadIdx.x)];
+    total = (first ? 0 : total) + static_cast<double>(sums[i][j]);
+    sums[i][j] = 0;
+  }
+}
+
 // Called by a whole block for the tile whose first output is (first_m, first_n), over k in [begin_k, end_k), of which
-// begin_k is a multiple of 4. Outputs from (end_m, end_n) on do not exist.
+// begin_k is a multiple of 4. Outputs from (end_m, end_n) on do not exist. totals: the block's, for a long sum, or
+// null.
 template <class Tile, class A, class B, class Epilogue>
 __device__ void gemm_tile(const A& a, const B& b, const Epilogue& epilogue, int first_m, int end_m, int first_n,
-                          int end_n, int begin_k, int end_k) {
+                          int end_n, int begin_k, int end_k, double* totals) {
   using LoaderA = SliceLoader<Tile, Tile::m, A>;
   using LoaderB = SliceLoader<Tile, Tile::n, B>;
   struct alignas(16) Slices {
@@ -172,6 +187,16 @@ __device__ void gemm_tile(const A& a, const B& b, const Epilogue& epilogue, int 
       for (int i = 0; i < Tile::per_thread_m; ++i) UNROLL
       for (int j = 0; j < Tile::per_thread_n; ++j) sums[i][j] += fragment_a[i] * fragment_b[j];
     }
+    const int done = (k - begin_k) / Tile::depth + 1;
+    if (totals && done % Tile::steps_per_part == 0) add_part<Tile>(done == Tile::steps_per_part, totals, sums);
+  }
+  if (totals && end_k - begin_k > Tile::depth * Tile::steps_per_part) {
+    add_part<Tile>(false, totals, sums);
+    UNROLL
+    for (int i = 0; i < Tile::per_thread_m; ++i) UNROLL
+    for (int j = 0; j < Tile::per_thread_n; ++j)
+      sums[i][j] =
+          static_cast<float>(totals[(i * Tile::per_thread_n + j) * Tile::threads + static_cast<int>(threadIdx.x)]);
   }
   if constexpr (Tile::shares > 1) add_shares<Tile>(thread, share, sums);
   if (share > 0) return;
@@ -192,7 +217,10 @@ struct GemmShape {
   int split_k = 1;  // blocks that share an output, each with a part of k
   int batch = 1;    // independent products, such as a convolution's groups
   int k_per_split = 0;
+  double* totals = nullptr;  // of all blocks, for long sums
 };
+
+inline constexpr int long_sum = 4096;
 
 // Operands and epilogue know which product of the batch they belong to by at(batch), an epilogue by at(batch, split).
 // At least two blocks fit on a multiprocessor, one of which multiplies while the other waits.
@@ -202,17 +230,24 @@ __global__ void __launch_bounds__(Tile::threads, 2) gemm_kernel(GemmShape s, A a
   const int batch = static_cast<int>(blockIdx.z) / s.split_k, split = static_cast<int>(blockIdx.z) % s.split_k;
   const int begin_k = split * s.k_per_split;
   const int end_k = begin_k + s.k_per_split < s.k ? begin_k + s.k_per_split : s.k;
+  const std::int64_t block = (std::int64_t{blockIdx.z} * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
   gemm_tile<Tile>(a.at(batch), b.at(batch), epilogue.at(batch, split), static_cast<int>(blockIdx.x) * Tile::m, s.m,
-                  static_cast<int>(blockIdx.y) * Tile::n, s.n, begin_k, end_k);
+                  static_cast<int>(blockIdx.y) * Tile::n, s.n, begin_k, end_k,
+                  s.totals ? s.totals + block * Tile::m * Tile::n * Tile::shares : nullptr);
 }
 
 template <class Tile, class A, class B, class Epilogue>
 void launch_gemm(Cuda device, GemmShape s, const A& a, const B& b, const Epilogue& epilogue) {
   const int depths = (s.k + Tile::depth - 1) / Tile::depth;
   s.k_per_split = (depths + s.split_k - 1) / s.split_k * Tile::depth;
-  launch(device, gemm_kernel<Tile, A, B, Epilogue>,
-         dim3(blocks_for(s.m, Tile::m), blocks_for(s.n, Tile::n), static_cast<unsigned>(s.batch * s.split_k)),
-         Tile::threads, 0, s, a, b, epilogue);
+  const dim3 grid(blocks_for(s.m, Tile::m), blocks_for(s.n, Tile::n), static_cast<unsigned>(s.batch * s.split_k));
+  Tensor totals;  // doubles, as pairs of floats
+  if (s.k_per_split > long_sum) {
+    const std::int64_t blocks = std::int64_t{grid.x} * grid.y * grid.z;
+    totals = Tensor::empty({blocks * Tile::m * Tile::n * Tile::shares, 2}, {.device = cuda});
+    s.totals = reinterpret_cast<double*>(write(totals));
+  }
+  launch(device, gemm_kernel<Tile, A, B, Epilogue>, grid, Tile::threads, 0, s, a, b, epilogue);
 }
 
 // Calls f with a tile that suits products with n columns.

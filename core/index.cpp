@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/allocator.h"
 #include "core/autograd.h"
 #include "core/parallel.h"
 
@@ -59,10 +60,12 @@ void gather_backward(Cpu, const Tensor& indices, const Tensor& dy, const Tensor&
     const std::int64_t row = dx.shape().product(1, dx.rank());
     const std::int32_t* pi = indices.data<std::int32_t>();
     const T* pdy = dy.data<T>();
-    T* pdx = dx.mutable_data<T>();
-    std::fill(pdx, pdx + dx.numel(), T{0});
+    const Scratch<double> sums(dx.numel());
+    double* ps = sums.data();
+    std::fill_n(ps, dx.numel(), 0.0);
     for (std::int64_t m = 0; m < indices.numel(); ++m)  // in order: rows that repeat add up the same way every time
-      for (std::int64_t i = 0; i < row; ++i) pdx[pi[m] * row + i] += pdy[m * row + i];
+      for (std::int64_t i = 0; i < row; ++i) ps[pi[m] * row + i] += static_cast<double>(pdy[m * row + i]);
+    std::transform(ps, ps + dx.numel(), dx.mutable_data<T>(), [](double sum) { return static_cast<T>(sum); });
   });
 }
 

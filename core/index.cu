@@ -1,5 +1,6 @@
 #include "core/gpu.cuh"
 #include "core/index.h"
+#include "core/sums.h"
 
 namespace mixgrad::kernels {
 namespace {
@@ -29,10 +30,10 @@ __global__ void gather_backward_kernel(const std::int32_t* indices, const float*
   wait_for_previous_kernel();
   const std::int64_t i = global_index();
   if (i >= size * row) return;
-  float sum = 0;
+  RunningSum<float> sum;
   for (std::int64_t m = 0; m < n; ++m)
-    if (indices[m] == i / row) sum += dy[m * row + i % row];
-  dx[i] = sum;
+    if (indices[m] == i / row) sum.add(dy[m * row + i % row]);
+  dx[i] = static_cast<float>(sum.value());
 }
 
 template <class T>

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "core/autograd.h"
 #include "core/parallel.h"
+#include "core/sums.h"
 #include "core/unary.h"
 
 namespace mixgrad {
@@ -40,9 +40,9 @@ void log_softmax(Cpu, const Tensor& x, const Tensor& out) {
         const T* from = px + row * n;
         T* to = po + row * n;
         const T largest = *std::max_element(from, from + n);
-        T total = 0;
-        for (std::int64_t i = 0; i < n; ++i) total += std::exp(from[i] - largest);
-        const T log_total = std::log(total);
+        double total = 0;
+        for (std::int64_t i = 0; i < n; ++i) total += static_cast<double>(std::exp(from[i] - largest));
+        const T log_total = std::log(static_cast<T>(total));
         for (std::int64_t i = 0; i < n; ++i) to[i] = from[i] - largest - log_total;
       }
     });
@@ -57,7 +57,7 @@ void log_softmax_backward(Cpu, const Tensor& y, const Tensor& dy, const Tensor& 
     T* pdx = dx.mutable_data<T>();
     parallel_for(dx.numel() / n, rows_per_range(n, softmax_grain), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = begin; row < end; ++row) {
-        const T total = std::accumulate(pdy + row * n, pdy + (row + 1) * n, T{0});
+        const T total = static_cast<T>(sum_of(pdy + row * n, n));
         for (std::int64_t i = row * n; i < (row + 1) * n; ++i) pdx[i] = pdy[i] - std::exp(py[i]) * total;
       }
     });

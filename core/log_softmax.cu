@@ -1,5 +1,6 @@
 #include "core/gpu.cuh"
 #include "core/log_softmax.h"
+#include "core/sums.h"
 
 namespace mixgrad::kernels {
 namespace {
@@ -13,9 +14,9 @@ __global__ void log_softmax_kernel(const float* x, std::int64_t rows, std::int64
   float largest = -INFINITY;
   for (std::int64_t i = lane; i < n; i += warp_threads) largest = fmaxf(largest, from[i]);
   for (int step = warp_threads / 2; step > 0; step /= 2) largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, step));
-  float total = 0;
-  for (std::int64_t i = lane; i < n; i += warp_threads) total += expf(from[i] - largest);
-  const float log_total = logf(warp_sum(total));
+  RunningSum<float> total;
+  for (std::int64_t i = lane; i < n; i += warp_threads) total.add(expf(from[i] - largest));
+  const float log_total = logf(warp_sum(static_cast<float>(total.value())));
   for (std::int64_t i = lane; i < n; i += warp_threads) out[row * n + i] = from[i] - largest - log_total;
 }
 
@@ -24,9 +25,9 @@ __global__ void log_softmax_backward_kernel(const float* y, const float* dy, std
   wait_for_previous_kernel();
   const std::int64_t row = global_index() / warp_threads, lane = threadIdx.x % warp_threads;
   if (row >= rows) return;
-  float total = 0;
-  for (std::int64_t i = lane; i < n; i += warp_threads) total += dy[row * n + i];
-  total = warp_sum(total);
+  RunningSum<float> sum;
+  for (std::int64_t i = lane; i < n; i += warp_threads) sum.add(dy[row * n + i]);
+  const float total = warp_sum(static_cast<float>(sum.value()));
   for (std::int64_t i = row * n + lane; i < (row + 1) * n; i += warp_threads) dx[i] = dy[i] - expf(y[i]) * total;
 }
 

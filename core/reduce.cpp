@@ -4,9 +4,11 @@
 #include <array>
 #include <cmath>
 
+#include "core/allocator.h"
 #include "core/autograd.h"
 #include "core/parallel.h"
 #include "core/pointwise.h"
+#include "core/sums.h"
 #include "core/view.h"
 
 namespace mixgrad {
@@ -141,28 +143,6 @@ namespace {
 
 constexpr std::int64_t reduce_grain = std::int64_t{1} << 14;  // elements read per range
 
-template <class T>
-T sum_contiguous(const T* x, std::int64_t n) {
-  T total = 0;
-#pragma omp simd reduction(+ : total)
-  for (std::int64_t i = 0; i < n; ++i) total += x[i];
-  return total;
-}
-
-// out[inner] = sum of `rows` rows of x
-template <class T>
-void sum_rows(const T* x, std::int64_t rows, std::int64_t inner, T* out) {
-  std::fill(out, out + inner, T{0});
-  for (std::int64_t row = 0; row < rows; ++row)
-    for (std::int64_t i = 0; i < inner; ++i) out[i] += x[row * inner + i];
-}
-
-template <class T>
-void sum_block(const T* x, std::int64_t n, std::int64_t inner, T* out) {
-  if (inner == 1) *out = sum_contiguous(x, n);
-  else sum_rows(x, n, inner, out);
-}
-
 }  // namespace
 
 void sum(Cpu, const Tensor& x, const Tensor& out, double divisor) {
@@ -170,23 +150,28 @@ void sum(Cpu, const Tensor& x, const Tensor& out, double divisor) {
     const std::int64_t outer = x.size(0), n = x.size(1), inner = x.size(2);
     const T* px = x.data<T>();
     T* po = out.mutable_data<T>();
-    // Each of the `outer` blocks [n, inner] is cut into slabs of rows; the slabs' sums are then added in order.
-    const std::int64_t slab = rows_per_range(inner, reduce_grain);
+    // Each of the `outer` blocks [n, inner] is cut into slabs of rows, not so many and not so low that it is much to
+    // add their sums, in order.
+    constexpr std::int64_t most_slabs = 128, least_rows = 16;
+    const std::int64_t slab = std::max({rows_per_range(inner, reduce_grain), num_ranges(n, most_slabs), least_rows});
     const std::int64_t slabs = std::max<std::int64_t>(num_ranges(n, slab), 1);
-    const std::int64_t blocks_per_range = rows_per_range(std::min(n, slab) * inner, reduce_grain);
-    const Tensor partial = slabs == 1 ? out : Tensor::empty({outer * slabs, inner}, out.options());
-    T* pp = partial.mutable_data<T>();
-    parallel_for(outer * slabs, blocks_per_range, [&](std::int64_t begin, std::int64_t end) {
+    const std::int64_t slabs_per_range = rows_per_range(std::min(n, slab) * inner, reduce_grain);
+    const Scratch<double> partial(outer * slabs * inner);
+    double* pp = partial.data();
+    parallel_for(outer * slabs, slabs_per_range, [=](std::int64_t begin, std::int64_t end) {
+      std::fill(pp + begin * inner, pp + end * inner, 0.0);
       for (std::int64_t i = begin; i < end; ++i) {
         const std::int64_t first = i % slabs * slab;
-        sum_block(px + (i / slabs * n + first) * inner, std::min(slab, n - first), inner, pp + i * inner);
+        add_rows(px + (i / slabs * n + first) * inner, std::min(slab, n - first), inner, pp + i * inner);
       }
     });
-    if (slabs > 1)
-      for (std::int64_t o = 0; o < outer; ++o) sum_rows(pp + o * slabs * inner, slabs, inner, po + o * inner);
-    // Not multiplied by 1 / n, which is rounded itself: the mean of three 1000s is to be 1000.
-    if (divisor != 1.0)
-      for (std::int64_t i = 0; i < out.numel(); ++i) po[i] /= static_cast<T>(divisor);
+    for (std::int64_t o = 0; o < outer; ++o) {
+      double* const total = pp + o * slabs * inner;
+      for (std::int64_t row = 1; row < slabs; ++row)
+        for (std::int64_t i = 0; i < inner; ++i) total[i] += total[row * inner + i];
+      // Not multiplied by 1 / n, which is rounded itself: the mean of three 1000s is to be 1000.
+      for (std::int64_t i = 0; i < inner; ++i) po[o * inner + i] = static_cast<T>(total[i] / divisor);
+    }
   });
 }
 

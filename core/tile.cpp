@@ -37,29 +37,36 @@ template <int rows, int vectors, bool full>
 void multiply(const Tile& t) {
   constexpr int steps = vectors == 1 ? 3 : 1;  // more would take more registers than there are
   const auto columns_from = [&](int v) { return full ? lanes : t.columns - v * lanes; };
-  Vector sums[rows][vectors];
-#pragma GCC unroll 16
-  for (int r = 0; r < rows; ++r)
-#pragma GCC unroll 2
-    for (int v = 0; v < vectors; ++v)
-      sums[r][v] = t.start ? load(t.start + r * t.start_row + v * lanes, columns_from(v)) : Vector{};
-  // Volatile, so that a row's offset is read when it is used: the compiler would keep more of them than there are
-  // registers, the rest in vectors, which takes a third more time.
-  const volatile std::int64_t* a_rows = t.a_rows;
-  std::int64_t k = 0;
-  for (; k + steps <= t.depth; k += steps)
-    add_steps<rows, vectors, steps>(t.a, a_rows, t.a_steps + k, t.b + k * t.b_row, t.b_row, sums);
-  for (; steps > 1 && k < t.depth; ++k)
-    add_steps<rows, vectors, 1>(t.a, a_rows, t.a_steps + k, t.b + k * t.b_row, t.b_row, sums);
-  if (t.relu)
+  const auto each = [](auto f) {
 #pragma GCC unroll 16
     for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 2
-      for (int v = 0; v < vectors; ++v) sums[r][v] = sums[r][v] <= Vector{} ? Vector{} : sums[r][v];
-#pragma GCC unroll 16
-  for (int r = 0; r < rows; ++r)
-#pragma GCC unroll 2
-    for (int v = 0; v < vectors; ++v) store(t.c + t.c_rows[r] + v * lanes, sums[r][v], columns_from(v));
+      for (int v = 0; v < vectors; ++v) f(r, v);
+  };
+  Vector sums[rows][vectors] = {};
+  // Volatile, so that a row's offset is read when it is used: the compiler would keep more of them than there are
+  // registers, the rest in vectors, which takes a third more time.
+  const volatile std::int64_t* a_rows = t.a_rows;
+  const auto add_products = [&](std::int64_t k, std::int64_t end) {
+    for (; k + steps <= end; k += steps)
+      add_steps<rows, vectors, steps>(t.a, a_rows, t.a_steps + k, t.b + k * t.b_row, t.b_row, sums);
+    for (; steps > 1 && k < end; ++k)
+      add_steps<rows, vectors, 1>(t.a, a_rows, t.a_steps + k, t.b + k * t.b_row, t.b_row, sums);
+  };
+  constexpr std::int64_t most_chain = 192;
+  add_products(0, std::min(t.depth, most_chain));
+  if (t.depth > most_chain) {  // a long sum is that of its parts (core/sums.h)
+    Vector parts[rows][vectors] = {};
+    for (std::int64_t k = most_chain; k < t.depth; k += most_chain) {
+      each([&](int r, int v) { parts[r][v] += std::exchange(sums[r][v], Vector{}); });
+      add_products(k, std::min(t.depth, k + most_chain));
+    }
+    each([&](int r, int v) { sums[r][v] += parts[r][v]; });
+  }
+  // Last: to a large number, as the sum of what came before may be, products would be added one by one.
+  if (t.start) each([&](int r, int v) { sums[r][v] += load(t.start + r * t.start_row + v * lanes, columns_from(v)); });
+  if (t.relu) each([&](int r, int v) { sums[r][v] = sums[r][v] <= Vector{} ? Vector{} : sums[r][v]; });
+  each([&](int r, int v) { store(t.c + t.c_rows[r] + v * lanes, sums[r][v], columns_from(v)); });
 }
 
 using Multiply = void (*)(const Tile&);

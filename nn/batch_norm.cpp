@@ -6,8 +6,10 @@
 #include <typeinfo>
 #include <vector>
 
+#include "core/allocator.h"
 #include "core/autograd.h"
 #include "core/parallel.h"
+#include "core/sums.h"
 
 namespace mixgrad::nn {
 
@@ -84,46 +86,29 @@ namespace {
 
 constexpr std::int64_t batch_norm_grain = std::int64_t{1} << 14;  // elements per range
 
-template <class T>
-struct Two {
-  T first, second;
-  friend Two operator+(Two a, Two b) { return {a.first + b.first, a.second + b.second}; }
-};
+// Rows of a range that is summed: not so few that it is much to add the ranges' sums.
+std::int64_t rows_summed(std::int64_t channels) {
+  return std::max<std::int64_t>(rows_per_range(channels, batch_norm_grain), 64);
+}
 
 // Two sums over all rows, for each channel: of(row * channels + c, c) is what a row has for them. Each range of rows
-// sums apart, four rows at once; the ranges are added in order.
+// sums apart; the ranges are added in order.
 template <class T, class F>
 void sum_over_rows(std::int64_t rows, std::int64_t channels, T* first, T* second, F of) {
-  const std::int64_t grain = rows_per_range(channels, batch_norm_grain), ranges = num_ranges(rows, grain);
-  const Tensor partials = Tensor::empty({ranges, 2, channels}, {.dtype = dtype_of<T>()});
-  T* pp = partials.mutable_data<T>();
-  parallel_ranges(rows, grain, [&](std::int64_t range, std::int64_t begin, std::int64_t end) {
-    T* a = pp + range * 2 * channels;
-    T* b = a + channels;
-    std::fill_n(a, 2 * channels, T{0});
-    const auto add = [=](auto sums) {
-#pragma omp simd
-      for (std::int64_t c = 0; c < channels; ++c) {
-        const Two<T> two = sums(c);
-        a[c] += two.first;
-        b[c] += two.second;
-      }
-    };
-    std::int64_t row = begin;
-    for (; row + 4 <= end; row += 4)
-      add([=, i = row * channels](std::int64_t c) {
-        const std::int64_t k = i + c;
-        return (of(k, c) + of(k + channels, c)) + (of(k + 2 * channels, c) + of(k + 3 * channels, c));
-      });
-    for (; row < end; ++row) add([=, i = row * channels](std::int64_t c) { return of(i + c, c); });
+  const std::int64_t grain = rows_summed(channels), ranges = num_ranges(rows, grain);
+  const Scratch<double> partials((ranges + 1) * 2 * channels);
+  double* const total = partials.data();  // and behind it those of the ranges
+  const auto of_range = [=](std::int64_t range) { return total + (range + 1) * 2 * channels; };
+  parallel_ranges(rows, grain, [=](std::int64_t range, std::int64_t begin, std::int64_t end) {
+    std::fill_n(of_range(range), 2 * channels, 0.0);
+    add_rows<T, 2>(begin, end, channels, of_range(range), of);
   });
-  std::fill_n(first, channels, T{0});
-  std::fill_n(second, channels, T{0});
+  std::fill_n(total, 2 * channels, 0.0);
   for (std::int64_t range = 0; range < ranges; ++range)
-    for (std::int64_t c = 0; c < channels; ++c) {
-      first[c] += pp[range * 2 * channels + c];
-      second[c] += pp[(range * 2 + 1) * channels + c];
-    }
+    for (std::int64_t i = 0; i < 2 * channels; ++i) total[i] += of_range(range)[i];
+  const auto rounded = [](double sum) { return static_cast<T>(sum); };
+  std::transform(total, total + channels, first, rounded);
+  std::transform(total + channels, total + 2 * channels, second, rounded);
 }
 
 // y = scale x + shift, for each channel
@@ -166,7 +151,7 @@ void batch_norm_statistics(Cpu, const Tensor& x, double momentum, const Tensor& 
     const T* shift = px;
     sum_over_rows<T>(rows, channels, pm, pv, [=](std::int64_t i, std::int64_t c) {
       const T value = px[i] - shift[c];
-      return Two<T>{value, value * value};
+      return Terms<T, 2>{{value, value * value}};
     });
     const T n = static_cast<T>(rows);
     for (std::int64_t c = 0; c < channels; ++c) {
@@ -229,7 +214,7 @@ void batch_norm_backward(Cpu, const Tensor& x, const BatchNormParameters& p, con
       };
       sum_over_rows<T>(rows, channels, pdw, pdb, [=](std::int64_t i, std::int64_t c) {
         const T g = gradient(i, c);
-        return Two<T>{g * (px[i] - pm[c]) * pi[c], g};
+        return Terms<T, 2>{{g * (px[i] - pm[c]) * pi[c], g}};
       });
       parallel_for(rows, rows_per_range(channels, batch_norm_grain), [=](std::int64_t begin, std::int64_t end) {
         for (std::int64_t row = begin; row < end; ++row)

@@ -7,7 +7,7 @@ namespace {
 // Of x - shift and its square, where shift is the first row: exact enough when the mean is far from zero.
 struct ShiftedMoments {
   const float* x;
-  __device__ Sums<2> operator()(std::int64_t i, std::int64_t channel) const {
+  __device__ Terms<float, 2> operator()(std::int64_t i, std::int64_t channel) const {
     const float value = x[i] - x[channel];
     return {{value, value * value}};
   }
@@ -59,7 +59,7 @@ template <bool relu>
 struct WeightTerms {
   Normalise<relu> normalise;
   const float *x, *dy, *mean;
-  __device__ Sums<2> operator()(std::int64_t i, std::int64_t c) const {
+  __device__ Terms<float, 2> operator()(std::int64_t i, std::int64_t c) const {
     const float g = normalise.at(c).backward(x[i], dy[i]);
     return {{g * (x[i] - mean[c]), g}};
   }

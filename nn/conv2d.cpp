@@ -2,11 +2,15 @@
 
 #include <algorithm>
 #include <typeinfo>
+#include <utility>
+#include <vector>
 
+#include "core/allocator.h"
 #include "core/autograd.h"
 #include "core/elementwise.h"
 #include "core/layout.h"
 #include "core/parallel.h"
+#include "core/sums.h"
 #include "nn/conv2d_direct.h"
 #include "nn/init.h"
 #include "nn/windows.h"
@@ -260,33 +264,43 @@ void input_gradient(const Conv2dShape& s, const Tensor& weight, const Tensor& dy
   });
 }
 
-// Each range of rows sums its own gradient of weights, arranged, and bias; then they are added in order.
+// Each range of rows sums its own gradient of weights, arranged, and bias: some rows in T, and those sums in f64
+// (core/sums.h); then they are added in order.
 template <class T>
 void parameter_gradients(const Conv2dShape& s, const Tensor& x, const Tensor& dy, const Tensor& dweight,
                          const Tensor& dbias) {
   const std::int64_t in = s.in_channels, out = s.out_channels, weights = s.group_patch() * out;
   const std::int64_t rows = s.batch * s.out_height, grain = std::max(output_rows_per_range(s), num_ranges(rows, 32));
   const std::int64_t ranges = std::max<std::int64_t>(num_ranges(rows, grain), 1), each = weights + out;
-  const Tensor partials = Tensor::zeros({ranges, each}, dy.options());
+  const std::int64_t rows_at_once = rows_per_range(s.out_width, 128);
+  const Scratch<double> partials(ranges * each);
   const T *px = x.data<T>(), *pdy = dy.data<T>();
-  T* pp = partials.mutable_data<T>();
+  double* const pp = partials.data();
+  std::fill_n(pp, each, 0.0);
   parallel_ranges(rows, grain, [&](std::int64_t range, std::int64_t begin, std::int64_t end) {
-    T *const sums = pp + range * each, *const bias_sums = sums + weights;
+    double *const totals = pp + range * each, *const bias_totals = totals + weights;
+    std::fill_n(totals, each, 0.0);
+    std::vector<T> sums(static_cast<std::size_t>(weights));
     for (std::int64_t row = begin; row < end; ++row) {
       if (dweight.defined())
-        for_each_tap(s, row, [=](std::int64_t tap, std::int64_t pixel, std::int64_t position) {
+        for_each_tap(s, row, [=, sums = sums.data()](std::int64_t tap, std::int64_t pixel, std::int64_t position) {
           for_each_product(s.groups, in / s.groups, out / s.groups, px + pixel * in, sums + tap * (in / s.groups) * out,
                            pdy + position * out, [](T value, T& sum, const T& grad) { sum += value * grad; });
         });
-      for (std::int64_t j = row * s.out_width; j < (row + 1) * s.out_width; ++j)
-        for (std::int64_t o = 0; o < out; ++o) bias_sums[o] += pdy[j * out + o];
+      add_rows(pdy + row * s.out_width * out, s.out_width, out, bias_totals);
+      if ((row + 1 - begin) % rows_at_once != 0 && row + 1 < end) continue;
+      for (std::int64_t i = 0; i < weights; ++i)
+        totals[i] += static_cast<double>(std::exchange(sums[static_cast<std::size_t>(i)], T{0}));
     }
   });
   for (std::int64_t range = 1; range < ranges; ++range)
     for (std::int64_t i = 0; i < each; ++i) pp[i] += pp[range * each + i];
   if (dweight.defined())
-    for_each_weight(s, false, [pp, to = dweight.mutable_data<T>()](std::int64_t i, std::int64_t j) { to[i] = pp[j]; });
-  if (dbias.defined()) std::copy_n(pp + weights, out, dbias.mutable_data<T>());
+    for_each_weight(s, false, [pp, to = dweight.mutable_data<T>()](std::int64_t i, std::int64_t j) {
+      to[i] = static_cast<T>(pp[j]);
+    });
+  if (dbias.defined())
+    std::transform(pp + weights, pp + each, dbias.mutable_data<T>(), [](double sum) { return static_cast<T>(sum); });
 }
 
 }  // namespace

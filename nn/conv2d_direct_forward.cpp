@@ -13,7 +13,12 @@ void forward_of_few_outputs(std::int64_t count, std::int64_t out, std::int64_t w
   for (std::int64_t p = 0; p < count; ++p, patches += width)
     for (std::int64_t o = 0; o < out; ++o) {
       Vector products{};
-      for (std::int64_t k = 0; k < width; k += lanes) products += load(patches + k) * load(weight + o * width + k);
+      for_each_part(width / lanes, 64, [&](std::int64_t first, std::int64_t count) {
+        Vector part{};
+        for (std::int64_t k = first * lanes; k < (first + count) * lanes; k += lanes)
+          part += load(patches + k) * load(weight + o * width + k);
+        products += part;
+      });
       const float value = (bias ? bias[o] : 0.0f) + horizontal_sum(products);
       *y++ = relu && value <= 0 ? 0.0f : value;
     }
@@ -34,7 +39,7 @@ void conv2d_forward_direct(const Conv2dShape& s, const Tensor& x, const Tensor& 
   const float* pw = weight.data<float>();
   const float* pb = bias.defined() ? bias.data<float>() : nullptr;
   float* py = y.mutable_data<float>();
-  const Scratch packed(few ? s.out_channels * whole_vectors(patch) : patch * whole_vectors(s.out_channels));
+  const Scratch<> packed(few ? s.out_channels * whole_vectors(patch) : patch * whole_vectors(s.out_channels));
   float* pp = packed.data();
   if (few) copy_panel(false, s.out_channels, patch, pw, patch, pp);
   else

@@ -78,7 +78,7 @@ void conv2d_input_gradient_direct(const Conv2dShape& s, const Tensor& weight, co
   const BorderedImages padded(border, at_once);
   const std::vector<Phase> phases = phases_of(s, border, at_once);
   const std::int64_t depth = s.kernel_height * s.kernel_width * s.out_channels;
-  const Scratch packed(whole_vectors(s.in_channels) * depth);
+  const Scratch<> packed(whole_vectors(s.in_channels) * depth);
   float* pp = packed.data();
   const float* pw = weight.data<float>();
   parallel_for(blocks, rows_per_range(depth * tile_columns, 1 << 15), [&](std::int64_t begin, std::int64_t end) {

@@ -82,7 +82,7 @@ class ThreadMemory {
 
  private:
   std::int64_t size_;
-  Scratch memory_;
+  Scratch<> memory_;
 };
 
 // The same with zeros in it when a thread first asks.

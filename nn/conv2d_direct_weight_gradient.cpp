@@ -1,3 +1,5 @@
+#include <cstring>
+
 #include "nn/conv2d_direct.h"
 #include "nn/conv2d_direct_layout.h"
 
@@ -8,31 +10,31 @@ using namespace direct;
 namespace {
 
 // The outputs' gradients dy [positions, channels] of one block as [positions, width], where `mask` is given with zeros
-// where the output is at most 0; bias_sums [width] += their sums.
+// where the output is at most 0; bias_sums [width] += their sums (core/sums.h).
 void pack_gradients(const Block& block, std::int64_t positions, std::int64_t channels, const float* dy,
-                    const float* mask, float* to, float* bias_sums) {
-  constexpr std::int64_t at_once = 4;  // sums, so that none waits for the last
+                    const float* mask, float* to, double* bias_sums) {
+  using Doubles = double __attribute__((vector_size(lanes * sizeof(double))));
   for (std::int64_t v = 0; v < block.width; v += lanes) {
-    Vector sums[at_once] = {load(bias_sums + v)};
-    const auto pack = [&](std::int64_t p, Vector& sum) {
+    Doubles total;
+    std::memcpy(&total, bias_sums + v, sizeof total);
+    const auto pack = [&](std::int64_t p) {
       const std::int64_t from = p * channels + block.first + v;
       Vector g = load(dy + from, block.columns - v);
       if (mask) g = load(mask + from, block.columns - v) <= Vector{} ? Vector{} : g;
-      sum += g;
       store(to + p * block.width + v, g);
+      return g;
     };
+    const auto add = [&](Vector sum) { total += __builtin_convertvector(sum, Doubles); };
     std::int64_t p = 0;
-    for (; p + at_once <= positions; p += at_once)
-#pragma GCC unroll 4
-      for (std::int64_t i = 0; i < at_once; ++i) pack(p + i, sums[i]);
-    for (; p < positions; ++p) pack(p, sums[0]);
-    store(bias_sums + v, sums[0] + sums[1] + (sums[2] + sums[3]));
+    for (; p + 4 <= positions; p += 4) add((pack(p) + pack(p + 1)) + (pack(p + 2) + pack(p + 3)));
+    for (; p < positions; ++p) add(pack(p));
+    std::memcpy(bias_sums + v, &total, sizeof total);
   }
 }
 
 // c(r, j) += sum over k < depth of a(r, k) b(k, j) for any number of rows and columns, with a(r, k) as in a tile and
 // rows of b and c, whole vectors, side by side.
-void add_product(const Offsets& a_rows, const Offsets& a_steps, std::int64_t depth, const float* a, const float* b,
+void add_product(const Offsets& a_rows, const std::int64_t* a_steps, std::int64_t depth, const float* a, const float* b,
                  std::int64_t columns, float* c) {
   std::int64_t c_rows[most_rows(1)];
   for (std::int64_t r = 0; r < most_rows(1); ++r) c_rows[r] = r * columns;
@@ -42,7 +44,7 @@ void add_product(const Offsets& a_rows, const Offsets& a_steps, std::int64_t dep
       float* to = c + i * columns + j;
       multiply({.a = a,
                 .a_rows = a_rows.data() + i,
-                .a_steps = a_steps.data(),
+                .a_steps = a_steps,
                 .b = b + j,
                 .b_row = columns,
                 .start = to,
@@ -80,38 +82,62 @@ void conv2d_weight_gradient_direct(const Conv2dShape& s, const Tensor& x, const 
       planes ? grid({s.kernel_height, border.width}, {s.kernel_width, 1}, {s.in_channels, border.height * border.width})
              : patch_of(s, border);
   const Offsets outputs = line(few ? s.out_channels : 0, 1), gradient_rows = line(Patches::at_once, lanes);  // of few
-  // Of each range, in blocks: the sums, [patch, width] or of few outputs [out, width of a patch], and behind them the
-  // bias's, [width].
-  const std::int64_t rows = patch + 1, partial_size = whole_vectors(s.out_channels) * rows;
-  const Scratch partials(ranges * partial_size);
+  // Of each range, in blocks: the sums, [patch, width] or of few outputs [out, width of a patch]; the bias's, [width].
+  const std::int64_t out_width = whole_vectors(s.out_channels), partial_size = out_width * patch;
+  const Scratch<> partials(ranges * partial_size);
+  const Scratch<double> bias_partials(ranges * out_width);
+  // Sums over more positions than most_chain are taken in parts, and the parts in f64 (core/sums.h).
+  constexpr std::int64_t most_chain = 3072;
+  const bool in_parts = grain * s.positions() > most_chain;
+  const Scratch<double> totals(in_parts ? ranges * partial_size : 0);
   // The outputs' gradients of some images and one block, [positions, width], for each thread.
   const ThreadMemory gradients(at_once * s.positions() * tile_columns);
   const float* px = x.data<float>();
   const float* pdy = dy.data<float>();
   const float* py = s.relu ? y.data<float>() : nullptr;
   float* pp = partials.data();
+  double *pb = bias_partials.data(), *pt = totals.data();
   parallel_ranges(ranges * blocks, 1, [&](std::int64_t unit, std::int64_t, std::int64_t) {
     const std::int64_t range = unit / blocks, end = std::min((range + 1) * grain, s.batch);
     const Block block = block_of(s.out_channels, unit % blocks);
     float* gradient = gradients.get();
-    float* sums = pp + range * partial_size + block.first * rows;
-    std::fill_n(sums, rows * block.width, 0.0f);
+    float* sums = pp + range * partial_size + block.first * patch;
+    double* total = pt + range * partial_size + block.first * patch;
+    double* bias_sums = pb + range * out_width + block.first;
+    const std::int64_t size = patch * block.width;
+    std::fill_n(sums, size, 0.0f);
+    if (in_parts) std::fill_n(total, size, 0.0);
+    std::fill_n(bias_sums, block.width, 0.0);
+    std::int64_t chain = 0;  // positions in sums
+    const auto add_part = [&] {
+      for (std::int64_t i = 0; i < size; ++i) total[i] += std::exchange(sums[i], 0.0f);
+      chain = 0;
+    };
     for (std::int64_t n = range * grain; n < end; n += at_once) {
       const std::int64_t images = std::min(at_once, end - n), count = images * s.positions();
       const std::int64_t first = n * s.positions() * s.out_channels;
-      pack_gradients(block, count, s.out_channels, pdy + first, py ? py + first : nullptr, gradient,
-                     sums + patch * block.width);
+      pack_gradients(block, count, s.out_channels, pdy + first, py ? py + first : nullptr, gradient, bias_sums);
       if (!dweight.defined()) continue;
       const float* image = px + n * s.height * s.width * s.in_channels;
       if (planes) image = padded.put_planes(images, s.height, s.width, image);
       else if (copied) image = padded.put(images, s.height, s.width, image);
       if (!few) {
-        add_product(taps, positions, count, image, gradient, block.width, sums);
+        for_each_part(count, most_chain, [&](std::int64_t begin, std::int64_t part) {
+          if (chain + part > most_chain) add_part();
+          chain += part;
+          add_product(taps, positions.data() + begin, part, image, gradient + begin * block.width, block.width, sums);
+        });
         continue;
       }
       patches.for_each(image, positions, count, [&](const float* from, std::int64_t begin, std::int64_t part) {
-        add_product(outputs, gradient_rows, part, gradient + begin * lanes, from, patches.width(), sums);
+        if (chain + part > most_chain) add_part();
+        chain += part;
+        add_product(outputs, gradient_rows.data(), part, gradient + begin * lanes, from, patches.width(), sums);
       });
+    }
+    if (in_parts) {
+      add_part();
+      std::copy_n(total, size, sums);
     }
   });
   float* pdw = dweight.defined() ? dweight.mutable_data<float>() : nullptr;
@@ -119,18 +145,21 @@ void conv2d_weight_gradient_direct(const Conv2dShape& s, const Tensor& x, const 
   const auto add_ranges = [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t b = begin; b < end; ++b) {
       const Block block = block_of(s.out_channels, b);
-      float* total = pp + block.first * rows;  // the first range's
+      float* total = pp + block.first * patch;  // the first range's
       for (std::int64_t range = 1; range < ranges; ++range)
-        for (std::int64_t i = 0; i < rows * block.width; ++i) total[i] += total[range * partial_size + i];
+        for (std::int64_t i = 0; i < patch * block.width; ++i) total[i] += total[range * partial_size + i];
+      double* bias = pb + block.first;
+      for (std::int64_t range = 1; range < ranges; ++range)
+        for (std::int64_t o = 0; o < block.columns; ++o) bias[o] += bias[range * out_width + o];
       for (std::int64_t o = 0; o < block.columns; ++o) {
         if (pdw)
           for (std::int64_t k = 0; k < patch; ++k)
             pdw[(block.first + o) * patch + k] = total[few ? o * whole_vectors(patch) + k : k * block.width + o];
-        if (pdb) pdb[block.first + o] = total[patch * block.width + o];
+        if (pdb) pdb[block.first + o] = static_cast<float>(bias[o]);
       }
     }
   };
-  parallel_for(blocks, rows_per_range(rows * tile_columns * ranges, 1 << 15), add_ranges);
+  parallel_for(blocks, rows_per_range(patch * tile_columns * ranges, 1 << 15), add_ranges);
 }
 
 }  // namespace mixgrad::kernels

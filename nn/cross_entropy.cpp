@@ -129,16 +129,17 @@ void cross_entropy(Cpu device, const Tensor& logits, const CrossEntropyTarget& t
           return (weights ? weights[c] : T{1}) * (kept * label + spread);
         };
         const T largest = *std::max_element(row, row + classes);
-        T total = 0, sum_q = 0, value = 0;
-        for (std::int64_t c = 0; c < classes; ++c) total += std::exp(row[c] - largest);
-        const T log_total = std::log(total);
+        double total = 0, total_q = 0, value = 0;  // in f64 (core/sums.h), which next to exp costs nothing
+        for (std::int64_t c = 0; c < classes; ++c) total += static_cast<double>(std::exp(row[c] - largest));
+        const T log_total = std::log(static_cast<T>(total));
         for (std::int64_t c = 0; c < classes; ++c) {
           const T qc = q(c);
-          sum_q += qc;
-          if (qc != 0) value += qc * (log_total - (row[c] - largest));
+          total_q += static_cast<double>(qc);
+          if (qc != 0) value += static_cast<double>(qc * (log_total - (row[c] - largest)));
         }
-        pl[n] = value;
+        pl[n] = static_cast<T>(value);
         if (!pd) continue;
+        const T sum_q = static_cast<T>(total_q);
         for (std::int64_t c = 0; c < classes; ++c)
           pd[n * classes + c] = std::exp(row[c] - largest - log_total) * sum_q - q(c);
       }

@@ -1,4 +1,5 @@
 #include "core/gpu.cuh"
+#include "core/sums.h"
 #include "nn/cross_entropy.h"
 
 namespace mixgrad::kernels {
@@ -46,21 +47,22 @@ __global__ void cross_entropy_kernel(Rows r, float* loss, float* dlogits) {
     for (int step = lanes / 2; step > 0; step /= 2) value = combine(value, __shfl_xor_sync(~0u, value, step));
     return value;
   };
-  const auto add = [](float a, float b) { return a + b; };
 
   float held_z[held + 1], held_q[held + 1];  // of each class: z, then exp(z - largest); q
-  float largest = -INFINITY, total = 0, sum_q = 0, value = 0;
+  float largest = -INFINITY;
+  RunningSum<float> totals, sums_q, values;
   each([&](int c, int i) { largest = fmaxf(largest, held_z[i] = z(c)); });
   largest = over_lanes(largest, [](float a, float b) { return fmaxf(a, b); });
   each([&](int c, int i) {
     const float shifted = (held ? held_z[i] : z(c)) - largest, qc = held_q[i] = q(c);
-    total += held_z[i] = expf(shifted);
-    sum_q += qc;
-    value -= qc != 0 ? qc * shifted : 0;
+    totals.add(held_z[i] = expf(shifted));
+    sums_q.add(qc);
+    values.add(qc != 0 ? -qc * shifted : 0);
   });
-  total = over_lanes(total, add);
-  sum_q = over_lanes(sum_q, add);
-  value = over_lanes(value, add) + sum_q * logf(total);
+  const auto over_all = [&](const RunningSum<float>& sum) {
+    return over_lanes(static_cast<float>(sum.value()), [](float a, float b) { return a + b; });
+  };
+  const float total = over_all(totals), sum_q = over_all(sums_q), value = over_all(values) + sum_q * logf(total);
   if (!exists) return;
   if (lane == 0) loss[row] = value;
   if (!dlogits) return;

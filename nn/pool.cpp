@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <limits>
+#include <vector>
 
 #include "core/autograd.h"
 #include "core/parallel.h"
 #include "core/reduce.h"
+#include "core/sums.h"
 #include "nn/windows.h"
 
 namespace mixgrad::nn {
@@ -114,6 +116,23 @@ void for_each_image(const Pool2dShape& s, F&& f) {
                });
 }
 
+// `to` = factor * what add(n, sums) adds to the sums of image n. A large window is summed in f64 (core/sums.h).
+template <class T, class F>
+void sum_of_windows(const Pool2dShape& s, const Tensor& to, T factor, F add) {
+  T* const first = to.mutable_data<T>();
+  const std::int64_t size = to.shape().product(1, 4);
+  for_each_image(s, [=](std::int64_t n) {
+    T* const out = first + n * size;
+    const auto write = [=](auto* sums) {
+      std::fill_n(sums, size, 0);
+      add(n, sums);
+      std::transform(sums, sums + size, out, [=](auto sum) { return static_cast<T>(sum) * factor; });
+    };
+    if (s.kernel_size * s.kernel_size <= 2 * sum_block) write(out);
+    else write(std::vector<double>(static_cast<std::size_t>(size)).data());
+  });
+}
+
 }  // namespace
 
 void max_pool2d_forward(Cpu, const Pool2dShape& s, const Tensor& x, const Tensor& y, const Tensor& place) {
@@ -146,12 +165,10 @@ void max_pool2d_backward(Cpu, const Pool2dShape& s, const Tensor& place, const T
   with_floating("max_pool2d", dx.dtype(), [&]<class T>(T) {
     const std::int32_t* pp = place.data<std::int32_t>();
     const T* pdy = dy.data<T>();
-    T* pdx = dx.mutable_data<T>();
-    const std::int64_t image = s.height * s.width * s.channels, out_image = s.out_height * s.out_width * s.channels;
-    for_each_image(s, [=](std::int64_t n) {
-      std::fill_n(pdx + n * image, image, T{0});
+    const std::int64_t out_image = s.out_height * s.out_width * s.channels;
+    sum_of_windows(s, dx, T{1}, [=](std::int64_t n, auto* sums) {
       for (std::int64_t i = n * out_image; i < (n + 1) * out_image; i += s.channels)
-        for (std::int64_t c = 0; c < s.channels; ++c) pdx[n * image + pp[i + c] * s.channels + c] += pdy[i + c];
+        for (std::int64_t c = 0; c < s.channels; ++c) sums[pp[i + c] * s.channels + c] += pdy[i + c];
     });
   });
 }
@@ -159,13 +176,10 @@ void max_pool2d_backward(Cpu, const Pool2dShape& s, const Tensor& place, const T
 void avg_pool2d_forward(Cpu, const Pool2dShape& s, const Tensor& x, const Tensor& y) {
   with_floating("avg_pool2d", x.dtype(), [&]<class T>(T) {
     const T* px = x.data<T>();
-    T* py = y.mutable_data<T>();
-    const std::int64_t out_image = s.out_height * s.out_width * s.channels;
-    const T share = T{1} / static_cast<T>(s.kernel_size * s.kernel_size);
-    for_each_image(s, [=](std::int64_t n) {
-      std::fill_n(py + n * out_image, out_image, T{0});
+    sum_of_windows(s, y, T{1} / static_cast<T>(s.kernel_size * s.kernel_size), [=](std::int64_t n, auto* sums) {
+      const std::int64_t first = n * s.out_height * s.out_width * s.channels;
       for_each_pixel(s, n, [=](std::int64_t window, std::int64_t pixel) {
-        for (std::int64_t c = 0; c < s.channels; ++c) py[window + c] += share * px[pixel + c];
+        for (std::int64_t c = 0; c < s.channels; ++c) sums[window - first + c] += px[pixel + c];
       });
     });
   });
@@ -174,13 +188,10 @@ void avg_pool2d_forward(Cpu, const Pool2dShape& s, const Tensor& x, const Tensor
 void avg_pool2d_backward(Cpu, const Pool2dShape& s, const Tensor& dy, const Tensor& dx) {
   with_floating("avg_pool2d", dx.dtype(), [&]<class T>(T) {
     const T* pdy = dy.data<T>();
-    T* pdx = dx.mutable_data<T>();
-    const std::int64_t image = s.height * s.width * s.channels;
-    const T share = T{1} / static_cast<T>(s.kernel_size * s.kernel_size);
-    for_each_image(s, [=](std::int64_t n) {
-      std::fill_n(pdx + n * image, image, T{0});
+    sum_of_windows(s, dx, T{1} / static_cast<T>(s.kernel_size * s.kernel_size), [=](std::int64_t n, auto* sums) {
+      const std::int64_t first = n * s.height * s.width * s.channels;
       for_each_pixel(s, n, [=](std::int64_t window, std::int64_t pixel) {
-        for (std::int64_t c = 0; c < s.channels; ++c) pdx[pixel + c] += share * pdy[window + c];
+        for (std::int64_t c = 0; c < s.channels; ++c) sums[pixel - first + c] += pdy[window + c];
       });
     });
   });

@@ -1,4 +1,5 @@
 #include "core/gpu.cuh"
+#include "core/sums.h"
 #include "nn/pool.h"
 
 namespace mixgrad::kernels {
@@ -52,27 +53,27 @@ __global__ void max_backward_kernel(Pool2dShape s, const std::int32_t* place, co
   const std::int64_t i = global_index();
   if (i >= n) return;
   const auto pixel = static_cast<std::int32_t>(i / s.channels % (s.height * s.width));
-  float sum = 0;
-  for_each_window(s, i, [&](std::int64_t offset) { sum += place[offset] == pixel ? dy[offset] : 0; });
-  dx[i] = sum;
+  RunningSum<float> sum;
+  for_each_window(s, i, [&](std::int64_t offset) { sum.add(place[offset] == pixel ? dy[offset] : 0); });
+  dx[i] = static_cast<float>(sum.value());
 }
 
 __global__ void avg_forward_kernel(Pool2dShape s, float share, const float* x, std::int64_t n, float* y) {
   wait_for_previous_kernel();
   const std::int64_t i = global_index();
   if (i >= n) return;
-  float sum = 0;
-  for_each_pixel(s, i, [&](std::int64_t, std::int64_t offset) { sum += x[offset]; });
-  y[i] = share * sum;
+  RunningSum<float> sum;
+  for_each_pixel(s, i, [&](std::int64_t, std::int64_t offset) { sum.add(x[offset]); });
+  y[i] = share * static_cast<float>(sum.value());
 }
 
 __global__ void avg_backward_kernel(Pool2dShape s, float share, const float* dy, std::int64_t n, float* dx) {
   wait_for_previous_kernel();
   const std::int64_t i = global_index();
   if (i >= n) return;
-  float sum = 0;
-  for_each_window(s, i, [&](std::int64_t offset) { sum += dy[offset]; });
-  dx[i] = share * sum;
+  RunningSum<float> sum;
+  for_each_window(s, i, [&](std::int64_t offset) { sum.add(dy[offset]); });
+  dx[i] = share * static_cast<float>(sum.value());
 }
 
 float share_of(const Pool2dShape& s) { return 1 / static_cast<float>(s.kernel_size * s.kernel_size); }

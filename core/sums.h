@@ -1,0 +1,94 @@
+// Long sums (private). Adding n numbers one after the other loses up to n roundings: ten million times 0.1f is off by
+// 2e-5. Here at most `sum_block` numbers are added in T, and the sums of blocks in f64, whose roundings do not show. So
+// for f32 a sum is off by less than sum_block * 2^-24 * sum of |x| < 5e-7 * sum of |x|, however many numbers there are.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
+#include "core/host_device.h"
+
+namespace mixgrad {
+
+inline constexpr int sum_block = 8;
+
+// A sum of single numbers, in the order in which they come: what a GPU's thread does.
+template <class T>
+class RunningSum {
+ public:
+  MIXGRAD_HOST_DEVICE void add(T x) {
+    block_ += x;
+    if (++count_ < sum_block) return;
+    total_ = value();
+    block_ = 0;
+    count_ = 0;
+  }
+  MIXGRAD_HOST_DEVICE double value() const { return total_ + static_cast<double>(block_); }
+
+ private:
+  T block_ = 0;
+  int count_ = 0;
+  double total_ = 0;
+};
+
+// k terms of as many sums.
+template <class T, int k>
+struct Terms {
+  T value[k];
+  friend Terms operator+(const Terms& a, const Terms& b) {
+    Terms sum;
+    for (int j = 0; j < k; ++j) sum.value[j] = a.value[j] + b.value[j];
+    return sum;
+  }
+};
+
+// totals[j * columns + c] += sum over rows begin..end-1 of term(row * columns + c, c).value[j], for each column: what a
+// CPU's thread does with its range of rows. A block is eight rows, added as a tree.
+template <class T, int k, class F>
+void add_rows(std::int64_t begin, std::int64_t end, std::int64_t columns, double* totals, F term) {
+  static_assert(sum_block == 8);
+  const auto add = [=](auto sums) {
+#pragma omp simd
+    for (std::int64_t c = 0; c < columns; ++c) {
+      const Terms<T, k> block = sums(c);
+      for (int j = 0; j < k; ++j) totals[j * columns + c] += static_cast<double>(block.value[j]);
+    }
+  };
+  std::int64_t row = begin;
+  for (; row + sum_block <= end; row += sum_block)
+    add([=, first = row * columns](std::int64_t c) {
+      const auto at = [&](int r) { return term(first + r * columns + c, c); };
+      return ((at(0) + at(1)) + (at(2) + at(3))) + ((at(4) + at(5)) + (at(6) + at(7)));
+    });
+  for (; row < end; ++row) add([=, first = row * columns](std::int64_t c) { return term(first + c, c); });
+}
+
+// totals[c] += sum over rows of x [rows, columns]. Several narrow rows are one wide one, whose sums are then added as a
+// tree; so one column is the sum of an array.
+template <class T>
+void add_rows(const T* x, std::int64_t rows, std::int64_t columns, double* totals) {
+  constexpr std::int64_t width = 32;
+  const auto element = [x](std::int64_t i, std::int64_t) { return Terms<T, 1>{{x[i]}}; };
+  const std::int64_t at_once = columns < width ? width / std::max<std::int64_t>(columns, 1) : 1;
+  std::int64_t done = 0;
+  if (at_once > 1 && rows >= 2 * at_once) {
+    double wide[width] = {};
+    add_rows<T, 1>(0, rows / at_once, at_once * columns, wide, element);
+    for (std::int64_t left = at_once; left > 1; left = (left + 1) / 2)
+      for (std::int64_t i = 0, half = (left + 1) / 2 * columns; i < left / 2 * columns; ++i) wide[i] += wide[half + i];
+    for (std::int64_t c = 0; c < columns; ++c) totals[c] += wide[c];
+    done = rows / at_once * at_once;
+  }
+  add_rows<T, 1>(done, rows, columns, totals, element);
+}
+
+// The sum of x[0..n-1].
+template <class T>
+double sum_of(const T* x, std::int64_t n) {
+  double total = 0;
+  add_rows(x, n, 1, &total);
+  return total;
+}
+
+}  // namespace mixgrad

@@ -147,17 +147,48 @@ void batch_norm_statistics(Cpu, const Tensor& x, double momentum, const Tensor& 
     const T* px = x.data<T>();
     T* pm = mean.mutable_data<T>();
     T* pv = var.mutable_data<T>();
-    // Sums of x - shift and its square, where shift is the first row: exact enough when the mean is far from zero.
-    const T* shift = px;
-    sum_over_rows<T>(rows, channels, pm, pv, [=](std::int64_t i, std::int64_t c) {
-      const T value = px[i] - shift[c];
-      return Terms<T, 2>{{value, value * value}};
+    // Each range takes its mean, and then what is left to it and the squares of that, while its rows are still in the
+    // cache. Ranges are merged in order (Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for
+    // computing sample variances", 1979): no row is special, be it as far from the others as it may.
+    const std::int64_t grain = rows_summed(channels), ranges = num_ranges(rows, grain);
+    const Scratch<double> moments(ranges * 2 * channels);  // means and sums of squared deviations
+    const Scratch<T> shifts(ranges * channels);
+    double* const first = moments.data();
+    T* const ps = shifts.data();
+    parallel_ranges(rows, grain, [=](std::int64_t range, std::int64_t begin, std::int64_t end) {
+      double *const means = first + range * 2 * channels, *const squares = means + channels;
+      T* const shift = ps + range * channels;
+      const double n = static_cast<double>(end - begin);
+      std::fill_n(means, 2 * channels, 0.0);
+      add_rows(px + begin * channels, end - begin, channels, means);
+      for (std::int64_t c = 0; c < channels; ++c) {
+        shift[c] = static_cast<T>(means[c] / n);
+        means[c] = 0;
+      }
+      add_rows<T, 2>(begin, end, channels, means, [=](std::int64_t i, std::int64_t c) {
+        const T value = px[i] - shift[c];
+        return Terms<T, 2>{{value, value * value}};
+      });
+      for (std::int64_t c = 0; c < channels; ++c) {
+        const double left = means[c] / n;
+        squares[c] -= left * means[c];
+        means[c] = static_cast<double>(shift[c]) + left;
+      }
     });
-    const T n = static_cast<T>(rows);
+    double n = static_cast<double>(std::min(grain, rows));
+    for (std::int64_t range = 1; range < ranges; ++range) {
+      const double *means = first + range * 2 * channels, *squares = means + channels;
+      const double more = static_cast<double>(std::min(grain, rows - range * grain)), share = more / (n + more);
+      for (std::int64_t c = 0; c < channels; ++c) {
+        const double difference = means[c] - first[c];
+        first[c] += difference * share;
+        first[channels + c] += squares[c] + difference * difference * n * share;
+      }
+      n += more;
+    }
     for (std::int64_t c = 0; c < channels; ++c) {
-      const T shifted_mean = pm[c] / n;
-      pv[c] = std::max(pv[c] / n - shifted_mean * shifted_mean, T{0});
-      pm[c] = shift[c] + shifted_mean;
+      pm[c] = static_cast<T>(first[c]);
+      pv[c] = static_cast<T>(std::max(first[channels + c], 0.0) / n);
     }
     move_towards<T>(running_mean, mean, momentum);
     move_towards<T>(running_var, var, momentum, static_cast<double>(rows) / static_cast<double>(rows - 1));

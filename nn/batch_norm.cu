@@ -4,25 +4,50 @@
 namespace mixgrad::kernels {
 namespace {
 
-// Of x - shift and its square, where shift is the first row: exact enough when the mean is far from zero.
-struct ShiftedMoments {
-  const float* x;
-  __device__ Terms<float, 2> operator()(std::int64_t i, std::int64_t channel) const {
-    const float value = x[i] - x[channel];
-    return {{value, value * value}};
+// The count, the mean and the sum of squared deviations from it of some numbers; merged by Chan, Golub and LeVeque,
+// "Updating formulae and a pairwise algorithm for computing sample variances" (1979).
+struct Moments {
+  static constexpr int size = 3;
+  float count;
+  double mean, squares;
+
+  __device__ void add(const float (&x)[sum_block]) {
+    float sum = 0, squares = 0;
+    for (const float value : x) sum += value;
+    const float mean = sum / sum_block;
+    for (const float value : x) squares += (value - mean) * (value - mean);
+    merge({sum_block, mean, squares});
   }
+  __device__ void add(float x) { merge({1, x, 0}); }
+  __device__ void add(const Terms<float, size> (&slabs)[sum_block]) {
+    for (const auto& slab : slabs) add(slab);
+  }
+  __device__ void add(const Terms<float, size>& slab) { merge({slab.value[0], slab.value[1], slab.value[2]}); }
+  __device__ void merge(const Moments& other) {
+    if (other.count == 0) return;
+    const float sum = count + other.count;
+    const double difference = other.mean - mean, share = other.count / sum;
+    mean += difference * share;
+    squares += other.squares + difference * difference * (count * share);
+    count = sum;
+  }
+  __device__ double value(int j) const { return j == 0 ? count : j == 1 ? mean : squares; }
 };
 
-// moments [2, channels]: the means of x - shift and its square. unbiased = rows / (rows - 1).
-__global__ void statistics_kernel(const float* moments, const float* shift, int channels, float momentum,
+// x - shift, where shift is the first row: so a mean that is far from zero keeps its digits.
+struct Shifted {
+  const float* x;
+  __device__ float operator()(std::int64_t i, std::int64_t channel) const { return x[i] - x[channel]; }
+};
+
+// moments [3, channels]: those of x - shift. unbiased = rows / (rows - 1).
+__global__ void statistics_kernel(const float* moments, const float* shift, int channels, float rows, float momentum,
                                   float unbiased, float* running_mean, float* running_var, float* mean, float* var) {
   wait_for_previous_kernel();
   const auto c = static_cast<int>(global_index());
   if (c >= channels) return;
-  const float shifted_mean = moments[c];
-  mean[c] = shift[c] + shifted_mean;
-  const float variance = moments[channels + c] - shifted_mean * shifted_mean;
-  var[c] = variance < 0 ? 0 : variance;  // nan stays nan, which fmaxf would make 0
+  mean[c] = shift[c] + moments[channels + c];
+  var[c] = moments[2 * channels + c] / rows;
   running_mean[c] = running_mean[c] * (1 - momentum) + mean[c] * momentum;
   running_var[c] = running_var[c] * (1 - momentum) + var[c] * (momentum * unbiased);
 }
@@ -123,10 +148,10 @@ void backward(Cuda device, const Tensor& x, const BatchNormParameters& p, const 
 void batch_norm_statistics(Cuda device, const Tensor& x, double momentum, const Tensor& running_mean,
                            const Tensor& running_var, const Tensor& mean, const Tensor& var) {
   const std::int64_t rows = x.size(0), channels = x.size(1);
-  const Tensor moments = Tensor::empty({2, channels}, x.options());
-  column_sums<2>(device, 1, rows, channels, ShiftedMoments{read(x)}, write(moments), static_cast<double>(rows));
+  const Tensor moments = Tensor::empty({Moments::size, channels}, x.options());
+  reduce_columns<Moments>(device, 1, rows, channels, Shifted{read(x)}, write(moments));
   launch(device, statistics_kernel, blocks_for(channels), block_threads, 0, read(moments), read(x),
-         static_cast<int>(channels), static_cast<float>(momentum),
+         static_cast<int>(channels), static_cast<float>(rows), static_cast<float>(momentum),
          static_cast<float>(static_cast<double>(rows) / static_cast<double>(rows - 1)), write(running_mean),
          write(running_var), write(mean), write(var));
 }

@@ -257,6 +257,25 @@ TEST_CASE("cuda: batch norm of many channels and many rows, with and without ReL
     }
 }
 
+TEST_CASE("cuda: batch norm's variance does not depend on which row is far from the others") {
+  for (const std::int64_t row : {0, 1, 5000, 9999}) {
+    CAPTURE(row);
+    Tensor x = normal({10000, 1}, 5) + 100.0;
+    x.mutable_data<float>()[row] = 0;
+    const auto result = [&](Device device, DType dtype) {
+      nn::BatchNorm layer(1, {.momentum = 1});
+      for (Tensor* tensor : {&layer.weight, &layer.bias, &layer.running_mean, &layer.running_var})
+        *tensor = tensor->to(dtype).to(device);
+      const Tensor y = layer(x.to(dtype).to(device));
+      return std::pair(flat({.output = y.to(cpu).to(DType::f64), .gradients = {}}), layer.running_var.item());
+    };
+    const auto [y, var] = result(cuda, DType::f32);
+    const auto [expected, expected_var] = result(cpu, DType::f64);
+    CHECK(std::abs(var / expected_var - 1) < 1e-6);
+    CHECK(relative_error(y, expected) < 1e-6);  // the largest is -70, of the row that is far away
+  }
+}
+
 TEST_CASE("cuda: gradients of many leaves, of one that is used twice and of an empty one add up") {
   const auto result = in_every_order([] {
     std::vector<Tensor> leaves;

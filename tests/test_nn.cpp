@@ -504,6 +504,28 @@ TEST_CASE("batch norm: f32 stays accurate when the mean is far from zero") {
   CHECK(largest_difference(single(x), exact(x.to(DType::f64))) < 2e-4);
 }
 
+TEST_CASE("batch norm: variance and outputs do not depend on which row is far from the others") {
+  for (const double mean : {100.0, 1000.0})
+    for (const std::int64_t row : {0, 1, 5000, 9999}) {
+      CAPTURE(mean);
+      CAPTURE(row);
+      Tensor x = normal({10000, 1}) + mean;
+      x.mutable_data<float>()[row] = 0;
+      BatchNorm single(1, {.momentum = 1}), exact(1, {.momentum = 1});
+      for (Tensor* tensor : {&exact.weight, &exact.bias, &exact.running_mean, &exact.running_var})
+        *tensor = tensor->to(DType::f64);
+      const Tensor y = single(x), expected = exact(x.to(DType::f64));
+      double sum = 0, squares = 0;
+      for (const float value : x.to_vector<float>()) sum += static_cast<double>(value);
+      for (const float value : x.to_vector<float>()) squares += std::pow(static_cast<double>(value) - sum / 1e4, 2);
+      CHECK(exact.running_var.item() == doctest::Approx(squares / 9999).epsilon(1e-12));
+      CHECK(single.running_var.item() == doctest::Approx(exact.running_var.item()).epsilon(1e-6));
+      CHECK(single.running_mean.item() == doctest::Approx(exact.running_mean.item()).epsilon(1e-7));
+      // Numbers near `mean`, and their mean, have an ulp of 2^-24 mean, which the deviation divides.
+      CHECK(largest_difference(y, expected) < 4 * std::ldexp(mean, -24));
+    }
+}
+
 TEST_CASE("cross_entropy: the logarithm of the class count for equal logits, and one-hot equals index") {
   CHECK(std::abs(cross_entropy(Tensor::zeros({3, 10}), Tensor::from({0, 4, 9}, {3})).item() - std::log(10)) < 1e-6);
   const Tensor logits = normal({2, 3}, DType::f64), one_hot = Tensor::from({0.0, 0.0, 1.0, 1.0, 0.0, 0.0}, {2, 3});

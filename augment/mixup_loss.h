@@ -2,6 +2,8 @@
 //
 //   l_i = lambda_i loss(output_i, y_i) + (1 - lambda_i) loss(output_i, y_j)      and only then mean, sum or neither
 //
+// where a term whose weight is 0 counts for nothing, be its loss infinite.
+//
 // For a loss that is linear in its target, as cross-entropy is, this equals loss(output, y~) with the mixed target y~,
 // in value and in gradient. (For one that is not, such as a squared error, it is the mixture of losses, not the loss of
 // the mixture.) Validation loses nothing: on a target that is not mixed it is the plain loss.

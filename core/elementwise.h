@@ -154,8 +154,15 @@ struct BinaryPow {
   MIXGRAD_HOST_DEVICE auto operator()(auto x, auto y) const { return std::pow(x, y); }
 };
 
+struct Weighted {
+  template <class T>
+  MIXGRAD_HOST_DEVICE T operator()(T weight, T x) const {
+    return weight == 0 ? 0 : weight * x;
+  }
+};
+
 // Functions of two elements: of one floating type, and of any type to a truth value.
-using Arithmetic = std::variant<std::plus<>, std::minus<>, std::multiplies<>, std::divides<>, BinaryPow>;
+using Arithmetic = std::variant<std::plus<>, std::minus<>, std::multiplies<>, std::divides<>, BinaryPow, Weighted>;
 using Comparison = std::variant<std::less<>, std::less_equal<>, std::equal_to<>, std::not_equal_to<>>;
 
 }  // namespace mixgrad::functions

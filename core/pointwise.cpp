@@ -67,6 +67,20 @@ Tensor pow(const Tensor& a, const Tensor& b) {
   return out;
 }
 
+Tensor weighted(const Tensor& weight, const Tensor& x) {
+  Tensor out = binary("weighted", functions::Weighted{}, weight, x);
+  record(out, "weighted", {weight, x}, [w = Saved(weight), x = Saved(x)](const Tensor& grad, Gradients& to) {
+    if (to.needs(0)) {
+      const Tensor counts = not_equal(*w, Tensor::zeros({}, w->options())), difference = *x - *x;  // nan if infinite
+      const Tensor finite = equal(difference, Tensor::zeros({}, x->options()));
+      const Tensor dw = weighted(where(finite, Tensor::ones({}, x->options()), counts.to(x->dtype())), *x);
+      to.add(0, sum_to(grad * dw, w->shape()));
+    }
+    if (to.needs(1)) to.add(1, sum_to(weighted(*w, grad), x->shape()));
+  });
+  return out;
+}
+
 Tensor sum_to(const Tensor& x, const Shape& shape) {
   if (x.shape() == shape) return x;
   const int added = x.rank() - shape.rank();

@@ -18,6 +18,10 @@ Tensor div(const Tensor& a, const Tensor& b);  // a / b, IEEE: x/0 is inf or nan
 // a^b, as std::pow. The derivative in a is 0 where b is 0; the derivative in b is 0 where a is 0.
 Tensor pow(const Tensor& a, const Tensor& b);
 
+// weight * x, but 0 where the weight is 0, be x infinite or nan: a term that counts for nothing. There the derivative
+// in x is 0, and that in the weight is x where x is finite and 0 elsewhere.
+Tensor weighted(const Tensor& weight, const Tensor& x);
+
 // Sums the axes along which `shape` was broadcast to x.shape(): the gradient of broadcasting. Not recorded.
 Tensor sum_to(const Tensor& x, const Shape& shape);
 

@@ -55,11 +55,11 @@ Tensor cross_entropy_per_sample(const Tensor& logits, const Tensor& target, cons
   check(target.shape() == logits.shape() && target.dtype() == logits.dtype(), "cross_entropy: for logits ",
         name_of(logits.dtype()), logits.shape(), " the target must be i32 [N] or of the logits' dtype and shape, got ",
         name_of(target.dtype()), target.shape());
-  Tensor log_probability = log_softmax(logits);
-  if (options.class_weights.defined()) log_probability = log_probability * class_weights_for(logits, options);
-  const Tensor loss = -sum(target * log_probability, 1);
   const double smoothing = options.label_smoothing;
-  return smoothing == 0 ? loss : (1 - smoothing) * loss - smoothing * mean(log_probability, 1);
+  Tensor q = target;
+  if (smoothing > 0) q = (1 - smoothing) * q + smoothing / static_cast<double>(logits.size(1));
+  if (options.class_weights.defined()) q = q * class_weights_for(logits, options);
+  return -sum(weighted(q, log_softmax(logits)), 1);
 }
 
 Tensor cross_entropy_mixed(const Tensor& logits, const Tensor& y, const Tensor& partner, const Tensor& lambda,

@@ -5,6 +5,11 @@
 //
 // The dense form is linear in its target: the fact that mixup's loss rests on. An index target outside 0..C-1 is an
 // error; none is ignored.
+//
+// A class can be masked by a logit of -infinity. A term whose weight is 0, by target or class weight, counts for
+// nothing, in value and gradient, whatever its logit; so a masked class costs nothing until a target wants it. Label
+// smoothing wants every class a little: then the loss is infinite, as in PyTorch, unless the masked class has the
+// weight 0.
 #pragma once
 
 #include "nn/loss.h"

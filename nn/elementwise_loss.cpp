@@ -30,7 +30,7 @@ Tensor l1_per_sample(const Tensor& output, const Tensor& target) {
 Tensor bce_with_logits_per_sample(const Tensor& logits, const Tensor& target) {
   check_shapes("bce_with_logits", logits, target);
   // softplus(logits) - target * logits would cancel where the target is near 1: for a logit of 20, to 0 in f32.
-  return mean_of_each(target * softplus(-logits) + (1 - target) * softplus(logits));
+  return mean_of_each(weighted(target, softplus(-logits)) + weighted(1 - target, softplus(logits)));
 }
 
 }  // namespace mixgrad::nn

@@ -111,6 +111,11 @@ void pointwise_cases(Table& table) {
                    .large = {{300, 401}, {401}},
                    .f = [](const Inputs& x) { return pow(x[0], x[1]); },
                    .domain = Domain::positive});
+  table.push_back({.name = "weighted",
+                   .inputs = {{3, 1}, {3, 4}},
+                   .large = {{300, 1}, {300, 401}},
+                   .f = [](const Inputs& x) { return weighted(x[0], x[1]); },
+                   .domain = Domain::away_from_zero});
   // Where an element is positive, its sign chooses; no element is near the edge of the choice.
   const auto choose = [](const Inputs& x) { return where(x[0].detach() > 0.0, x[0] * x[0], x[1]); };
   table.push_back({.name = "where",

@@ -104,7 +104,8 @@ TEST_CASE("ops: names are unique, and the table reaches these operations") {
     }
   }
   std::istringstream expected(
-      "add sub mul div pow neg abs sqrt exp log clamp relu leaky_relu tanh sigmoid softplus silu gelu where matmul sum "
+      "add sub mul div pow weighted neg abs sqrt exp log clamp relu leaky_relu tanh sigmoid softplus silu gelu where "
+      "matmul sum "
       "mean max min to conv2d batch_norm batch_norm_relu cross_entropy log_softmax reshape slice transpose concat "
       "gather leaf");
   for (std::string op; expected >> op;) CHECK_MESSAGE(ops.count(op) == 1, op);

@@ -17,6 +17,14 @@ namespace {
 // Of the palette of Okabe and Ito, which colour-blind readers can tell apart too.
 constexpr std::array colours{"#0072B2", "#D55E00", "#009E73", "#CC79A7"};
 
+constexpr const char* grid = "set grid linetype 1 linewidth 1 linecolor rgb '#CCCCCC'\n";
+constexpr const char* legend_below = "set key below center horizontal Left reverse samplen 3.5 spacing 1.2\n";
+
+// Two panels side by side, below a title, if any.
+std::string two_panels(const std::string& title) {
+  return "set multiplot layout 1,2" + (title.empty() ? "" : " title " + quoted(title)) + "\n";
+}
+
 struct Series {
   std::string name, style;  // style: gnuplot's, such as "dashtype 2"
   const std::vector<train::EpochRecord>* epochs;
@@ -65,7 +73,7 @@ std::string run_style(std::size_t run, std::size_t epochs, bool dashed) {
 
 }  // namespace
 
-bool write_curves(const std::string& png, const std::vector<RunCurves>& runs) {
+bool write_curves(const std::string& png, const std::vector<RunCurves>& runs, const std::string& title) {
   check(!runs.empty() && runs.size() <= colours.size(), "curves: ", runs.size(), " runs, expected 1 to ",
         colours.size());
   std::vector<Series> losses, accuracies;
@@ -83,24 +91,22 @@ bool write_curves(const std::string& png, const std::vector<RunCurves>& runs) {
     losses.push_back({name + ", validation", solid, &epochs, &train::EpochRecord::valid_loss});
     accuracies.push_back({name, solid, &epochs, [](const auto& epoch) { return epoch.metrics[0]; }});
   }
-  // Above the losses and below the accuracies there is room for the legend.
   const double highest_loss = range(losses).second;
   const auto [lowest, highest] = range(accuracies);
   const double margin = lowest < highest ? 0.08 * (highest - lowest) : 0.01;
 
   GnuplotScript script;
-  script << "set multiplot layout 1,2\nset grid linetype 1 linewidth 1 linecolor rgb '#CCCCCC'\nset border 3\nset tics "
-            "nomirror\n"
-         << "set key Left reverse samplen 3.5 spacing 1.2\nset xlabel 'epoch'\n"
-         << "set xrange [" << first - 0.3 << ':' << last + 0.3 << "]\nset xtics " << first << ','
-         << 1 + (last - first) / 10 << "\nset title 'Loss'\nset ylabel 'loss'\nset key top right\n"
-         << "set yrange [0:" << (highest_loss > 0 ? 1.4 * highest_loss : 1) << "]\n";
+  script << two_panels(title) << grid << legend_below << "set border 3\nset tics nomirror\nset xlabel 'epoch'\n"
+         << "set key maxcolumns 2\nset bmargin 6.5\nset xrange [" << first - 0.3 << ':' << last + 0.3 << "]\nset xtics "
+         << first << ',' << 1 + (last - first) / 10
+         << "\nset title 'Loss (in training a moving average)'\nset ylabel 'loss'\n"
+         << "set yrange [0:" << (highest_loss > 0 ? 1.05 * highest_loss : 1) << "]\n";
   plot_series(script, losses);
-  script << "set title 'Accuracy on the validation set'\nset ylabel 'accuracy'\nset key bottom right\n"
-         << "set yrange [" << lowest - 4 * margin << ':' << highest + margin << "]\n";
+  script << "set title 'Accuracy on the validation set'\nset ylabel 'accuracy'\n"
+         << "set yrange [" << lowest - margin << ':' << highest + margin << "]\n";
   plot_series(script, accuracies);
   script << "unset multiplot\n";
-  return draw(png, {1400, 600, 15}, script);
+  return draw(png, {1400, 640, 15}, script);
 }
 
 namespace {
@@ -128,7 +134,7 @@ void set_powers_of_ten(GnuplotScript& script, const char* axis, double low, doub
 
 }  // namespace
 
-bool write_lr_curve(const std::string& png, const train::LrCurve& curve) {
+bool write_lr_curve(const std::string& png, const train::LrCurve& curve, const std::string& title) {
   const auto& [lr, loss, suggestion] = curve;
   check(lr.size() >= 2 && lr.size() == loss.size(), "lr curve: ", lr.size(), " rates, ", loss.size(), " losses");
   check(suggestion > 0, "lr curve: a suggestion of ", suggestion);
@@ -137,10 +143,8 @@ bool write_lr_curve(const std::string& png, const train::LrCurve& curve) {
   const double lowest = *std::min_element(loss.begin(), loss.end());
   const double highest = *std::max_element(loss.begin(), loss.end());
   set_powers_of_ten(script, "xtics", lr.front(), lr.back());
-  script << "set logscale x\nset border 3\nset tics nomirror\n"
-         << "set grid linetype 1 linewidth 1 linecolor rgb '#CCCCCC'\nset key top left Left reverse samplen 3 spacing "
-            "1.2\n"
-         << "set title 'Learning-rate range test'\nset xlabel 'learning rate'\nset ylabel 'loss, moving average'\n"
+  script << grid << legend_below << "set bmargin 5.5\nset logscale x\nset border 3\nset tics nomirror\nset title "
+         << quoted(title) << "\nset xlabel 'learning rate'\nset ylabel 'loss, moving average'\n"
          << "set xrange [" << lr.front() << ':' << lr.back() << "]\nset yrange [" << std::min(0.0, lowest) << ':'
          << 1.1 * highest << "]\nplot '-' with lines linewidth 3 linecolor rgb '" << colours[0] << "' title 'loss', "
          << "'-' with lines linewidth 3 dashtype 2 linecolor rgb '" << colours[1]
@@ -149,7 +153,7 @@ bool write_lr_curve(const std::string& png, const train::LrCurve& curve) {
   script << "e\n"
          << suggestion << ' ' << std::min(0.0, lowest) << '\n'
          << suggestion << ' ' << 1.1 * highest << "\ne\n";
-  return draw(png, {1000, 600, 16}, script);
+  return draw(png, {1000, 640, 16}, script);
 }
 
 double beta_density(double x, double alpha) {
@@ -158,20 +162,27 @@ double beta_density(double x, double alpha) {
 
 namespace {
 
-// The curve of scale * f over an interval: points closer to each other at the ends, and never on a pole.
-void write_density(GnuplotScript& script, double alpha, std::pair<double, double> interval, double reach,
-                   double scale) {
-  constexpr int points = 400;
+// The curve of scale * f over an interval: points closer to each other at the ends, one of them 1/2, and never on a
+// pole. Between the first and the last, a point is left out that is not higher or lower than the one before by `step`:
+// gnuplot moves lines that are level to the next row of pixels, which would show as a bump.
+void write_density(GnuplotScript& script, double alpha, std::pair<double, double> interval, double reach, double scale,
+                   double step) {
+  constexpr int points = 401;
+  std::vector<std::pair<double, double>> curve;
   for (int i = 0; i < points; ++i) {
-    const double t = 0.5 - reach * std::cos(std::numbers::pi * (i + 0.5) / points);
-    if (t >= interval.first && t <= interval.second) script << t << ' ' << scale * beta_density(t, alpha) << '\n';
+    const double t = 0.5 + reach * std::sin(std::numbers::pi * (i - points / 2) / points);
+    if (t >= interval.first && t <= interval.second) curve.emplace_back(t, scale * beta_density(t, alpha));
   }
+  double before = HUGE_VAL;
+  for (const auto& [t, density] : curve)
+    if (std::abs(density - before) >= step || t == curve.back().first) script << t << ' ' << (before = density) << '\n';
   script << "e\n";
 }
 
 }  // namespace
 
-bool write_beta_density(const std::string& png, const augment::MixOptions& options, const Tensor& lambda) {
+bool write_beta_density(const std::string& png, const augment::MixOptions& options, const Tensor& lambda,
+                        const std::string& title) {
   const auto [alpha, lambda_per, dedupe] = options;
   check(alpha > 0 && alpha <= 1e6, "beta density: alpha must be above 0 and at most 1e6, got ", alpha);
   check(lambda.dtype() == DType::f32 && lambda.rank() == 1 && lambda.numel() > 0, "beta density: the draws are ",
@@ -191,35 +202,37 @@ bool write_beta_density(const std::string& png, const augment::MixOptions& optio
     height[static_cast<std::size_t>(bin)] += 1 / (width * static_cast<double>(draws.size()));
   }
   const double mode = alpha >= 1 ? (dedupe ? 2 : 1) * beta_density(0.5, alpha) : 0;  // below 1 there are poles instead
-  const double room = dedupe && alpha >= 1 ? 1.3 : 1.15;  // for the legend, where the density is highest in the middle
-  const double top = room * std::max(*std::max_element(height.begin(), height.end()), mode);
+  const double top = 1.05 * std::max(*std::max_element(height.begin(), height.end()), mode);
+  const double step = top / 4000;  // a tenth of a pixel
 
   GnuplotScript script;
   script.precision(9);
-  script << "set border 3\nset tics nomirror\nset style fill solid border rgb 'white'\nset boxwidth " << width
-         << "\nset ylabel 'density'\nset yrange [0:" << top << "]\nset key samplen 2 spacing 1.2 width -2 top "
-         << (alpha < 1 ? "center" : "right") << " Left reverse\n";
+  script << legend_below
+         << "set bmargin 6.5\nset border 3\nset tics nomirror\nset style fill solid border rgb 'white'\nset boxwidth "
+         << width << "\nset ylabel 'density'\nset yrange [0:" << top << "]\n";
   if (dedupe) {  // the density before it is folded stands to the left, on the same scale
-    script << "set multiplot layout 1,2\nset xrange [" << 0.5 - reach << ':' << high << "]\nset xlabel 't'\n"
+    script << two_panels(title) << "set xrange [" << 0.5 - reach << ':' << high << "]\nset xlabel 't'\n"
            << "set title 't from Beta(" << alpha << ", " << alpha << ")'\n"
            << "plot '-' with filledcurves x1 linecolor rgb '#FBE3D0' title 't < 1/2: folded over to 1 - t', "
            << "'-' with lines linewidth 4 linecolor rgb '" << colours[1] << "' title 'density f(t)'\n";
-    write_density(script, alpha, {0.5 - reach, 0.5}, reach, 1);
-    write_density(script, alpha, {0.5 - reach, high}, reach, 1);
-    if (alpha < 1) script << "set key left\n";
+    write_density(script, alpha, {0.5 - reach, 0.5}, reach, 1, step);
+    write_density(script, alpha, {0.5 - reach, high}, reach, 1, step);
   }
   const char* const name = dedupe ? "lambda" : "t";
-  script << "set title '"
-         << (dedupe ? "lambda = max(t, 1 - t)" : text_of("lambda = t from Beta(", alpha, ", ", alpha, ")"))
-         << "'\nset xlabel '" << name << "'\nset xrange [" << low << ':' << high << "]\n"
+  const std::string density = text_of("lambda = t from Beta(", alpha, ", ", alpha, ")");
+  script << "set title "
+         << quoted(dedupe          ? "lambda = max(t, 1 - t)"
+                   : title.empty() ? density
+                                   : title + "; " + density)
+         << "\nset xlabel '" << name << "'\nset xrange [" << low << ':' << high << "]\n"
          << "plot '-' with boxes linecolor rgb '#9ECAE9' title '" << draws.size() << " draws of " << name << "', "
          << "'-' with lines linewidth 4 linecolor rgb '" << colours[1] << "' title 'density "
          << (dedupe ? "f(lambda) + f(1 - lambda)" : "f(t)") << "'\n";
   for (unsigned i = 0; i < bins; ++i) script << low + (i + 0.5) * width << ' ' << height[i] << '\n';
   script << "e\n";
-  write_density(script, alpha, {low, high}, reach, dedupe ? 2 : 1);
+  write_density(script, alpha, {low, high}, reach, dedupe ? 2 : 1, step);
   if (dedupe) script << "unset multiplot\n";
-  return draw(png, {dedupe ? 1400 : 1000, 600, 16}, script);
+  return draw(png, {dedupe ? 1400 : 1000, 640, 16}, script);
 }
 
 bool write_top_losses(const std::string& png, const Tensor& images, const std::vector<std::string>& captions,
@@ -277,7 +290,9 @@ bool write_confusion_matrix(const std::string& png, const Tensor& matrix, const 
   name_tics("ytics");
   // In pixels: the matrix, a square whatever the names are, and what stands around it. A letter is 11 wide.
   const int side = std::max(400, 64 * classes), names = static_cast<int>(std::min<std::size_t>(longest, 30)) * 11;
-  const int left = 70 + names, right = 170, top = title.empty() ? 20 : 60, bottom = 70 + (rotated ? names * 3 / 4 : 20);
+  const int beside = static_cast<int>(std::min<std::size_t>(title.size(), 200)) * 5 + 10 - side / 2;
+  const int left = std::max(70 + names, beside), right = std::max(170, beside);
+  const int top = title.empty() ? 20 : 60, bottom = 70 + (rotated ? names * 3 / 4 : 20);
   const double width = left + side + right, height = top + side + bottom;
   labels << "set lmargin at screen " << left / width << "\nset rmargin at screen " << (left + side) / width
          << "\nset bmargin at screen " << bottom / height << "\nset tmargin at screen " << (bottom + side) / height

@@ -1,5 +1,6 @@
 // Pictures of a training run, drawn by gnuplot: each function writes one PNG file and returns true, or returns false,
-// having written nothing, where there is no gnuplot. Each throws when it can't write the file.
+// having written nothing, where there is no gnuplot. Each throws when it can't write the file. The title stands above
+// all and says what run it is; legends stand below, where they cover nothing.
 #pragma once
 
 #include <string>
@@ -17,11 +18,11 @@ struct RunCurves {
 // Training loss, validation loss and accuracy of up to four runs over their epochs. Throws when there is no run, or one
 // without epochs or accuracy. A loss that is not finite is left out; the legend names curves
 // of which nothing is left.
-bool write_curves(const std::string& png, const std::vector<RunCurves>& runs);
+bool write_curves(const std::string& png, const std::vector<RunCurves>& runs, const std::string& title = "");
 
 // The loss of a learning-rate range test over the rate, on a logarithmic axis, with the suggestion marked. Throws
 // unless there are two points or more and the suggestion is positive.
-bool write_lr_curve(const std::string& png, const train::LrCurve& curve);
+bool write_lr_curve(const std::string& png, const train::LrCurve& curve, const std::string& title = "");
 
 // The density of Beta(alpha, alpha), which t is drawn from, at x in (0, 1): x^(alpha-1) (1-x)^(alpha-1) / B(alpha,
 // alpha). For alpha < 1 it has poles at 0 and 1.
@@ -30,7 +31,8 @@ double beta_density(double x, double alpha);
 // The density f of t ~ Beta(alpha, alpha) over a histogram of area 1 of draws lambda, f32 [N]. Where options.dedupe is
 // set, f stands to the left, and the draws are below the density of max(t, 1-t): f(x) + f(1-x) = 2 f(x) on [0.5, 1].
 // Throws unless alpha is in (0, 1e6], N > 0 and all lambda in [0, 1] (with dedupe [0.5, 1]).
-bool write_beta_density(const std::string& png, const augment::MixOptions& options, const Tensor& lambda);
+bool write_beta_density(const std::string& png, const augment::MixOptions& options, const Tensor& lambda,
+                        const std::string& title = "");
 
 // A sheet of the images that a model is most wrong on, the worst first. images [N, H, W, C] in [0, 1], N in 1..100;
 // captions such as "seven (< 0.01), read as three (0.98)".

@@ -69,6 +69,13 @@ void name_leftovers(const TrainOptions& options, const std::set<std::string>& ow
   if (!list.empty()) print_line("left in ", options.out, " by other runs: ", list);
 }
 
+// What run a picture is of.
+std::string description(const TrainOptions& options, bool mixup) {
+  const std::string digits = options.digits.size() == 10 ? "0 to 9" : options.digit_list();
+  return text_of(options.synthetic ? "drawn digits " : "digits ", digits, ", seed ", options.seed,
+                 mixup ? text_of(", alpha = ", options.alpha) : "");
+}
+
 // Draws a picture and says so.
 template <class Write, class... Content>
 void announce(Write write, const std::string& png, const Content&... content) {
@@ -88,7 +95,7 @@ void output_mixed_batch(const TrainOptions& options, const data::DataLoaders& da
       batch.size(), {.alpha = mixup.alpha, .lambda_per = mixup.lambda_per, .dedupe = mixup.dedupe}, random);
   announce(write_mix_picture, in_output(options, "mixed_batch.png"), augment::stack_input(batch.x, partners.x, plan),
            augment::mixed_target(batch.y, partners.y, plan), options.digit_names(),
-           text_of("The first images that mixup trains on, alpha = ", options.alpha));
+           "The first images that mixup trains on: " + description(options, true));
 }
 
 }  // namespace
@@ -120,7 +127,8 @@ std::string start_output(const TrainOptions& options, const data::DataLoaders& d
 }
 
 void output_lr_curve(const TrainOptions& options, const train::LrCurve& curve) {
-  announce(write_lr_curve, in_output(options, lr_picture), curve);
+  announce(write_lr_curve, in_output(options, lr_picture), curve,
+           "Learning-rate range test: " + description(options, options.mixup));
 }
 
 void output_mistakes(const TrainOptions& options, train::Learner& learn, const std::string& run) {
@@ -128,9 +136,10 @@ void output_mistakes(const TrainOptions& options, train::Learner& learn, const s
   std::vector<train::TopLoss> mistakes = train::top_losses(learn, learn.data.valid.dataset().size());
   std::erase_if(mistakes, [](const train::TopLoss& loss) { return loss.predicted == loss.target; });
   const train::EpochRecord& last = learn.recorder->epochs().back();
-  const std::string when = text_of(run, ", ", last.epoch, last.epoch == 1 ? " epoch: " : " epochs: ");
+  const std::string when = text_of(run, ", ", description(options, run == run_name(true)), ", ", last.epoch,
+                                   last.epoch == 1 ? " epoch: " : " epochs: ");
   announce(write_confusion_matrix, in_output(options, run + "_confusion.png"), train::confusion_matrix(learn), names,
-           text_of(when, std::fixed, std::setprecision(2), 100 * last.metrics.at(0), " % right"));
+           text_of(when, std::fixed, std::setprecision(2), 100 * last.metrics.at(0), " % right on the validation set"));
 
   const auto name = [&](std::int32_t label) { return names.at(static_cast<std::size_t>(label)); };
   std::vector<std::int32_t> worst;
@@ -145,18 +154,18 @@ void output_mistakes(const TrainOptions& options, train::Learner& learn, const s
   const std::string sheet = in_output(options, run + "_top_losses.png");
   if (!worst.empty())
     return announce(write_top_losses, sheet, learn.data.valid.dataset().get(worst).x, captions,
-                    when + "the worst mistakes, and how probable each reading was to the model");
+                    when + "the worst mistakes on the validation set, and how probable each reading was to the model");
   print_line("not drawn: ", sheet, ", as every digit is read right");
 }
 
 void output_curves(const TrainOptions& options, const std::vector<RunCurves>& runs) {
   if (runs.empty()) return;
-  announce(write_curves, in_output(options, "curves.png"), runs);
+  announce(write_curves, in_output(options, "curves.png"), runs, description(options, options.mixup_run()));
   if (!options.mixup_run() || options.alpha == 0) return;
   const augment::MixOptions mix{.alpha = options.alpha, .dedupe = !options.no_dedupe};
   Random random(options.seed, Purpose::mixup);
-  announce(write_beta_density, in_output(options, "lambda.png"), mix,
-           augment::draw_mix_plan(10000, mix, random).lambda);
+  announce(write_beta_density, in_output(options, "lambda.png"), mix, augment::draw_mix_plan(10000, mix, random).lambda,
+           text_of("What mixup draws: alpha = ", options.alpha, ", seed ", options.seed));
 }
 
 }  // namespace mixgrad::apps

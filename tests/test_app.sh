@@ -518,9 +518,13 @@ test_picture() {
     'grep -qE "(three|seven) \((< 0\.01|0\.[0-9]{2})\), read as (three|seven) \((0\.[0-9]{2}|> 0\.99)\)" "$script.all"' \
     '! grep -E "three .*read as three|seven .*read as seven" "$script.all"'
   check "picture: the sheet of the most wrong images says of which run it is" \
-    grep -q "^set label 1 'plain, 1 epoch: the worst mistakes" "$script.all"
-  check "picture: the confusion matrix says of which run it is, and how many are right" \
-    grep -qE "^set title 'plain, 1 epoch: [0-9]+\.[0-9]{2} % right'" "$script.all"
+    grep -q "^set label 1 'plain, digits 3,7, seed 42, 1 epoch: the worst mistakes on the validation set" "$script.all"
+  check "picture: the confusion matrix says of which run it is, and how many are right of what" \
+    grep -qE "^set title 'plain, digits 3,7, seed 42, 1 epoch: [0-9]+\.[0-9]{2} % right on the validation set'" "$script.all"
+  check "picture: the curves say of which run they are" grep -q "^set multiplot layout 1,2 title 'digits 3,7, seed 42'" "$script.all"
+  run env PATH="$work/bin" "$app" --synthetic --digits all --seed 5 --alpha 2 --epochs 0 --out "$work/drawn"
+  check "picture: the mixed batch says of what digits, seed and alpha it is" \
+    grep -q "The first images that mixup trains on: drawn digits 0 to 9, seed 5, alpha = 2'" "$script.all"
   stand_in 'exec <&-; exit 1'
   check "picture: a gnuplot that fails is named, whether or not it reads its input" fails_to_draw
   if have gnuplot; then

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <regex>
 #include <string>
 #include <thread>
 
@@ -138,36 +139,42 @@ TEST_CASE("progress bar: speed and time left of a training that is resumed count
 }
 
 TEST_CASE("progress bar: one line of a terminal, as long as it has room, erased when an epoch ends") {
-  const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
-  if (terminal < 0 || grantpt(terminal) != 0 || unlockpt(terminal) != 0) {
-    MESSAGE("skipped: no pseudo-terminal can be had");
-    return;
+  for (const int columns : {1, 5, 16, 24, 39, 40, 70, 200}) {
+    CAPTURE(columns);
+    const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+    if (terminal < 0 || grantpt(terminal) != 0 || unlockpt(terminal) != 0) {
+      MESSAGE("skipped: no pseudo-terminal can be had");
+      return;
+    }
+    const int line = open(ptsname(terminal), O_RDWR | O_NOCTTY);
+    const winsize size{.ws_row = 24, .ws_col = static_cast<unsigned short>(columns), .ws_xpixel = 0, .ws_ypixel = 0};
+    CHECK(ioctl(line, TIOCSWINSZ, &size) == 0);
+    {
+      const Redirected redirected(stderr, line);
+      Learner learn = learner(false);
+      learn.add(std::make_shared<ProgressBar>(ProgressBarOptions{.seconds_between_redraws = 0}));
+      learn.fit(1);
+    }
+    close(line);  // so that reading ends where all has been read
+    std::string text;
+    std::array<char, 4096> buffer{};
+    for (ssize_t count = 0; (count = read(terminal, buffer.data(), buffer.size())) > 0;)
+      text.append(buffer.data(), static_cast<std::size_t>(count));
+    close(terminal);
+    CAPTURE(text);
+    CHECK(lines(text) == 0);
+    CHECK(text.ends_with("\r\x1b[K"));
+    const std::regex whole_figures(R"(epoch 1/1 [#.]* [123]/3(  loss \d+\.\d{4}(  \d+ images/s(  \d+:\d\d left)?)?)?)");
+    int redraws = 0;
+    for (std::size_t at = text.find('\r'); at != std::string::npos; at = text.find('\r', at + 1)) {
+      const std::string drawn = text.substr(at + 1, text.find("\x1b[K", at) - at - 1);
+      CHECK(static_cast<int>(drawn.size()) < columns);  // the last column stays free
+      const bool erased = ++redraws == 4;
+      if (!erased && columns >= 16) CHECK(std::regex_match(drawn, whole_figures));
+      if (!erased && columns >= 70) CHECK(drawn.ends_with(" left"));
+    }
+    CHECK(redraws == 4);
   }
-  const int line = open(ptsname(terminal), O_RDWR | O_NOCTTY);
-  const winsize narrow{.ws_row = 24, .ws_col = 70, .ws_xpixel = 0, .ws_ypixel = 0};
-  CHECK(ioctl(line, TIOCSWINSZ, &narrow) == 0);
-  {
-    const Redirected redirected(stderr, line);
-    Learner learn = learner(false);
-    learn.add(std::make_shared<ProgressBar>(ProgressBarOptions{.seconds_between_redraws = 0}));
-    learn.fit(1);
-  }
-  close(line);  // so that reading ends where all has been read
-  std::string text;
-  std::array<char, 4096> buffer{};
-  for (ssize_t size = 0; (size = read(terminal, buffer.data(), buffer.size())) > 0;)
-    text.append(buffer.data(), static_cast<std::size_t>(size));
-  close(terminal);
-  CAPTURE(text);
-  CHECK(lines(text) == 0);
-  CHECK(text.ends_with("\r\x1b[K"));
-  std::size_t redraws = 0;
-  for (std::size_t at = text.find('\r'); at != std::string::npos; at = text.find('\r', at + 1)) {
-    const std::size_t end = text.find("\x1b[K", at);
-    CHECK(end - at <= 70);  // with the carriage return in front; the last column stays free
-    ++redraws;
-  }
-  CHECK(redraws == 4);
 }
 
 TEST_CASE("Ctrl-C: training ends after the batch, and the signal does what it did before") {

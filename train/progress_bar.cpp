@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstring>
 #include <string>
 
 #include "train/learner.h"
@@ -47,18 +46,28 @@ void ProgressBar::draw(const Learner& learner, double elapsed) const {
   const double images = seen_ * static_cast<double>(learner.data.train.options().batch_size);
   const double epochs_left = learner.epochs - learner.epoch - 1;
   const double left = elapsed / seen_ * (total - done + epochs_left * total);
-  char figures[128];
-  std::snprintf(figures, sizeof figures, "%lld/%lld  loss %.4f  %.0f images/s  %d:%02d left",
-                static_cast<long long>(done), static_cast<long long>(total), learner.recorder->smoothed_loss(),
-                images / elapsed, static_cast<int>(left) / 60, static_cast<int>(left) % 60);
-  const std::string epoch = "epoch " + std::to_string(learner.epoch + 1) + "/" + std::to_string(learner.epochs);
-  // The bar takes what the line has room for: a line that wraps can't be redrawn.
-  const int room = (terminal_ ? columns() : 120) - 3 - static_cast<int>(epoch.size() + std::strlen(figures));
-  const auto width = static_cast<std::size_t>(std::clamp(room, 0, 30));
+  const auto format = [](const char* text, auto... figures) {
+    char buffer[128];
+    std::snprintf(buffer, sizeof buffer, text, figures...);
+    return std::string(buffer);
+  };
+  const std::string epoch = format("epoch %d/%d ", learner.epoch + 1, learner.epochs);
+  const std::string figures[] = {format(" %.0f/%.0f", done, total),
+                                 format("  loss %.4f", learner.recorder->smoothed_loss()),
+                                 format("  %.0f images/s", images / elapsed),
+                                 format("  %d:%02d left", static_cast<int>(left) / 60, static_cast<int>(left) % 60)};
+  // As many figures as the line has room for, then the bar: a line that wraps can't be redrawn. The last column stays
+  // free.
+  const std::size_t room = static_cast<std::size_t>(terminal_ ? columns() : 120) - 1;
+  std::string line = epoch.substr(0, room), rest;
+  for (const std::string& figure : figures) {
+    if (line.size() + rest.size() + figure.size() > room) break;
+    rest += figure;
+  }
+  const std::size_t width = std::min<std::size_t>(room - line.size() - rest.size(), 30);
   const auto filled = static_cast<std::size_t>(static_cast<double>(width) * done / total);
-  const std::string bar = std::string(filled, '#') + std::string(width - filled, '.');
-  std::fprintf(stderr, "%s%s %s %s%s", terminal_ ? "\r" : "", epoch.c_str(), bar.c_str(), figures,
-               terminal_ ? "\x1b[K" : "\n");
+  line += std::string(filled, '#') + std::string(width - filled, '.') + rest;
+  std::fprintf(stderr, "%s%s%s", terminal_ ? "\r" : "", line.c_str(), terminal_ ? "\x1b[K" : "\n");
   std::fflush(stderr);
 }
 

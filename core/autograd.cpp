@@ -134,7 +134,10 @@ void Tensor::backward() const {
       if (node->leaf) continue;
       const Tensor grad = std::exchange(node->grad, {});
       if (!grad.defined()) continue;  // its consumers had nothing to pass on
-      check(node->backward != nullptr, node->op, ": backward has already run through this operation");
+      // Without its name: the caller may never have heard of it, as of the reshape within a sum.
+      check(node->backward != nullptr,
+            "backward: an earlier backward() has used up what led to this tensor, or a part "
+            "of it; compute it again, or add the losses and call backward() once");
       for (const auto& input : node->inputs)
         if (input) worklist.push(input);
       const Temporarily name(running_op, node->op);

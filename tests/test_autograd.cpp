@@ -108,9 +108,15 @@ TEST_CASE("autograd: a second backward through a spent tape is an error") {
   const Tensor square = x * x;
   const Tensor loss = 2.0 * square;
   loss.backward();
-  CHECK_THROWS_WITH_AS(loss.backward(), "mul: backward has already run through this operation", Error);
-  CHECK_THROWS_AS(exp(square).backward(), Error);  // the part it shares is spent
+  const char* const error =
+      "backward: an earlier backward() has used up what led to this tensor, or a part of it; compute it again, or add "
+      "the losses and call backward() once";
+  CHECK_THROWS_WITH_AS(loss.backward(), error, Error);
+  CHECK_THROWS_WITH_AS(exp(square).backward(), error, Error);  // the part it shares is spent
   CHECK(x.grad().item() == 12);
+  const Tensor total = sum(leaf({1, 2}) * 2.0);  // which reshapes: an operation that the caller did not name
+  total.backward();
+  CHECK_THROWS_WITH_AS(total.backward(), error, Error);
 }
 
 TEST_CASE("autograd: backward that failed leaves nothing behind in the part of the tape it did not reach") {

@@ -70,6 +70,9 @@ test_programs() {
   make_program "$work/an installed one" "find_package(mixgrad 0.1 CONFIG REQUIRED)"
   check "README's program, through find_package" try "$work/an installed one" -DCMAKE_PREFIX_PATH="$work/prefix"
   check "README's program prints a line for each epoch" [ "$(grep -cE '^[1-8] ' "$work/out")" = 8 ]
+  run env -C / "$work/an installed one/build/program"
+  check "README's program says in one line what is wrong" \
+    all '[ "$status" = 1 ]' '[ "$(wc -l <"$work/err")" = 1 ]' 'said "mnist is not a folder"'
 
   make_launcher
   make_program "$work/a subdirectory" "add_subdirectory(\"$root\" mixgrad)"

@@ -24,7 +24,7 @@ std::size_t distance(const std::string& a, const std::string& b) {
   return row.back();
 }
 
-// "; did you mean --epochs?", where an option begins with the name or is nearly the same.
+// "; did you mean --epochs?", where an option begins with the name or is nearly the same, or else where to look.
 std::string suggestion(const CLI::App& app, const std::string& name) {
   std::string best;
   std::size_t least = std::min<std::size_t>(3, name.size() / 2);
@@ -34,27 +34,34 @@ std::string suggestion(const CLI::App& app, const std::string& name) {
       const std::size_t far = name.size() > 4 && candidate.starts_with(name) ? 0 : distance(name, candidate);
       if (far < least) least = far, best = candidate;
     }
-  return best.empty() ? "" : "; did you mean " + best + "?";
+  return best.empty() ? " (--help lists them)" : "; did you mean " + best + "?";
 }
 
-// The arguments in the order CLI11 wants them, the last first. Throws unless each option exists, and is given once if
-// it takes a value.
+bool is_option(const std::string& argument) {  // not a negative number
+  return argument.size() > 1 && argument[0] == '-' && !std::strchr(".0123456789", argument[1]);
+}
+
+// The arguments in the order CLI11 wants them, the last first, an option before its value. Throws unless each option
+// exists, and has a value, and is given once, if it takes a value. CLI11 by itself would take the argument that follows
+// for the value of "--save=", or of --save: an option too.
 std::vector<std::string> arguments(const CLI::App& app, int argc, char** argv) {
   std::vector<std::string> result;
   std::set<std::string> given;
-  for (const std::string& argument : std::vector<std::string>(argv + 1, argv + argc)) {
-    const std::string name = argument.substr(0, argument.find('='));
-    const bool is_option = name.size() > 1 && name[0] == '-' && !std::strchr(".0123456789", name[1]);
-    if (is_option) {
-      const CLI::Option* const option = app.get_option_no_throw(name);
-      if (!option) throw UsageError(text_of(printable(name), ": there is no such option", suggestion(app, name)));
-      if (option->get_items_expected_max() > 0 && !given.insert(name).second)
-        throw UsageError(name + ": is given twice");
-    }
-    // CLI11 gives "--save=" the argument that follows.
-    if (is_option && argument.ends_with('=') && argument.size() == name.size() + 1)
-      result.insert(result.end(), {name, ""});
-    else result.push_back(argument);
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i], name = argument.substr(0, argument.find('='));
+    result.push_back(is_option(argument) ? name : argument);
+    if (!is_option(argument)) continue;
+    const auto require = [&](bool condition, const std::string& words) {
+      if (!condition) throw UsageError(printable(name) + ": " + words);
+    };
+    const CLI::Option* const option = app.get_option_no_throw(name);
+    require(option, "there is no such option" + suggestion(app, name));
+    const bool takes_value = option->get_items_expected_max() > 0, joined = name.size() < argument.size();
+    require(takes_value || !joined, "takes no value");
+    if (!takes_value) continue;
+    require(given.insert(name).second, "is given twice");
+    require(joined || (i + 1 < argc && !is_option(argv[i + 1])), "needs a value");
+    result.push_back(joined ? argument.substr(name.size() + 1) : argv[++i]);
   }
   std::reverse(result.begin(), result.end());
   return result;
@@ -89,7 +96,8 @@ CLI::Validator number() {
   return CLI::Validator(
       [](const std::string& text) -> std::string {
         double value = 0;
-        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+        const char* const begin = text.data() + text.starts_with('+');
+        const auto [end, error] = std::from_chars(begin, text.data() + text.size(), value);
         if (error == std::errc::result_out_of_range) return printable(text) + " is too large or too small a number";
         if (error != std::errc() || end != text.data() + text.size())
           return "'" + printable(text) + "' is not a number";

@@ -14,6 +14,8 @@ namespace mixgrad::apps {
 
 namespace {
 
+constexpr const char* mixup_option_names =  // of runs with mixup alone
+    "--alpha --stack-x --stack-y --per-batch-lambda --no-dedupe --second-loader --batch-mean-lambda";
 constexpr const char* models[] = {"simple", "lenet", "resnet"};
 
 // "7,3" as 3, 7. Throws unless they are two digits or more, each once, or "all".
@@ -29,7 +31,7 @@ std::vector<int> parse_digits(const std::string& text) {
   std::sort(digits.begin(), digits.end());
   const auto twice = std::ranges::adjacent_find(digits);
   check(twice == digits.end(), "digit ", twice == digits.end() ? 0 : *twice, " is given twice");
-  check(digits.size() >= 2, "needs at least two digits to tell apart");
+  check(digits.size() >= 2, "needs at least two digits to tell apart, such as 3,7");
   return digits;
 }
 
@@ -37,18 +39,13 @@ void add_mixup_options(CLI::App& app, TrainOptions& o) {
   CLI::Option* const mixup = app.add_flag("--mixup", o.mixup, "train only with mixup");
   CLI::Option* const no_mixup = app.add_flag("--no-mixup", o.no_mixup, "train only without")->excludes(mixup);
   app.add_flag("--compare", o.compare, "train without, then with (default)")->excludes(mixup)->excludes(no_mixup);
-  for (CLI::Option* const option :
-       {app.add_option("--alpha", o.alpha, "of Beta(alpha, alpha); 0 mixes nothing")
-            ->capture_default_str()
-            ->check(number()),
-        app.add_flag("--stack-x", o.stack_x, "give the model both images instead of their mixture"),
-        app.add_flag("--stack-y,!--no-stack-y", o.stack_y,
-                     "give the loss both labels (default), or mix one-hot targets"),
-        app.add_flag("--per-batch-lambda", o.per_batch_lambda, "one lambda for a batch instead of one for each image"),
-        app.add_flag("--no-dedupe", o.no_dedupe, "use t itself instead of max(t, 1-t)"),
-        app.add_flag("--second-loader", o.second_loader, "take partners from a second loader, as in the paper"),
-        app.add_flag("--batch-mean-lambda", o.batch_mean_lambda, "weigh losses as the document's table did")})
-    option->excludes(no_mixup);
+  app.add_option("--alpha", o.alpha, "of Beta(alpha, alpha); 0 mixes nothing")->capture_default_str()->check(number());
+  app.add_flag("--stack-x", o.stack_x, "give the model both images instead of their mixture");
+  app.add_flag("--stack-y,!--no-stack-y", o.stack_y, "give the loss both labels (default), or mix one-hot targets");
+  app.add_flag("--per-batch-lambda", o.per_batch_lambda, "one lambda for a batch instead of one for each image");
+  app.add_flag("--no-dedupe", o.no_dedupe, "use t itself instead of max(t, 1-t)");
+  app.add_flag("--second-loader", o.second_loader, "take partners from a second loader, as in the paper");
+  app.add_flag("--batch-mean-lambda", o.batch_mean_lambda, "weigh losses as the document's table did");
 }
 
 void add_options(CLI::App& app, TrainOptions& o) {
@@ -106,18 +103,21 @@ void add_options(CLI::App& app, TrainOptions& o) {
   app.add_option("--out", o.out, "folder for metrics.csv and pictures")->check(path());
 }
 
+std::vector<std::string> words(const std::string& text) {
+  std::istringstream list(text);
+  return {std::istream_iterator<std::string>(list), {}};
+}
+
 // An option that a run has no use for is refused instead of passed over.
 void add_exclusions(CLI::App& app) {
   const auto exclude = [&](const char* option, const std::string& others) {
-    std::istringstream list(others);
-    for (std::string other; list >> other;) app.get_option(option)->excludes(app.get_option(other));
+    for (const std::string& other : words(others)) app.get_option(option)->excludes(app.get_option(other));
   };
   const std::string training =
       "--epochs --lr --one-cycle --compare --seeds --save --checkpoint-every --resume --profile --train-accuracy ";
+  exclude("--no-mixup", mixup_option_names);
   exclude("--lr-find", training);
-  exclude("--predict", training +
-                           "--lr-find --batch-size --mixup --no-mixup --alpha --stack-x --stack-y --per-batch-lambda "
-                           "--no-dedupe --second-loader --batch-mean-lambda --seed --out");
+  exclude("--predict", training + "--lr-find --batch-size --mixup --no-mixup --seed --out " + mixup_option_names);
 }
 
 // A file of --save says which model and digits it is for: those hold where the command line names none.
@@ -140,6 +140,11 @@ void complete_from_weights(const CLI::App& app, TrainOptions& options) {
 void check_values(const CLI::App& app, const TrainOptions& options) {
   check(std::isfinite(options.lr) && options.lr >= 0, "--lr: ", options.lr, " is not a learning rate");
   const train::MixUpCallback refuses_bad_options(options.mixup_options());
+  check(options.seed <= std::numeric_limits<std::uint64_t>::max() - static_cast<std::uint64_t>(options.seeds - 1),
+        "--seeds: the last one would be above 2^64 - 1");
+  for (const std::string& name : words(mixup_option_names))
+    check(!options.lr_find || options.mixup || app.count(name) == 0, "--lr-find: has no use for ", name,
+          " without --mixup");
   check(app.count("--stack-y") <= 1, "--stack-y: is given twice, or together with --no-stack-y");
   check((!options.resume && !options.checkpoint_every) || !options.out.empty(),
         "--checkpoint-every and --resume: need --out DIR, where checkpoints are");

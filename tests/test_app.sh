@@ -160,6 +160,9 @@ test_bad_values() {
       is_mistake "$option: is empty" "$option=" --epochs 0
     check "options: $option= with no value does not take the word that follows for it" \
       is_mistake "$option: is empty" "$option=" word
+    check "options: $option does not take the option that follows for its value" \
+      is_mistake "$option: needs a value" "$option" --mixup
+    check "options: $option at the end needs a value" is_mistake "$option: needs a value" "$option"
   done
   for option in "" =; do
     run "$app" --epochs 0 "--data$option" ""
@@ -190,6 +193,13 @@ test_bad_values() {
     all 'is_mistake "--learning-rate" --learning-rate 1' '! said mean'
   check "options: what belongs to none is named" is_mistake "'word' belongs to no option" word
   check "options: one that is given twice" is_mistake "--epochs: is given twice" --epochs 1 --epochs=2
+  check "options: one that takes no value is given none" is_mistake "--mixup: takes no value" --mixup=no
+  check "options: a seed beyond the largest" is_mistake "--seeds: " --seed 18446744073709551615 --seeds 2
+  for option in --alpha=1 --stack-x --no-stack-y --per-batch-lambda --no-dedupe --second-loader --batch-mean-lambda; do
+    check "options: --lr-find without --mixup has no use for $option" \
+      is_mistake "--lr-find: has no use" --lr-find "$option"
+    check "options: --no-mixup has no use for $option" is_mistake "--no-mixup excludes" --no-mixup "$option"
+  done
   check "options: --mixup with --no-mixup says that these exclude each other" \
     is_mistake "--mixup excludes --no-mixup" --no-mixup --mixup
   check "options: --stack-y with --no-stack-y" is_mistake --no-stack-y --stack-y --no-stack-y
@@ -210,12 +220,12 @@ to_full() { "$@" >/dev/full; }
 # unprintable <words> <to_closed or to_full> <command...>: ends with one line, and exit code 1.
 unprintable() {
   status=0
-  "${@:2}" 2>"$work/err" || status=$?
+  "$2" timeout 100 "${@:3}" 2>"$work/err" || status=$?
   all '[ "$status" = 1 ]' '[ "$(wc -l <"$work/err")" = 1 ]' && said "results cannot be printed: $1"
 }
 
 into_closed_pipe() {
-  "$@" 2>"$work/err" | true
+  timeout 100 "$@" 2>"$work/err" | true
   [ "${PIPESTATUS[0]}" = 1 ] && [ "$(wc -l <"$work/err")" = 1 ] && said "results cannot be printed: Broken pipe"
 }
 
@@ -521,7 +531,8 @@ test_picture() {
     grep -q "^set label 1 'plain, digits 3,7, seed 42, 1 epoch: the worst mistakes on the validation set" "$script.all"
   check "picture: the confusion matrix says of which run it is, and how many are right of what" \
     grep -qE "^set title 'plain, digits 3,7, seed 42, 1 epoch: [0-9]+\.[0-9]{2} % right on the validation set'" "$script.all"
-  check "picture: the curves say of which run they are" grep -q "^set multiplot layout 1,2 title 'digits 3,7, seed 42'" "$script.all"
+  check "picture: the curves say of which run they are" \
+    grep -q "^set multiplot layout 1,2 title 'digits 3,7, seed 42'" "$script.all"
   run env PATH="$work/bin" "$app" --synthetic --digits all --seed 5 --alpha 2 --epochs 0 --out "$work/drawn"
   check "picture: the mixed batch says of what digits, seed and alpha it is" \
     grep -q "The first images that mixup trains on: drawn digits 0 to 9, seed 5, alpha = 2'" "$script.all"

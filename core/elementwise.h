@@ -136,7 +136,7 @@ struct Gelu {
 using Unary = std::variant<Neg, Abs, Sqrt, Exp, Log, Pow, Clamp, Relu, LeakyRelu, Tanh, Sigmoid, Softplus, Silu, Gelu>;
 
 template <class F>
-constexpr bool from_input = requires(F f) {
+inline constexpr bool saves_input = requires(F f) {
   f.from_input(0.0f, 0.0f);
 };
 
@@ -145,7 +145,7 @@ template <class F>
 struct Backward {
   F f;
   MIXGRAD_HOST_DEVICE auto operator()(auto saved, auto dy) const {
-    if constexpr (from_input<F>) return f.from_input(saved, dy);
+    if constexpr (saves_input<F>) return f.from_input(saved, dy);
     else return f.from_output(saved, dy);
   }
 };

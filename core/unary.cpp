@@ -13,7 +13,7 @@ Tensor unary(const F& f, const Tensor& x) {
   check(is_floating(x.dtype()), F::name, ": needs f32 or f64, not ", name_of(x.dtype()));
   Tensor out = Tensor::empty(x.shape(), x.options());
   dispatch(F::name, x.device(), [&](auto device) { kernels::unary(device, f, x, out); });
-  record(out, F::name, {x}, [f, saved = Saved(functions::from_input<F> ? x : out)](const Tensor& dy, Gradients& to) {
+  record(out, F::name, {x}, [f, saved = Saved(functions::saves_input<F> ? x : out)](const Tensor& dy, Gradients& to) {
     Tensor dx = Tensor::empty(dy.shape(), dy.options());
     dispatch(backward.c_str(), dy.device(), [&](auto device) { kernels::unary_backward(device, f, *saved, dy, dx); });
     to.add(0, dx);

@@ -5,6 +5,7 @@
 #ifdef MIXGRAD_WITH_CUDA
 
 #include <cstring>
+#include <sstream>
 #include <utility>
 
 #include "core/graph.h"
@@ -109,6 +110,15 @@ TEST_CASE("cuda: a Learner trains there as on the CPU, with mixup, batch norm an
   // Adam's first steps are as long for the smallest gradient as for a large one, so they magnify roundings; a bias
   // before batch norm, whose gradient is nothing but roundings, would walk anywhere.
   CHECK(relative_error(in_every_order([&] { return train_on(cuda); }), train_on(cpu)) <= 1e-3);
+}
+
+TEST_CASE("cuda: print shows a model that is there") {
+  std::ostringstream here, there;
+  nn::Sequential model = small_model();
+  nn::print(here, model, {1, 28, 28, 3});
+  model.to(cuda);
+  nn::print(there, model, {1, 28, 28, 3});
+  CHECK(there.str() == here.str());
 }
 
 TEST_CASE("cuda: SGD steps as on the CPU") {

@@ -101,6 +101,18 @@ TEST_CASE("recorder: an epoch that was stopped has a line of its own in place of
   CHECK(lines(table) == 2);
 }
 
+TEST_CASE("recorder: says how many parameters are frozen, and nothing where none is") {
+  const auto told = [](std::size_t frozen) {
+    return printed(stderr, [&] {
+      Learner learn = learner(true);
+      for (std::size_t i = 0; i < frozen; ++i) nn::parameters(*learn.model)[i].requires_grad_(false);
+      learn.fit(1);
+    });
+  };
+  CHECK(told(0) == "");
+  CHECK(told(3) == "3 of the model's 6 parameter tensors are frozen\n");
+}
+
 TEST_CASE("progress bar: plain lines where there is no terminal") {
   const std::string text = printed(stderr, [] {
     Learner learn = learner(false);

@@ -24,6 +24,14 @@ void print_figures(const std::vector<M>& metrics, const std::vector<double>& fig
   for (std::size_t i = 0; i < metrics.size(); ++i) std::printf("  %-*.6f", width_of(metrics[i].name), figures[i]);
 }
 
+// Told in case it is not meant: a layer of one's own may have forgotten nn::parameter().
+void print_frozen(nn::Module& model) {
+  const std::vector<Tensor> all = nn::parameters(model);
+  const auto is_frozen = [](const Tensor& parameter) { return !parameter.requires_grad(); };
+  const auto frozen = std::count_if(all.begin(), all.end(), is_frozen);
+  if (frozen > 0) std::fprintf(stderr, "%td of the model's %zu parameter tensors are frozen\n", frozen, all.size());
+}
+
 }  // namespace
 
 double Recorder::smoothed_loss() const { return weight_ > 0 ? average_ / weight_ : 0; }
@@ -35,6 +43,7 @@ void Recorder::on_train_begin(Learner& learner) {
   obstacle_.clear();
   if (!print_) return;
   print_obstacle(learner);
+  print_frozen(*learner.model);
   std::printf("%-8s  %-10s", "epoch", "train_loss");
   print_names(learner.options.train_metrics);
   std::printf("  %-10s", "valid_loss");

@@ -17,7 +17,8 @@ namespace mixgrad::augment {
 MixPlan draw_mix_plan(std::int64_t batch_size, const MixOptions& options, Random& random) {
   const double alpha = options.alpha;
   check(std::isfinite(alpha) && alpha >= 0 && alpha <= 1e6, "mixup: alpha must be between 0 and 1e6, got ", alpha);
-  check(batch_size >= 0, "mixup: batch size ", batch_size, " is negative");
+  check(batch_size >= 0 && batch_size <= std::numeric_limits<std::int32_t>::max(), "mixup: batch size ", batch_size,
+        " is not in 0..2^31-1");
 
   const auto draw_lambda = [&] {
     const double t = alpha > 0 ? random.beta(alpha, alpha) : 1.0;

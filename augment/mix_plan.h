@@ -34,7 +34,7 @@ struct MixPlan {
   std::int64_t size() const { return lambda.numel(); }
 };
 
-// Draws a plan for a batch. Throws unless alpha is finite and in 0..1e6, and batch_size >= 0.
+// Draws a plan for a batch. Throws unless alpha is finite and in 0..1e6, and batch_size in 0..2^31-1.
 MixPlan draw_mix_plan(std::int64_t batch_size, const MixOptions& options, Random& random);
 
 // Throws unless lambda is f32 [N] in [0, 1] and permutation i32 [N] a permutation of 0..N-1.

@@ -12,7 +12,8 @@ Tensor gather(const Tensor& x, const Tensor& indices);
 // Class indices i32 [N] as rows [N, classes] with a 1 at each index. Throws when an index is outside 0..classes-1.
 Tensor one_hot(const Tensor& indices, std::int64_t classes, DType dtype = DType::f32);
 
-// Throws "op: index 7 at position 3 is outside 0..4" unless all indices (i32) lie in 0..size-1.
+// Throws "op: index 7 at position 3 is outside 0..4" unless all indices (i32) lie in 0..size-1; where there is no such
+// number, at once on either device.
 void check_indices(const char* op, const Tensor& indices, std::int64_t size);
 
 namespace kernels {

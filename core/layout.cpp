@@ -31,16 +31,15 @@ Tensor concat(std::span<const Tensor> tensors, int axis) {
   check(!tensors.empty(), "concat: no tensors");
   const Tensor& first = tensors.front();
   axis = first.shape().axis(axis, "concat");
-  std::int64_t extent = 0;
+  Shape shape = first.shape().with(axis, 0);
   for (const Tensor& x : tensors) {
     check_same_device("concat", first.device(), x.device());
-    check(x.dtype() == first.dtype() && x.rank() == first.rank() &&
-              x.shape().with(axis, 0) == first.shape().with(axis, 0),
+    check(x.dtype() == first.dtype() && x.rank() == first.rank() && x.shape().with(axis, 0) == shape.with(axis, 0),
           "concat: ", name_of(first.dtype()), first.shape(), " and ", name_of(x.dtype()), x.shape(),
           " differ beyond axis ", axis);
-    extent += x.size(axis);
+    shape = shape.with(axis, shape[axis] + x.size(axis));
   }
-  Tensor out = Tensor::empty(first.shape().with(axis, extent), first.options());
+  Tensor out = Tensor::empty(shape, first.options());
   // As matrices [outer, inner] the tensors are columns side by side.
   const std::int64_t outer = first.shape().product(0, axis);
   const auto matrix = [outer](const Tensor& x) { return x.raw_view({outer, outer ? x.numel() / outer : 0}, 0); };

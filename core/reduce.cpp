@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include "core/allocator.h"
 #include "core/autograd.h"
@@ -48,6 +49,8 @@ Tensor divided_sum(const char* op, const Tensor& x, const Split& split, double d
 }
 
 Tensor arg_extreme(Extreme which, const Tensor& x, const Split& split) {
+  check(split.shape[1] <= std::numeric_limits<std::int32_t>::max(), "arg_extreme: the places of ", split.shape[1],
+        " elements do not fit into i32");
   Tensor index = Tensor::empty(split.kept, {.dtype = DType::i32, .device = x.device()});
   dispatch("arg_extreme", x.device(), [&](auto device) {
     kernels::arg_extreme(device, which, x.raw_view(split.shape, 0), index.raw_view(split.rows, 0));

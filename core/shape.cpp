@@ -15,11 +15,12 @@ Shape::Shape(std::span<const std::int64_t> extents) {
     check(extent >= 0, "shape: axis ", rank_, " has the negative extent ", extent);
     extents_[static_cast<std::size_t>(rank_++)] = extent;
   }
-  // The product of the extents that are not zero must fit too, so that no partial product overflows later on.
-  std::int64_t nonzero = 1;
-  for (const std::int64_t extent : extents)
-    check(!__builtin_mul_overflow(nonzero, std::max<std::int64_t>(extent, 1), &nonzero), "shape: ", *this,
-          " has more than 2^63 elements");
+  std::int64_t nonzero = 1;  // of the extents that are not zero, so that no product of some of them overflows later on
+  for (const std::int64_t extent : extents) {
+    const std::int64_t factor = std::max<std::int64_t>(extent, 1);
+    check(nonzero <= (std::int64_t{1} << 60) / factor, "shape: ", *this, " has more than 2^60 elements");
+    nonzero *= factor;
+  }
   numel_ = std::find(extents.begin(), extents.end(), 0) == extents.end() ? nonzero : 0;
 }
 

@@ -14,7 +14,8 @@ class Shape {
   static constexpr int max_rank = 6;
 
   Shape() = default;  // rank 0: a scalar, one element
-  // Throws when an extent is negative, there are more than max_rank, or their product overflows 63 bits.
+  // Throws when an extent is negative, there are more than max_rank, or the product of those that are not 0 exceeds
+  // 2^60: so sums of extents and counts of bytes stay in 63 bits.
   Shape(std::initializer_list<std::int64_t> extents);
   explicit Shape(std::span<const std::int64_t> extents);
 

@@ -21,14 +21,12 @@ Storage::Storage(Device device, std::size_t bytes)
 Storage::~Storage() { deallocate(device_, memory_, size_); }
 
 Tensor Tensor::empty(const Shape& shape, TensorOptions options) {
-  std::size_t bytes = 0;
-  check(!__builtin_mul_overflow(static_cast<std::size_t>(shape.numel()), size_of(options.dtype), &bytes),
-        "tensor: shape ", shape, " of ", name_of(options.dtype), " is too large");
   check(options.device == cpu || options.dtype != DType::f64, "tensor: f64 exists on the CPU only; use f32 on ",
         options.device);
   Tensor result;
   result.impl_ = std::make_shared<Impl>();
-  result.impl_->storage = std::make_shared<Storage>(options.device, bytes);
+  result.impl_->storage =
+      std::make_shared<Storage>(options.device, static_cast<std::size_t>(shape.numel()) * size_of(options.dtype));
   result.impl_->shape = shape;
   result.impl_->options = options;
   return result;
@@ -128,7 +126,7 @@ const Tensor& Tensor::requires_grad_(bool on) const {
 Tensor Tensor::grad() const { return requires_grad() ? impl().node->grad : Tensor(); }
 
 Tensor Tensor::raw_view(const Shape& shape, std::int64_t first_element) const {
-  check(first_element >= 0 && first_element + shape.numel() <= numel(), "raw_view: ", shape, " from element ",
+  check(first_element >= 0 && first_element <= numel() - shape.numel(), "raw_view: ", shape, " from element ",
         first_element, " on lies outside ", this->shape());
   Tensor result = detach();
   result.impl_->shape = shape;

@@ -1,6 +1,7 @@
 #include "data/data_loader.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "core/check.h"
@@ -11,8 +12,11 @@ namespace mixgrad::data {
 DataLoader::DataLoader(std::shared_ptr<const Dataset> dataset, const LoaderOptions& options)
     : dataset_(std::move(dataset)), options_(options) {
   check(dataset_->size() > 0, "data loader: the dataset is empty");
+  check(dataset_->size() <= std::numeric_limits<std::int32_t>::max(), "data loader: a dataset of ", dataset_->size(),
+        " samples is too large; their numbers are i32");
   check(options.batch_size >= 1, "data loader: batch size ", options.batch_size, " must be at least 1");
-  check(options.workers >= 0, "data loader: ", options.workers, " workers");
+  check(options.workers >= 0 && options.workers <= 1024, "data loader: ", options.workers,
+        " workers are not in 0..1024");
   check(!options.drop_last || options.batch_size <= dataset_->size(), "data loader: batch size ", options.batch_size,
         " exceeds the ", dataset_->size(), " samples, and short batches are dropped");
 }

@@ -26,8 +26,8 @@ struct LoaderOptions {
 // any epoch without running those before it.
 class DataLoader {
  public:
-  // Throws unless 1 <= batch_size and 0 <= workers, and, where short batches are dropped, batch_size <= dataset size;
-  // an empty dataset is refused.
+  // Throws unless 1 <= batch_size and 0 <= workers <= 1024, and, where short batches are dropped, batch_size <= dataset
+  // size; a dataset that is empty or has more than 2^31 - 1 samples is refused.
   DataLoader(std::shared_ptr<const Dataset> dataset, const LoaderOptions& options);
 
   std::int64_t num_batches() const;

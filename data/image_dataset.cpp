@@ -12,8 +12,8 @@ ImageDataset::ImageDataset(LabelledImages images, std::vector<std::string> class
   const Tensor& bytes = stored_.images;
   check(bytes.rank() == 4 && bytes.dtype() == DType::u8, "dataset: images must be u8 [N, H, W, C], got ",
         name_of(bytes.dtype()), bytes.shape());
-  check(channels_ > 0 && (bytes.size(3) == 1 || bytes.size(3) == channels_), "dataset: images ", bytes.shape(),
-        " cannot be given ", channels_, " channels");
+  check(channels_ > 0 && channels_ <= 1024 && (bytes.size(3) == 1 || bytes.size(3) == channels_), "dataset: images ",
+        bytes.shape(), " cannot be given ", channels_, " channels");
   check(stored_.labels.numel() == size(), "dataset: ", size(), " images but ", stored_.labels.numel(), " labels");
   check_indices("dataset labels", stored_.labels, static_cast<std::int64_t>(classes_.size()));
 }
@@ -32,6 +32,7 @@ Tensor ImageDataset::empty_batch(const Tensor& numbers) const {
   check_same_device("dataset", numbers.device(), device());
   check(numbers.rank() == 1 && numbers.dtype() == DType::i32, "dataset: the numbers of samples are ",
         name_of(numbers.dtype()), numbers.shape(), ", not i32 [N]");
+  check(size() > 0 || numbers.numel() == 0, "dataset: ", numbers.numel(), " samples of none");
   return Tensor::empty({numbers.size(0), stored_.images.size(1), stored_.images.size(2), channels_},
                        {.device = device()});
 }

@@ -18,7 +18,7 @@ struct LabelledImages {
 };
 
 struct ImageDatasetOptions {
-  std::int64_t channels = 3;  // grey images are copied to as many channels
+  std::int64_t channels = 3;  // grey images are copied to as many channels; at most 1024
 };
 
 // Batches x f32 [N, H, W, channels] = byte / 255 and y i32 [N]. Nothing is normalised or transformed. All images lie in

@@ -1,6 +1,7 @@
 #include "data/transform.h"
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "core/check.h"
@@ -22,6 +23,8 @@ Tensor transform_images(const char* op, const Tensor& x, const Draw& draw, const
   check(x.rank() == 4 && x.dtype() == DType::f32, op, ": images must be f32 [N, H, W, C], got ", name_of(x.dtype()),
         x.shape());
   const Extents extents{x.size(1), x.size(2), x.size(3)};
+  check(std::max(extents.height, extents.width) <= std::numeric_limits<std::int32_t>::max(), op, ": images ", x.shape(),
+        " are more than 2^31 - 1 pixels high or wide");
   const Tensor y = Tensor::empty(x.shape(), x.options());
   if (x.numel() == 0) return y;
   std::vector<decltype(draw(extents))> drawn;

@@ -13,7 +13,7 @@
 namespace mixgrad::nn {
 
 struct Conv2dOptions {
-  std::int64_t kernel_size = 3;
+  std::int64_t kernel_size = 3;  // these three: at most 2^20
   std::int64_t stride = 1;
   std::int64_t padding = 0;
   std::int64_t groups = 1;
@@ -22,7 +22,8 @@ struct Conv2dOptions {
 
 // x [N, H, W, in], weight [out, kh, kw, in / groups], bias [out] or undefined -> [N, H', W', out] with
 // H' = (H + 2*padding - kh) / stride + 1, rounded down. Throws when channels differ, are no multiple of groups, or the
-// kernel exceeds the padded image. stride >= 1, padding >= 0; the options' kernel_size and bias are not read.
+// kernel exceeds the padded image, and on an image without pixels, as PyTorch does. stride >= 1, padding >= 0; the
+// options' kernel_size and bias are not read.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options = {});
 // relu of that, in the same pass.
 Tensor conv2d_relu(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options = {});

@@ -20,7 +20,7 @@ Tensor drawn(const Shape& shape, Draw draw) {
 
 double xavier_variance(const char* name, std::int64_t fan_in, std::int64_t fan_out) {
   check(fan_in > 0 && fan_out > 0, name, ": fan_in is ", fan_in, ", fan_out ", fan_out);
-  return 2.0 / static_cast<double>(fan_in + fan_out);
+  return 2.0 / (static_cast<double>(fan_in) + static_cast<double>(fan_out));
 }
 
 }  // namespace

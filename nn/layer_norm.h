@@ -13,7 +13,9 @@ namespace mixgrad::nn {
 class LayerNorm : public Module {
  public:
   explicit LayerNorm(std::int64_t features, double eps = 1e-5)
-      : weight(parameter(Tensor::ones({features}))), bias(parameter(Tensor::zeros({features}))), eps_(eps) {}
+      : weight(parameter(Tensor::ones({features}))), bias(parameter(Tensor::zeros({features}))), eps_(eps) {
+    check(features > 0, "LayerNorm: needs a positive number of features, got ", features);
+  }
 
   using Module::forward;
   Tensor forward(const Tensor& x) override {

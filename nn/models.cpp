@@ -42,7 +42,8 @@ Sequential lenet(std::int64_t in_channels, std::int64_t classes) {
 }
 
 Sequential resnet(std::int64_t in_channels, std::int64_t classes, const ResnetOptions& options) {
-  check(!options.widths.empty() && options.blocks >= 0, "resnet: needs at least one width");
+  check(!options.widths.empty(), "resnet: needs at least one width");
+  check(options.blocks >= 0 && options.blocks <= 1000, "resnet: ", options.blocks, " blocks are not in 0..1000");
   const auto convolution = [](std::int64_t in, std::int64_t out, std::int64_t stride) {
     return Conv2d(in, out, {.stride = stride, .padding = 1, .bias = false});
   };

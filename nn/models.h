@@ -25,7 +25,7 @@ Sequential lenet(std::int64_t in_channels, std::int64_t classes);
 
 struct ResnetOptions {
   std::vector<std::int64_t> widths = {16, 32, 64};  // channels of each stage; each halves the image
-  std::int64_t blocks = 1;                          // residual blocks of a stage
+  std::int64_t blocks = 1;                          // residual blocks of a stage, at most 1000
 };
 
 // A small residual network (He et al., 2015): for each stage a strided convolution with batch norm and ReLU, then

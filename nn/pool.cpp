@@ -21,6 +21,8 @@ void check_options(const char* op, std::int64_t kernel_size, const Pool2dOptions
   const std::int64_t stride = stride_of(kernel_size, options), padding = options.padding;
   check(kernel_size >= 1 && stride >= 1 && padding >= 0 && padding <= kernel_size / 2, op, ": kernel size ",
         kernel_size, ", stride ", stride, ", padding ", padding);
+  check(kernel_size <= most_pixels && stride <= most_pixels, op, ": kernel size ", kernel_size, ", stride ", stride,
+        " must be at most ", most_pixels);
 }
 
 kernels::Pool2dShape check_shapes(const char* op, const Tensor& x, std::int64_t kernel_size,
@@ -28,6 +30,9 @@ kernels::Pool2dShape check_shapes(const char* op, const Tensor& x, std::int64_t 
   const std::int64_t stride = stride_of(kernel_size, options), padding = options.padding;
   check(x.rank() == 4, op, ": input ", x.shape(), " must be [N, H, W, C]");
   check_options(op, kernel_size, options);
+  check(x.size(3) > 0, op, ": input ", x.shape(), " has no channels");
+  check(x.shape().product(1, 3) <= std::numeric_limits<std::int32_t>::max(), op, ": an image of input ", x.shape(),
+        " has more than 2^31 - 1 pixels");
   const auto [out_height, out_width] =
       windows_in(op, x, kernel_size, kernel_size, stride, padding, "kernel size ", kernel_size);
   return {.batch = x.size(0),

@@ -6,15 +6,15 @@
 namespace mixgrad::nn {
 
 struct Pool2dOptions {
-  std::int64_t stride = 0;   // 0: the kernel size
+  std::int64_t stride = 0;   // 0: the kernel size; at most 2^20, as that is
   std::int64_t padding = 0;  // at most half of the kernel size
 };
 
 // y[n, i, j, c] = the maximum, or the mean, of x[n, i*stride + u - padding, j*stride + v - padding, c] over
 // 0 <= u, v < kernel_size -> [N, H', W', C] with H' = (H + 2*padding - kernel_size) / stride + 1, rounded down.
 // Padding never is a maximum and counts as zeros in a mean; a nan is larger than all else. The gradient of a maximum
-// goes to the first of equals, or to the last nan: as PyTorch's. Throw unless x has four axes and the kernel fits the
-// padded image.
+// goes to the first of equals, or to the last nan: as PyTorch's. Throw unless x has four axes, none but the first of
+// them empty, and the kernel fits the padded image.
 Tensor max_pool2d(const Tensor& x, std::int64_t kernel_size, const Pool2dOptions& options = {});
 Tensor avg_pool2d(const Tensor& x, std::int64_t kernel_size, const Pool2dOptions& options = {});
 

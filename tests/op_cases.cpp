@@ -1,7 +1,9 @@
 #include "op_cases.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
 #include <tuple>
 
 #include "augment/mixup_loss.h"
@@ -32,7 +34,8 @@ using Table = std::vector<OpCase>;
 // 0, 7, 3, 10, 6, ... modulo `bound`, where x is: indices that repeat and skip.
 Tensor some_indices(const Tensor& x, std::int64_t n, std::int64_t bound) {
   std::vector<std::int32_t> indices(static_cast<std::size_t>(n));
-  for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<std::int32_t>(7 * i % 11) % int(bound);
+  for (std::size_t i = 0; i < indices.size(); ++i)
+    indices[i] = static_cast<std::int32_t>(7 * i % 11) % std::max(int(bound), 1);
   return Tensor::from(indices, {n}).to(x.device());
 }
 
@@ -502,6 +505,20 @@ Evaluation evaluate(const OpCase& op, const Inputs& inputs) {
   for (const Tensor& leaf : leaves) result.gradients.push_back(leaf.grad().to(cpu).to(DType::f64));
   result.output = result.output.detach();
   return result;
+}
+
+std::vector<OpCase> empty_cases(const OpCase& op) {
+  std::set<std::int64_t> extents;
+  for (const Shape& shape : op.inputs) extents.insert(shape.begin(), shape.end());
+  std::vector<OpCase> cases;
+  for (const std::int64_t extent : extents) {
+    OpCase& empty = cases.emplace_back(op);
+    empty.name += text_of(", without the ", extent);
+    for (Shape& shape : empty.inputs)
+      for (int axis = 0; axis < shape.rank(); ++axis)
+        if (shape[axis] == extent) shape = shape.with(axis, 0);
+  }
+  return cases;
 }
 
 }  // namespace mixgrad::test

@@ -43,6 +43,9 @@ const std::vector<OpCase>& op_cases();
 Inputs make_inputs(const std::vector<Shape>& shapes, Domain domain, DType dtype, std::uint64_t seed = 1);
 inline Inputs make_inputs(const OpCase& op, DType dtype) { return make_inputs(op.inputs, op.domain, dtype); }
 
+// The case with 0 in the place of one of its extents, in all inputs that have it, for each of them: it may be refused.
+std::vector<OpCase> empty_cases(const OpCase& op);
+
 // What f computes, and the gradients of <projection, f(inputs)> for a fixed random projection, all as f64.
 struct Evaluation {
   Tensor output;

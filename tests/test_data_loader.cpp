@@ -78,6 +78,23 @@ Numbers first_numbers(std::size_t count) {
 
 }  // namespace
 
+TEST_CASE("data loader: sizes beyond its numbers are refused") {
+  struct Huge : data::Dataset {
+    std::int64_t size() const override { return std::int64_t{1} << 31; }
+    const std::vector<std::string>& classes() const override { return names; }
+    Batch get(std::span<const std::int32_t>) const override { return {}; }
+    std::vector<std::string> names{"a"};
+  };
+  check_refused([] { DataLoader(std::make_shared<Huge>(), {}); }, "2147483648 samples");
+  const DataLoader ten = loader(10, {.batch_size = 4});
+  check_refused([&] { loader(10, {.workers = std::numeric_limits<int>::max()}); }, "workers");
+  for (const std::int64_t first : {std::int64_t{-1}, std::int64_t{4}, std::numeric_limits<std::int64_t>::min(),
+                                   std::numeric_limits<std::int64_t>::max()})
+    check_refused([&] { ten.epoch(0, first); }, "first batch");
+  CHECK(ten.epoch(0, 3).size() == 3);  // nothing is left, as where training ended with its epoch
+  check_refused([] { data::ImageDataset(numbered_images(5), {"a"}, {.channels = std::int64_t{1} << 62}); }, "channels");
+}
+
 TEST_CASE("data loader: without shuffling the samples come in order, the last batch short") {
   const DataLoader data = loader(10, {.batch_size = 4});
   CHECK(data.num_batches() == 3);

@@ -14,6 +14,7 @@
 
 using namespace mixgrad;
 using namespace mixgrad::nn;
+using mixgrad::test::check_refused;
 using mixgrad::test::Domain;
 
 namespace {
@@ -266,6 +267,87 @@ TEST_CASE("pool: hostile shapes are refused by name") {
   for (const float value : pooled.to_vector<float>()) CHECK(std::isnan(value));
   sum(pooled).backward();
   CHECK(odd.grad().to_vector<float>() == std::vector<float>{0, 0, 0, 2, 0, 0});  // the last nan of a window
+}
+
+TEST_CASE("windows: an image without pixels is refused, padded or not; a batch without images is not") {
+  const Tensor weight = Tensor::ones({3, 1, 1, 2}), bias = Tensor::zeros({3});
+  const auto each = [&](const Shape& shape, const auto& check_one) {
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      const Tensor x = Tensor::zeros(shape, {.dtype = dtype});
+      check_one([&] { return max_pool2d(x, 2, {.stride = 1, .padding = 1}); });
+      check_one([&] { return avg_pool2d(x, 2, {.stride = 1, .padding = 1}); });
+      check_one([&] { return conv2d(x, weight.to(dtype), bias.to(dtype), {.padding = 1}); });
+      check_one([&] { return conv2d_relu(x, weight.to(dtype), Tensor(), {.padding = 1}); });
+    }
+  };
+  for (const Shape& shape : {Shape{1, 0, 5, 2}, Shape{1, 5, 0, 2}, Shape{2, 0, 0, 2}, Shape{0, 0, 5, 2}})
+    each(shape, [&](const auto& f) { check_refused(f, text_of("input ", shape, " has no pixels")); });
+  each({0, 4, 5, 2}, [](const auto& f) { CHECK(f().numel() == 0); });
+  check_refused([] { max_pool2d(Tensor::zeros({1, 0, 5, 1000}), 2, {.stride = 1, .padding = 1}); }, "has no pixels");
+  check_refused([] { max_pool2d(Tensor::zeros({1, 4, 5, 0}), 2); }, "max_pool2d: input [1, 4, 5, 0] has no channels");
+  check_refused([] { avg_pool2d(Tensor::zeros({1, 4, 5, 0}), 2); }, "avg_pool2d: input [1, 4, 5, 0] has no channels");
+  check_refused(
+      [&] {
+        conv2d(Tensor::zeros({1, 4, 5, 2}), Tensor::zeros({3, 0, 1, 2}), bias);
+      },
+      "kernel of weight [3, 0, 1, 2] is empty");
+  check_refused([] { global_avg_pool(Tensor::zeros({1, 0, 5, 2})); }, "is empty");
+}
+
+TEST_CASE("max_pool2d: of a window of -inf alone the first pixel is taken, of nan alone the last, as in PyTorch") {
+  for (const double value : {double{NAN}, -double{INFINITY}})
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      const Tensor x = Tensor::full({2, 3, 3, 2}, value, {.dtype = dtype}).requires_grad_();
+      const Tensor y = max_pool2d(x, 2, {.stride = 1, .padding = 1});
+      for (const double each : y.to(DType::f64).to_vector<double>()) CHECK((each == value || each != each));
+      sum(y * Tensor::ones(y.shape(), y.options())).backward();
+      // 16 windows: that of the first row and column has the first pixel alone, that of the last the last.
+      std::vector<double> expected{4, 4, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 2, 2, 1, 1, 1, 1};
+      if (value != value) std::reverse(expected.begin(), expected.end());
+      CHECK(slice(x.grad(), 1, 2).to(DType::f64).to_vector<double>() == expected);
+    }
+}
+
+TEST_CASE("layers: options whose sums or products would overflow are refused where they are given") {
+  const std::int64_t most = std::numeric_limits<std::int64_t>::max(), two_32 = std::int64_t{1} << 32;
+  const Tensor x = normal({2, 8, 8, 1}), weight = normal({2, 3, 3, 1});
+  for (const std::int64_t huge : {most, most - 1, most / 2, two_32, two_32 + 1, std::int64_t{1} << 21}) {
+    CAPTURE(huge);
+    check_refused([&] { Conv2d(1, 1, {.padding = huge}); }, "Conv2d: stride 1");
+    check_refused([&] { Conv2d(1, 1, {.stride = huge}); }, "Conv2d: stride");
+    check_refused([&] { Conv2d(1, 1, {.kernel_size = huge}); }, "Conv2d: ");
+    check_refused([&] { Conv2d(1, 1, {.groups = huge}); }, "groups");
+    check_refused([&] { conv2d(x, weight, {}, {.padding = huge}); }, "conv2d: stride 1");
+    check_refused([&] { conv2d(x, weight, {}, {.stride = huge}); }, "conv2d: stride");
+    check_refused([&] { conv2d(x, weight, {}, {.groups = huge}); }, "groups");
+    check_refused([&] { max_pool2d(x, huge, {.stride = 1, .padding = huge / 2}); }, "max_pool2d: kernel size");
+    check_refused([&] { avg_pool2d(x, huge, {.stride = 1, .padding = huge / 2}); }, "avg_pool2d: kernel size");
+    check_refused([&] { avg_pool2d(x, 2, {.stride = huge}); }, "avg_pool2d: kernel size 2, stride");
+    check_refused([&] { MaxPool2d{huge}; }, "MaxPool2d: kernel size");
+    check_refused([&] { AvgPool2d(2, {.stride = huge}); }, "AvgPool2d: kernel size");
+    check_refused([&] { simple_cnn({1, 2}, {.kernel_sizes = {huge}}); }, "Conv2d: ");
+    check_refused([&] { simple_cnn({1, 2}, {.strides = {huge}}); }, "Conv2d: ");
+    check_refused([&] { resnet(1, 2, {.blocks = huge}); }, "resnet: ");
+  }
+  for (const std::int64_t huge : {most, most - 1, most / 2, std::int64_t{1} << 61}) {
+    CAPTURE(huge);
+    check_refused([&] { Conv2d(huge, 1); });
+    check_refused([&] { Conv2d(1, huge); });
+    check_refused([&] { Conv2d(huge, huge, {.kernel_size = 1 << 20}); });
+    check_refused([&] { Linear(huge, 1); });
+    check_refused([&] { Linear(1, huge); });
+    check_refused([&] { BatchNorm{huge}; });
+    check_refused([&] { LayerNorm{huge}; });
+    check_refused([&] { xavier_uniform({2}, huge, -huge); });
+    CHECK(xavier_uniform({2}, huge, huge).numel() == 2);
+    check_refused([&] { lenet(huge, 2); });
+    check_refused([&] { resnet(1, huge); });
+  }
+  check_refused([] { LayerNorm(0); }, "LayerNorm: needs a positive number of features");
+  // Large ones that are meant: one window on a small image, and the mean over 2^20 by 2^20 pixels, nearly all zeros.
+  CHECK(conv2d(x, weight, {}, {.stride = 1 << 20}).shape() == Shape{2, 1, 1, 2});
+  CHECK(avg_pool2d(Tensor::ones({1, 2, 2, 1}), 1 << 20, {.padding = 1 << 19}).item() ==
+        doctest::Approx(std::ldexp(4, -40)));
 }
 
 TEST_CASE("print: a model's layers, shapes, parameters and multiply-adds") {

@@ -88,6 +88,20 @@ TEST_CASE("ops: one and two threads give the same bits, forward and backward") {
   }
 }
 
+TEST_CASE("ops: an extent of 0 is refused, or gives a result and gradients of the shapes that belong to it") {
+  for (const OpCase& op : op_cases())
+    for (const OpCase& empty : empty_cases(op)) {
+      INFO(empty.name);
+      const Inputs inputs = make_inputs(empty, DType::f32);
+      try {
+        const Evaluation evaluation = evaluate(empty, inputs);
+        for (std::size_t i = 0; i < inputs.size(); ++i) CHECK(evaluation.gradients[i].shape() == inputs[i].shape());
+      } catch (const Error& error) {
+        CHECK(std::string(error.what()).size() > 10);
+      }
+    }
+}
+
 TEST_CASE("ops: names are unique, and the table reaches these operations") {
   std::set<std::string> names, ops;
   for (const OpCase& op : op_cases()) {
@@ -190,6 +204,8 @@ TEST_CASE("layout: transpose and concat place every element, and refuse what doe
   CHECK(concat({slice(x, 0, 1), slice(x, 1, 2)}, -1).to_vector<std::int32_t>() ==
         std::vector<std::int32_t>{0, 1, 2, 3, 4, 5});
   CHECK(concat({Tensor::zeros({2, 0}), Tensor::ones({2, 1})}, 1).shape() == Shape{2, 1});
+  const Tensor wide = Tensor::zeros({std::int64_t{1} << 60, 0});
+  CHECK_THROWS_WITH_AS(concat({wide, wide}, 0), doctest::Contains("more than 2^60 elements"), Error);
   CHECK_THROWS_WITH_AS(concat({x, Tensor::zeros({2, 4})}, 0), doctest::Contains("differ beyond axis 0"), Error);
   CHECK_THROWS_WITH_AS(concat(std::span<const Tensor>(), 0), "concat: no tensors", Error);
   CHECK_THROWS_WITH_AS(transpose(x, 0, 2), "transpose: axis 2 is out of range for [2, 3]", Error);

@@ -314,14 +314,16 @@ TEST_CASE("safetensors: shapes that are too large, or do not fit their data, are
   const auto refused = [](const std::string& dtype, const std::string& shape, const std::string& words) {
     check_header_refused("{" + entry("a", dtype, shape, "[0,8]") + "}", words, 8);
   };
-  for (const char* shape : {"[3]", "[]", "[0]", "[1000000000000]", "[9223372036854775807]", "[4611686018427387904]",
-                            "[2305843009213693954]", "[0,9223372036854775807]"})
+  for (const char* shape : {"[3]", "[]", "[0]", "[1000000000000]", "[1152921504606846976]", "[0,1152921504606846976]"})
     refused("F32", shape, "does not fit its 8 bytes");
+  for (const char* shape : {"[1152921504606846977]", "[9223372036854775807]", "[4611686018427387904]",
+                            "[2305843009213693954]", "[0,9223372036854775807]"})
+    refused("F32", shape, "more than 2^60 elements");
   refused("F64", "[2]", "does not fit");
   refused("U8", "[2]", "does not fit");
   refused("F32", "[9223372036854775808]", "shape holds 9223372036854775808");
-  refused("F32", "[4294967296,4294967296]", "more than 2^63 elements");
-  refused("F32", "[9223372036854775807,9223372036854775807,0]", "more than 2^63 elements");
+  refused("F32", "[4294967296,4294967296]", "more than 2^60 elements");
+  refused("F32", "[9223372036854775807,9223372036854775807,0]", "more than 2^60 elements");
   refused("F32", "[1,1,1,1,1,1,2]", "more than 6 numbers in shape");
   check_header_refused("{" + entry("a", "F32", "[1]", "[0,3]") + "}", "does not fit its 3 bytes", 3);
   const AllocatorStats after = allocator_stats();

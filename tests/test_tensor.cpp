@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <functional>
+#include <limits>
 #include <sstream>
 
 #include "augment/mixup_loss.h"
@@ -73,6 +74,11 @@ TEST_CASE("shape: too many axes, negative extents and overflowing products are e
   CHECK(Shape{quintillion}.numel() == quintillion);
   CHECK_THROWS_AS((Shape{quintillion, 10}), Error);
   CHECK_THROWS_AS((Shape{0, quintillion, quintillion}), Error);  // or products of a part of the axes would overflow
+  // Room is left for sums of extents, such as with padding on both sides, and for counts of bytes.
+  CHECK(Shape{1 << 30, 1 << 30}.numel() == std::int64_t{1} << 60);
+  CHECK_THROWS_WITH_AS((Shape{(std::int64_t{1} << 60) + 1, 0}), doctest::Contains("more than 2^60 elements"), Error);
+  CHECK_THROWS_AS((Shape{std::numeric_limits<std::int64_t>::max()}), Error);
+  CHECK_THROWS_AS(Tensor::zeros({2, 0}).raw_view({0}, std::numeric_limits<std::int64_t>::max()), Error);
 }
 
 TEST_CASE("tensor: creation fills it, from any list of the right length") {

@@ -24,11 +24,16 @@
 
 namespace mixgrad::augment {
 
-// The formula, for one number of each side: lambda a + (1 - lambda) b, written so that a sample mixed with itself stays
-// the same to the last bit.
+// The formula, for one element of each side: lambda a + (1 - lambda) b, written as a step from the side that weighs
+// more towards the other. So a sample mixed with itself stays the same to the last bit, and lambda = 1 and 0 give a and
+// b exactly, whatever the other is, nan too. What is finite stays finite: the step is taken between halves.
 template <std::floating_point T>
 MIXGRAD_HOST_DEVICE constexpr T mix(T a, T b, T lambda) {
-  return a + (1 - lambda) * (b - a);
+  const bool mostly_a = lambda >= T{0.5};
+  const T near = mostly_a ? a : b, far = mostly_a ? b : a, step = 2 * (mostly_a ? 1 - lambda : lambda);
+  const T finite = near - step * (near / 2 - far / 2), infinite = near + step * far;
+  const T mixed = finite == finite ? finite : infinite;
+  return step == 0 ? near : mixed;  // all of it computed in any case, so that loops become vectors
 }
 
 // Two samples' worth of input, not combined (stack_x): what a model that mixes by itself is given.

@@ -2,10 +2,12 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 #include <sstream>
 
 #include "gather_mixed.h"
 #include "mixgrad.h"
+#include "tests/not_finite.h"
 
 using namespace mixgrad;
 using namespace mixgrad::augment;
@@ -270,6 +272,8 @@ TEST_CASE("mixup: alpha 0 mixes nothing, alpha 1 is uniform, and a bad alpha is 
   }
   for (const double alpha : {-0.1, std::nan(""), HUGE_VAL, 1e300})
     CHECK_THROWS_WITH_AS(drawn(4, {.alpha = alpha}), doctest::Contains("alpha must be between 0 and 1e6"), Error);
+  for (const std::int64_t size : {std::int64_t{-1}, std::int64_t{1} << 31, std::numeric_limits<std::int64_t>::max()})
+    CHECK_THROWS_WITH_AS(drawn(size), doctest::Contains("mixup: batch size"), Error);
 }
 
 TEST_CASE("mixup: a batch of one, and a sample paired with itself, stay as they are to the last bit") {
@@ -284,6 +288,37 @@ TEST_CASE("mixup: odd batches and empty ones work; a plan of another size is ref
   CHECK(drawn(0).size() == 0);
   CHECK_THROWS_WITH_AS(mix(random_normal({7, 2}, 1), drawn(6)), doctest::Contains("a plan for 6 samples"), Error);
   CHECK_THROWS_AS(mix(random_normal({7, 2}, 1), random_normal({6, 2}, 1), drawn(7)), Error);
+}
+
+TEST_CASE("mixup: at lambda 1 and 0 it is one side exactly, and so it is for equal sides; nothing finite overflows") {
+  for (const DType dtype : {DType::f32, DType::f64}) test::check_mix(cpu, dtype);
+  const double most = std::numeric_limits<double>::max();
+  CHECK(mix(most, -most, 0.5) == 0);
+  CHECK(mix(-most, most, 0.125) == 0.75 * most);
+  CHECK(mix(most, -1.0, 0.0) == -1);
+}
+
+TEST_CASE("mixup: losses are mixed by the same formula, in one pass as well: a weight of 0 hides inf and nan") {
+  const float inf = test::infinity<float>;
+  const Tensor y = Tensor::from({1e8f, 1.0f, 3e38f, 2.7f, inf, 4.0f}, {6});
+  const Tensor partner = Tensor::from({1.0f, 1e8f, -3e38f, 2.7f, 2.0f, test::not_a_number<float>}, {6});
+  const nn::Loss target_itself{.name = "target",
+                               .per_sample = [](const Tensor&, const Tensor& target) { return target; },
+                               .reduction = nn::Reduction::none};
+  const auto mixed = [&](const Tensor& lambda, LossWeight weight) {
+    return MixUpLoss(target_itself, weight)(Tensor::zeros({6}), MixedTarget{y, partner, lambda}).to_vector<float>();
+  };
+  CHECK(mixed(Tensor::from({0.0f, 1.0f, 0.5f, 0.3f, 0.0f, 1.0f}, {6}), LossWeight::lambda) ==
+        std::vector<float>{1, 1, 0, 2.7f, 2, 4});
+  CHECK(mixed(Tensor::ones({6}), LossWeight::batch_mean) == y.to_vector<float>());
+
+  const Tensor logits = Tensor::from({1.0f, 2.0f, -inf, 1.0f, 2.0f, -inf}, {2, 3}),
+               ends = Tensor::from({1.0f, 0.0f}, {2});
+  const Tensor good = Tensor::from<std::int32_t>({0, 0}, {2}), masked = Tensor::from<std::int32_t>({2, 2}, {2});
+  const Tensor loss = nn::cross_entropy.per_sample(slice(logits, 0, 1), slice(good, 0, 1));
+  const MixUpLoss mixup(nn::cross_entropy_with({.reduction = nn::Reduction::none}));
+  CHECK(mixup(logits, MixedTarget{good, masked, ends}).to_vector<float>()[0] == loss.item());
+  CHECK(mixup(logits, MixedTarget{masked, good, ends}).to_vector<float>()[1] == loss.item());
 }
 
 TEST_CASE("mixup: images gathered and mixed in one pass are those gathered and then mixed, to the last bit") {

@@ -1,6 +1,7 @@
 // Schedules, one cycle, and the finder of learning rates.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "mixgrad.h"
@@ -10,6 +11,8 @@
 using namespace mixgrad;
 using namespace mixgrad::train;
 using test::digits;
+using test::quiet;
+using test::small_network;
 using test::Training;
 using test::weights;
 
@@ -32,6 +35,58 @@ TEST_CASE("schedules: their formulas at the ends and between") {
   CHECK(momentum(1) == doctest::Approx(0.95));
   CHECK_THROWS_AS(sequence({}), Error);
   CHECK_THROWS_AS(sequence({{1.0, constant(1)}, {0.5, constant(2)}}), Error);
+}
+
+namespace {
+
+// The learning rate of each batch.
+std::vector<double> rates(const Schedule& schedule, Learner& learn, int epochs) {
+  LrSchedule callback(schedule);
+  std::vector<double> all;
+  learn.epochs = epochs;
+  for (learn.epoch = 0; learn.epoch < epochs; ++learn.epoch)
+    for (learn.batch = 0; learn.batch < learn.data.train.num_batches(); ++learn.batch) {
+      callback.on_batch_plan(learn);
+      all.push_back(learn.optimizer->lr);
+    }
+  return all;
+}
+
+// How many batches in a row have the same.
+using Runs = std::vector<std::int64_t>;
+Runs runs(const Schedule& schedule, Learner& learn, int epochs) {
+  Runs result;
+  double before = 0;
+  for (const double rate : rates(schedule, learn, epochs)) {
+    if (rate != before) result.push_back(0);
+    ++result.back();
+    before = rate;
+  }
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("schedules: a step comes with the batch that begins at its share, also where shares are sums") {
+  for (const std::int64_t batches : {1, 3, 5, 7, 10}) {
+    Learner learn(digits(16 * batches), small_network(), quiet());
+    for (int epochs = 1; epochs <= 13; ++epochs)
+      for (std::int64_t k = 1; k < batches * epochs; ++k) {
+        const double share = static_cast<double>(k) / static_cast<double>(batches * epochs);
+        REQUIRE(runs(step(1, 0.1, {share}), learn, epochs) == Runs{k, batches * epochs - k});
+      }
+  }
+  Learner learn(digits(80), small_network(), quiet());
+  CHECK(runs(step(1, 0.1, {0.2, 0.4, 0.8}), learn, 3) == Runs{3, 3, 6, 3});
+  CHECK(runs(step(1, 0.1, {0.1 + 0.2, 0.1 + 0.7}), learn, 2) == Runs{3, 5, 2});
+  CHECK(runs(sequence({{0.2, constant(1)}, {0.4, constant(2)}, {0.4, constant(3)}}), learn, 3) == Runs{3, 6, 6});
+  CHECK(runs(sequence({{0.1, constant(1)}, {0.2, constant(2)}, {0.3, constant(3)}, {0.4, constant(4)}}), learn, 2) ==
+        Runs{1, 2, 3, 4});
+  CHECK(runs(sequence({{0.4, constant(1)}, {0.6, step(2, 0.1, {1.0 / 3, 2.0 / 3})}}), learn, 3) == Runs{6, 3, 3, 3});
+  // One cycle peaks with the batch at its rise.
+  const auto cycle = rates(one_cycle_lr(0.5), learn, 2);
+  CHECK(std::max_element(cycle.begin(), cycle.end()) - cycle.begin() == 3);
+  CHECK(cycle[3] == 0.5);
 }
 
 TEST_CASE("one cycle: sets rate and momentum before every batch, and leaves both as they were") {

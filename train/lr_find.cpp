@@ -84,8 +84,8 @@ LrCurve lr_find(Learner& learner, const LrFindOptions& options) {
   check(options.steps >= 20, "lr_find: ", options.steps, " steps are too few for a curve");
   const auto test = std::make_shared<RangeTest>(options);
   const Restore restore(learner);
-  const auto epochs = 1 + options.steps / static_cast<int>(learner.data.train.num_batches());
-  learner.fit_with(test, epochs);
+  const std::int64_t epochs = (options.steps - 1) / learner.data.train.num_batches() + 1;
+  learner.fit_with(test, static_cast<int>(epochs));
   test->curve.suggestion = steepest(test->curve, std::max(2, options.steps / 20));
   return test->curve;
 }

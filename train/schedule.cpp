@@ -1,5 +1,6 @@
 #include "train/schedule.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -7,6 +8,12 @@
 #include "train/learner.h"
 
 namespace mixgrad::train {
+
+namespace {
+// Whether that share of training is over. A share that is a sum (.1 + .2) may be rounded up; no batch is as short as
+// what is allowed for that.
+bool is_reached(double share, double progress) { return progress >= share - 1e-12; }
+}  // namespace
 
 Schedule constant(double value) {
   return [=](double) { return value; };
@@ -20,7 +27,7 @@ Schedule step(double value, double factor, std::vector<double> at) {
   return [=](double progress) {
     double result = value;
     for (const double share : at)
-      if (progress >= share) result *= factor;
+      if (is_reached(share, progress)) result *= factor;
     return result;
   };
 }
@@ -34,8 +41,8 @@ Schedule sequence(std::vector<std::pair<double, Schedule>> parts) {
   for (const auto& [share, schedule] : parts) check(share > 0, "sequence: a share of ", share);
   return [parts](double progress) {
     std::size_t i = 0;
-    for (; i + 1 < parts.size() && progress >= parts[i].first; ++i) progress -= parts[i].first;
-    return parts[i].second(progress / parts[i].first);
+    for (; i + 1 < parts.size() && is_reached(parts[i].first, progress); ++i) progress -= parts[i].first;
+    return parts[i].second(std::clamp(progress / parts[i].first, 0.0, 1.0));
   };
 }
 
@@ -59,8 +66,10 @@ std::string LrSchedule::description() const {
 }
 
 void LrSchedule::on_batch_plan(Learner& learner) {
+  // One division of whole numbers: then 3 of 15 batches are the share 0.2, to the last bit.
   const auto batches = static_cast<double>(learner.data.train.num_batches());
-  const double progress = (learner.epoch + static_cast<double>(learner.batch) / batches) / learner.epochs;
+  const double done = learner.epoch * batches + static_cast<double>(learner.batch);
+  const double progress = done / (learner.epochs * batches);
   learner.optimizer->lr = lr_(progress);
   if (momentum_) learner.optimizer->momentum = (*momentum_)(progress);
 }

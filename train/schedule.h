@@ -18,7 +18,7 @@ using Schedule = std::function<double(double progress)>;
 
 Schedule constant(double value);
 Schedule cosine(double from, double to);  // to + (from - to) (1 + cos(pi progress)) / 2
-// `value`, multiplied by `factor` at each of the given shares of training.
+// `value`, multiplied by `factor` at each of the given shares of training, from the first batch on that begins there.
 Schedule step(double value, double factor, std::vector<double> at);
 // One schedule after the other, each for its share of training; the last one takes what is left.
 Schedule sequence(std::vector<std::pair<double, Schedule>> parts);

@@ -81,7 +81,11 @@ double Random::uniform() {
   return static_cast<double>((high << 26) | low) * 0x1p-53;
 }
 
-double Random::uniform(double low, double high) { return low + (high - low) * uniform(); }
+double Random::uniform(double low, double high) {
+  check(low <= high && std::isfinite(high - low), "random: uniform from ", low, " to ", high);
+  const double x = low + (high - low) * uniform();
+  return x < high ? x : std::nextafter(high, low);  // the sum may have been rounded up
+}
 
 // Lemire, "Fast random integer generation in an interval", 2019.
 std::uint32_t Random::below(std::uint32_t bound) {

@@ -49,9 +49,10 @@ class Random {
   explicit Random(std::uint64_t seed, Purpose purpose = Purpose::general, std::uint32_t epoch = 0,
                   std::uint32_t batch = 0, std::uint32_t index = 0);
 
-  std::uint32_t bits();                      // 32 random bits
-  double uniform();                          // in [0, 1), a multiple of 2^-53
-  double uniform(double low, double high);   // in [low, high)
+  std::uint32_t bits();  // 32 random bits
+  double uniform();      // in [0, 1), a multiple of 2^-53
+  // In [low, high), or low where they are equal. Throws unless low <= high and both, and their distance, are finite.
+  double uniform(double low, double high);
   std::uint32_t below(std::uint32_t bound);  // an integer in [0, bound), without bias; bound > 0
   double normal();                           // mean 0, variance 1 (polar method, Marsaglia and Bray 1964)
   double gamma(double alpha);                // shape alpha > 0, scale 1 (Marsaglia and Tsang 2000)

@@ -37,7 +37,8 @@ Tensor xavier_normal(const Shape& shape, std::int64_t fan_in, std::int64_t fan_o
 }
 
 Tensor xavier_uniform(const Shape& shape, std::int64_t fan_in, std::int64_t fan_out) {
-  const double bound = std::sqrt(3 * xavier_variance("xavier_uniform", fan_in, fan_out));
+  const double exact = std::sqrt(3 * xavier_variance("xavier_uniform", fan_in, fan_out));
+  const double bound = std::nextafter(static_cast<float>(exact), 0.0f);  // what is drawn is rounded to f32
   return drawn(shape, [=](Random& random) { return random.uniform(-bound, bound); });
 }
 

@@ -249,6 +249,10 @@ TEST_CASE("init: Xavier's deviation is sqrt(2 / (fan_in + fan_out)), normal or u
     CHECK(std::abs(mean(weight).item()) < 0.002);
   }
   CHECK(max(xavier_uniform({300, 200}, 200, 300)).item() <= std::sqrt(6.0 / 500));
+  const std::uint64_t before = default_seed();
+  manual_seed(92508);  // draws a number that the nearest f32 to the bound would exceed
+  CHECK(max(abs(xavier_uniform({17}, 1, 3))).item() <= std::sqrt(6.0 / 4));
+  manual_seed(before);
   CHECK_THROWS_AS(xavier_normal({2}, 0, 3), Error);
   CHECK(constant({2}, 0.5).to_vector<float>() == std::vector<float>{0.5f, 0.5f});
 }

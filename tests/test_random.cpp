@@ -145,6 +145,33 @@ TEST_CASE("random: uniform is in [0, 1), with the moments of its distribution") 
   }
 }
 
+TEST_CASE("random: uniform never reaches the upper end, however coarse the numbers below it are") {
+  const double tiny = std::numeric_limits<double>::denorm_min();
+  Random random(3);
+  for (const auto& [low, high] : std::initializer_list<std::pair<double, double>>{{1e15, 1e15 + 1},
+                                                                                  {-1e15 - 1, -1e15},
+                                                                                  {1, 1 + 0x1p-52},
+                                                                                  {0, tiny},
+                                                                                  {-tiny, 0},
+                                                                                  {0x1p53, 0x1p53 + 2},
+                                                                                  {-8e307, 8e307},
+                                                                                  {0, 1}}) {
+    CAPTURE(low);
+    CAPTURE(high);
+    bool inside = true;
+    for (int i = 0; i < 2000; ++i) {
+      const double x = random.uniform(low, high);
+      inside = inside && x >= low && x < high;
+    }
+    CHECK(inside);
+  }
+  CHECK(random.uniform(5, 5) == 5);
+  const double inf = infinity<double>, nan = not_a_number<double>;
+  for (const auto& [low, high] : std::initializer_list<std::pair<double, double>>{
+           {2, 1}, {nan, 1}, {0, nan}, {-inf, 0}, {0, inf}, {inf, inf}, {-1e308, 1e308}})
+    CHECK_THROWS_AS(random.uniform(low, high), Error);
+}
+
 TEST_CASE("random: normal has the moments of its distribution") {
   Random random(4);
   double fourth = 0;

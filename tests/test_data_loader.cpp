@@ -90,7 +90,7 @@ TEST_CASE("data loader: sizes beyond its numbers are refused") {
   check_refused([&] { loader(10, {.workers = std::numeric_limits<int>::max()}); }, "workers");
   for (const std::int64_t first : {std::int64_t{-1}, std::int64_t{4}, std::numeric_limits<std::int64_t>::min(),
                                    std::numeric_limits<std::int64_t>::max()})
-    check_refused([&] { ten.epoch(0, first); }, "first batch");
+    check_refused([&] { ten.epoch(0, first); }, "batches from batch");
   CHECK(ten.epoch(0, 3).size() == 3);  // nothing is left, as where training ended with its epoch
   check_refused([] { data::ImageDataset(numbered_images(5), {"a"}, {.channels = std::int64_t{1} << 62}); }, "channels");
 }

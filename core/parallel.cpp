@@ -25,6 +25,13 @@ thread_local ThreadRole this_thread;
 // than a time slice of the system (tests/bench/NOTES.md has the measurement).
 constexpr std::chrono::microseconds polling_time{100};
 
+// Leaves the core to its other hardware thread for a moment.
+void pause() {
+#ifdef __x86_64__
+  __builtin_ia32_pause();
+#endif
+}
+
 // OpenMP's threads, so that OMP_NUM_THREADS, OMP_PLACES and the like apply, but with our own way of waiting. OpenMP
 // ends every region with a barrier: on a busy machine all wait there for a thread that the system has descheduled, even
 // if it has nothing to do, and GCC's threads burn milliseconds meanwhile. Here the threads stay in one region. A job is
@@ -111,19 +118,18 @@ class Team : NonCopyable {
   template <class Done>
   unsigned wait_until(Done done) {
     const auto sleep_at = std::chrono::steady_clock::now() + polling_time;
-    unsigned state;
-    while (!done(state = state_.load())) {
-      if (std::chrono::steady_clock::now() > sleep_at) state_.wait(state);
-#ifdef __x86_64__
-      else __builtin_ia32_pause();  // leaves the core to its other hardware thread
-#endif
+    for (bool sleepy = false;; sleepy = std::chrono::steady_clock::now() > sleep_at) {
+      unsigned state = state_.load();
+      if (sleepy && !done(state)) state_.wait(state);
+      for (int i = 0; i < 16; ++i, pause()) {
+        if (done(state = state_.load())) return state;
+      }
     }
-    return state;
   }
 
   alignas(64) std::atomic<unsigned> state_ = 0;
   std::atomic<bool> ending_ = false;
-  Job job_ = nullptr;
+  alignas(64) Job job_ = nullptr;  // not in the cache line that waiting threads poll
   const void* context_ = nullptr;
   std::int64_t ranges_ = 0;
   std::vector<Share> shares_;

@@ -35,6 +35,8 @@ project(program LANGUAGES CXX)
 $2
 add_executable(program program.cpp)
 target_link_libraries(program mixgrad::mixgrad)
+add_library(plugin MODULE program.cpp)
+target_link_libraries(plugin mixgrad::mixgrad)
 CMAKE
 }
 
@@ -69,6 +71,7 @@ test_programs() {
   check "cmake --install" [ "$status" = 0 ]
   make_program "$work/an installed one" "find_package(mixgrad 0.1 CONFIG REQUIRED)"
   check "README's program, through find_package" try "$work/an installed one" -DCMAKE_PREFIX_PATH="$work/prefix"
+  check "the library can be part of a shared object, a plugin" [ -e "$work/an installed one/build/libplugin.so" ]
   check "README's program prints a line for each epoch" [ "$(grep -cE '^[1-8] ' "$work/out")" = 8 ]
   run env -C / "$work/an installed one/build/program"
   check "README's program says in one line what is wrong" \

@@ -64,7 +64,7 @@ TEST_CASE("csv logger: a row per completed epoch, at once; further runs go on be
   CHECK(all[0] == "run,epoch,train_loss,valid_loss,accuracy,seconds,images_per_s");
   CHECK(all[1].starts_with("a,1,"));
   CHECK(all[4].starts_with("b,2,"));
-  CHECK_THROWS_WITH_AS(CsvLogger(folder / "none/metrics.csv"), doctest::Contains("cannot write"), Error);
+  CHECK_THROWS_WITH_AS(CsvLogger(folder / "none/metrics.csv"), doctest::Contains(": No such file or directory"), Error);
   if (std::filesystem::exists("/dev/full")) {
     Learner learn(digits(32), nn::simple_cnn({3, 4, 2}), quiet());
     learn.add(std::make_shared<CsvLogger>("/dev/full"));

@@ -51,7 +51,6 @@ void CsvLogger::on_train_end(Learner& learner) noexcept {
 }
 
 void CsvLogger::flush() {
-  errno = 0;
   const bool written = file_.flush().good();
   check(written, "cannot write ", path_, errno == 0 ? "" : text_of(": ", std::strerror(errno)));
 }

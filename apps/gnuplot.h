@@ -1,9 +1,9 @@
 // The pipe to gnuplot, an optional program that draws the pictures (Debian package gnuplot-nox).
 #pragma once
 
-#include <locale>
-#include <sstream>
 #include <string>
+
+#include "core/check.h"
 
 namespace mixgrad::apps {
 
@@ -12,10 +12,8 @@ struct Canvas {
   int font_size;      // points
 };
 
-// Commands in gnuplot's language, written with <<. Numbers have a decimal point in every locale.
-struct GnuplotScript : std::ostringstream {
-  GnuplotScript() { imbue(std::locale::classic()); }
-};
+// Commands in gnuplot's language, written with <<.
+using GnuplotScript = TextStream;
 
 // 'text' as gnuplot reads it literally, on one line: what can't be printed becomes '?'.
 std::string quoted(const std::string& text);

@@ -243,7 +243,7 @@ bool write_top_losses(const std::string& png, const Tensor& images, const std::v
 std::string probability_text(double probability) {
   if (probability < 0.01) return "< 0.01";
   if (probability > 0.99) return "> 0.99";
-  return text_of(std::fixed, std::setprecision(2), probability);
+  return with_decimals(probability, 2);
 }
 
 namespace {

@@ -10,7 +10,6 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <iomanip>
 #include <set>
 
 #include "apps/mix_picture.h"
@@ -139,7 +138,7 @@ void output_mistakes(const TrainOptions& options, train::Learner& learn, const s
   const std::string when = text_of(run, ", ", description(options, run == run_name(true)), ", ", last.epoch,
                                    last.epoch == 1 ? " epoch: " : " epochs: ");
   announce(write_confusion_matrix, in_output(options, run + "_confusion.png"), train::confusion_matrix(learn), names,
-           text_of(when, std::fixed, std::setprecision(2), 100 * last.metrics.at(0), " % right on the validation set"));
+           when + with_decimals(100 * last.metrics.at(0), 2) + " % right on the validation set");
 
   const auto name = [&](std::int32_t label) { return names.at(static_cast<std::size_t>(label)); };
   std::vector<std::int32_t> worst;

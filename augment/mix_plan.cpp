@@ -5,6 +5,7 @@
 #include <iomanip>
 #include <istream>
 #include <limits>
+#include <locale>
 #include <ostream>
 #include <sstream>
 #include <string>
@@ -34,10 +35,9 @@ MixPlan draw_mix_plan(std::int64_t batch_size, const MixOptions& options, Random
 std::ostream& operator<<(std::ostream& out, const MixPlan& plan) {
   const float* lambda = plan.lambda.data<float>();
   const std::int32_t* partner = plan.permutation.data<std::int32_t>();
-  const auto precision = out.precision(std::numeric_limits<float>::max_digits10);
+  const auto exact = std::setprecision(std::numeric_limits<float>::max_digits10);
   for (std::int64_t i = 0; i < plan.size(); ++i)
-    out << i << " <- " << lambda[i] << " * " << i << " + " << 1 - lambda[i] << " * " << partner[i] << '\n';
-  out.precision(precision);
+    out << text_of(exact, i, " <- ", lambda[i], " * ", i, " + ", 1 - lambda[i], " * ", partner[i], '\n');
   return out << '\n';
 }
 
@@ -48,6 +48,7 @@ MixPlan read_mix_plan(std::istream& in) {
     check(!std::getline(in, line).fail(), "mix plan: cut off: the empty line at its end is missing");
     if (line.empty()) break;
     std::istringstream text(line);
+    text.imbue(std::locale::classic());
     const auto i = static_cast<std::int64_t>(lambdas.size());
     std::int64_t row = -1, self = -1;
     std::string arrow, times, plus, times_again, more;

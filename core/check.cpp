@@ -1,6 +1,8 @@
 #include "core/check.h"
 
 #include <array>
+#include <iomanip>
+#include <locale>
 
 namespace mixgrad {
 namespace {
@@ -36,6 +38,12 @@ std::string printable(std::string_view text, std::size_t longest) {
     text.remove_prefix(length > 0 ? length : 1);
   }
   return result;
+}
+
+TextStream::TextStream() { imbue(std::locale::classic()); }
+
+std::string with_decimals(double value, int decimals) {
+  return text_of(std::fixed, std::setprecision(decimals), value);
 }
 
 }  // namespace mixgrad

@@ -19,13 +19,22 @@ struct Error : std::runtime_error {
   explicit Error(const std::string& text) : std::runtime_error(printable(text, std::string::npos)) {}
 };
 
+// A stream to write text to that is the same in every locale. Others, and printf, write a number as the locale that the
+// program has set wants it, such as 1.234,5.
+struct TextStream : std::ostringstream {
+  TextStream();
+};
+
 // All parts written one after the other.
 template <class... Parts>
 std::string text_of(const Parts&... parts) {
-  std::ostringstream text;
+  TextStream text;
   (text << ... << parts);
   return text.str();
 }
+
+// 0.5 with three decimals: "0.500".
+std::string with_decimals(double value, int decimals);
 
 // Throws an Error with this text.
 template <class... Parts>

@@ -1,9 +1,11 @@
 #include "core/profile.h"
 
 #include <algorithm>
-#include <cstdio>
+#include <iomanip>
 #include <ostream>
 #include <utility>
+
+#include "core/check.h"
 
 namespace mixgrad {
 namespace {
@@ -49,22 +51,23 @@ KernelTimer::~KernelTimer() {
 
 std::ostream& operator<<(std::ostream& out, const Profile& profile) {
   const double total = profile.seconds();
-  char line[128];
-  const auto print = [&](auto... values) {
-    std::snprintf(line, sizeof line, values...);
-    out << line;
+  const auto print = [&](const std::string& kernel, const std::string& calls, const std::string& ms,
+                         const std::string& share = {}, const std::string& rate = {}) {
+    const auto cell = [](const std::string& text, int width) { return text_of(' ', std::setw(width), text); };
+    out << text_of(std::left, std::setw(32), kernel) << cell(calls, 10) << cell(ms, 12)
+        << (share.empty() ? "" : cell(share, 7)) << (rate.empty() ? "" : cell(rate, 9)) << '\n';
   };
-  print("%-32s %10s %12s %7s %9s\n", "kernel", "calls", "ms", "share", "GFLOP/s");
+  const auto ms = [](double seconds) { return with_decimals(1e3 * seconds, 2); };
+  const auto share = [&](double seconds) { return with_decimals(100 * seconds / total, 1) + '%'; };
+  print("kernel", "calls", "ms", "share", "GFLOP/s");
   double rest = total;
-  for (const Profile::Entry& entry : profile.entries()) {
-    print("%-32s %10llu %12.2f %6.1f%%", entry.kernel.c_str(), static_cast<unsigned long long>(entry.calls),
-          1e3 * entry.seconds, 100 * entry.seconds / total);
-    if (entry.flops > 0) print(" %9.1f", 1e-9 * entry.flops / entry.seconds);
-    out << '\n';
-    rest -= entry.seconds;
+  for (const auto& [kernel, calls, seconds, flops] : profile.entries()) {
+    const std::string rate = flops > 0 ? with_decimals(1e-9 * flops / seconds, 1) : "";
+    print(kernel, std::to_string(calls), ms(seconds), share(seconds), rate);
+    rest -= seconds;
   }
-  print("%-32s %10s %12.2f %6.1f%%\n", "outside kernels", "", 1e3 * rest, 100 * rest / total);
-  print("%-32s %10s %12.2f\n", "total", "", 1e3 * total);
+  print("outside kernels", "", ms(rest), share(rest));
+  print("total", "", ms(total));
   return out;
 }
 

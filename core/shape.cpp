@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ostream>
+#include <string>
 
 #include "core/check.h"
 
@@ -61,7 +62,7 @@ bool operator==(const Shape& a, const Shape& b) { return std::equal(a.begin(), a
 std::ostream& operator<<(std::ostream& out, const Shape& shape) {
   out << '[';
   for (int axis = 0; axis < shape.rank_; ++axis)
-    out << (axis ? ", " : "") << shape.extents_[static_cast<std::size_t>(axis)];
+    out << (axis ? ", " : "") << std::to_string(shape.extents_[static_cast<std::size_t>(axis)]);
   return out << ']';
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <iomanip>
 #include <limits>
 #include <ostream>
 
@@ -145,32 +144,25 @@ namespace {
 
 constexpr std::int64_t copy_grain = std::int64_t{1} << 18;
 
+// Axis `axis` of the block of elements that starts at `values`.
 template <class T>
-void print_value(std::ostream& out, T value) {
-  if constexpr (std::is_floating_point_v<T>) out << std::setprecision(6) << value;
-  else out << static_cast<int>(value);
-}
-
-// Prints axis `axis` of the block of elements that starts at `values`.
-template <class T>
-void print_axis(std::ostream& out, const T* values, const Shape& shape, int axis) {
-  if (axis == shape.rank()) return print_value(out, *values);
-  constexpr std::int64_t edge = 3;  // elements shown at each end of a long axis
+std::string axis_text(const T* values, const Shape& shape, int axis) {
+  if (axis == shape.rank()) return text_of(+*values);  // a number, not a character
+  constexpr std::int64_t edge = 3;                     // elements shown at each end of a long axis
   const std::int64_t extent = shape[axis];
   const std::int64_t stride = shape.product(axis + 1, shape.rank());
   const bool innermost = axis + 1 == shape.rank();
-  out << '[';
+  std::string text = "[";
   for (std::int64_t i = 0; i < extent; ++i) {
-    if (i) out << (innermost ? ", " : ",\n ");
-    if (i && !innermost) out << std::string(static_cast<std::size_t>(axis), ' ');
+    if (i) text += innermost ? ", " : ",\n " + std::string(static_cast<std::size_t>(axis), ' ');
     if (extent > 2 * edge + 2 && i == edge) {
-      out << "...";
+      text += "...";
       i = extent - edge - 1;
     } else {
-      print_axis(out, values + i * stride, shape, axis + 1);
+      text += axis_text(values + i * stride, shape, axis + 1);
     }
   }
-  out << ']';
+  return text + ']';
 }
 
 }  // namespace
@@ -178,9 +170,7 @@ void print_axis(std::ostream& out, const T* values, const Shape& shape, int axis
 std::ostream& operator<<(std::ostream& out, const Tensor& tensor) {
   if (!tensor.defined()) return out << "(undefined)";
   const Tensor host = tensor.to(cpu);
-  const auto precision = out.precision();
-  with_dtype(tensor.dtype(), [&]<class T>(T) { print_axis(out, host.data<T>(), tensor.shape(), 0); });
-  out.precision(precision);
+  with_dtype(tensor.dtype(), [&]<class T>(T) { out << axis_text(host.data<T>(), tensor.shape(), 0); });
   return out << " " << name_of(tensor.dtype()) << tensor.shape();
 }
 

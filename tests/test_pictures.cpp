@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <limits>
-#include <locale>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -14,6 +13,7 @@
 
 #include "apps/gnuplot.h"
 #include "apps/pictures.h"
+#include "tests/comma_locale.h"
 #include "tests/error.h"
 #include "tests/files.h"
 #include "tests/temporary_folder.h"
@@ -158,17 +158,10 @@ TEST_CASE("pictures: a gnuplot that reads nothing ends in an error, not in a sig
 }
 
 TEST_CASE("pictures: numbers have a decimal point in every locale") {
-  struct Comma : std::numpunct<char> {
-    char do_decimal_point() const override { return ','; }
-    char do_thousands_sep() const override { return '.'; }
-    std::string do_grouping() const override { return "\1"; }
-  };
   const TemporaryFolder out;
   const StandIn gnuplot;
-  const std::locale before = std::locale::global(std::locale(std::locale::classic(), new Comma));
-  const bool written = write_any("curves", out / "picture.png");
-  std::locale::global(before);
-  CHECK(written);
+  const test::CommaLocale comma;
+  CHECK(write_any("curves", out / "picture.png"));
   CHECK(contains(gnuplot.script(), "\n1 0.75\n"));
   CHECK(contains(gnuplot.script(), "size 1400,640 "));
 }

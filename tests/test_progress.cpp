@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "mixgrad.h"
+#include "tests/comma_locale.h"
 #include "tests/files.h"
 #include "tests/temporary_folder.h"
 
@@ -214,4 +215,23 @@ TEST_CASE("Ctrl-C: training ends after the batch, and the signal does what it di
   learn.fit(1);
   CHECK(reached == 2);
   std::signal(SIGINT, before);
+}
+
+TEST_CASE("recorder and progress bar: decimal points in every locale") {
+  const test::CommaPrintf german;
+  if (!german) return;
+  const test::CommaLocale comma;
+  const TemporaryFolder folder;
+  const std::string path = folder.write("printed", "");
+  {
+    const int file = open(path.c_str(), O_WRONLY | O_APPEND);
+    const Redirected out(stdout, file), err(stderr, file);
+    Learner learn = learner(true);
+    learn.add(std::make_shared<ProgressBar>(ProgressBarOptions{.seconds_between_lines = 0})).fit(1);
+    close(file);
+  }
+  const std::string text = content(path);
+  CHECK(text.find("1         2.") != std::string::npos);  // ln 10 is 2.3
+  CHECK(text.find("1/3  loss 2.") != std::string::npos);
+  CHECK_MESSAGE(text.find(',') == std::string::npos, text);
 }

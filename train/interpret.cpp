@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iomanip>
 #include <ostream>
 #include <string_view>
 
@@ -134,8 +133,8 @@ void show_top_losses(std::ostream& out, Learner& learner, std::int64_t n) {
   for (const TopLoss& top : top_losses(learner, n)) {
     indices.push_back(static_cast<std::int32_t>(top.index));
     captions.push_back({text_of(class_name(classes, top.target), " as ", class_name(classes, top.predicted), " (",
-                                std::fixed, std::setprecision(3), top.probability, ")"),
-                        text_of("loss ", std::fixed, std::setprecision(3), top.loss, "  #", top.index)});
+                                with_decimals(top.probability, 3), ")"),
+                        text_of("loss ", with_decimals(top.loss, 3), "  #", top.index)});
   }
   if (!indices.empty()) show(out, learner.data.valid.dataset().get(indices).x, captions);
 }

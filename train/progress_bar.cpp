@@ -46,16 +46,12 @@ void ProgressBar::draw(const Learner& learner, double elapsed) const {
   const double images = seen_ * static_cast<double>(learner.data.train.options().batch_size);
   const double epochs_left = learner.epochs - learner.epoch - 1;
   const double left = elapsed / seen_ * (total - done + epochs_left * total);
-  const auto format = [](const char* text, auto... figures) {
-    char buffer[128];
-    std::snprintf(buffer, sizeof buffer, text, figures...);
-    return std::string(buffer);
-  };
-  const std::string epoch = format("epoch %d/%d ", learner.epoch + 1, learner.epochs);
-  const std::string figures[] = {format(" %.0f/%.0f", done, total),
-                                 format("  loss %.4f", learner.recorder->smoothed_loss()),
-                                 format("  %.0f images/s", images / elapsed),
-                                 format("  %d:%02d left", static_cast<int>(left) / 60, static_cast<int>(left) % 60)};
+  const int seconds = static_cast<int>(left);
+  const std::string epoch = text_of("epoch ", learner.epoch + 1, "/", learner.epochs, " ");
+  const std::string figures[] = {text_of(" ", static_cast<std::int64_t>(done), "/", static_cast<std::int64_t>(total)),
+                                 "  loss " + with_decimals(learner.recorder->smoothed_loss(), 4),
+                                 "  " + with_decimals(images / elapsed, 0) + " images/s",
+                                 text_of("  ", seconds / 60, ":", seconds % 60 / 10, seconds % 10, " left")};
   // As many figures as the line has room for, then the bar: a line that wraps can't be redrawn. The last column stays
   // free.
   const std::size_t room = static_cast<std::size_t>(terminal_ ? columns() : 120) - 1;

@@ -21,7 +21,8 @@ void print_names(const std::vector<M>& metrics) {
 
 template <class M>
 void print_figures(const std::vector<M>& metrics, const std::vector<double>& figures) {
-  for (std::size_t i = 0; i < metrics.size(); ++i) std::printf("  %-*.6f", width_of(metrics[i].name), figures[i]);
+  for (std::size_t i = 0; i < metrics.size(); ++i)
+    std::printf("  %-*s", width_of(metrics[i].name), with_decimals(figures[i], 6).c_str());
 }
 
 // Told in case it is not meant: a layer of one's own may have forgotten nn::parameter().
@@ -104,9 +105,9 @@ void Recorder::print_obstacle(const Learner& learner) {
 void Recorder::print_rows(const Learner& learner) noexcept {
   for (; print_ && printed_ < epochs_.size(); ++printed_) {
     const EpochRecord& record = epochs_[printed_];
-    std::printf("%-8d  %-10.6f", record.epoch, record.train_loss);
+    std::printf("%-8d  %-10s", record.epoch, with_decimals(record.train_loss, 6).c_str());
     print_figures(learner.options.train_metrics, record.train_metrics);
-    std::printf("  %-10.6f", record.valid_loss);
+    std::printf("  %-10s", with_decimals(record.valid_loss, 6).c_str());
     print_figures(learner.options.metrics, record.metrics);
     const int whole = static_cast<int>(record.seconds + 0.5);
     std::printf("  %02d:%02d\n", whole / 60, whole % 60);

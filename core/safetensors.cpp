@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iomanip>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -18,6 +19,7 @@
 #include <utility>
 
 #include "core/atomic_file.h"
+#include "core/xxh64.h"
 
 namespace mixgrad {
 namespace {
@@ -29,6 +31,7 @@ static_assert(std::endian::native == std::endian::little, "safetensors files are
 constexpr std::size_t length_bytes = 8;
 constexpr std::size_t max_header_bytes = 100'000'000;  // the format's own limit
 constexpr const char* metadata_key = "__metadata__";
+constexpr const char* checksum_key = "mixgrad.xxh64";  // in the metadata
 
 float from_f16(std::uint16_t bits) {
   const int exponent = bits >> 10 & 31, fraction = bits & 1023;
@@ -88,6 +91,17 @@ constexpr StoredType stored_types[] = {
     integer<std::uint32_t>("U32"),
     integer<std::uint64_t>("U64"),
 };
+
+// A tensor's part of a file's checksum: the parts' sum, so that they may stand in any order.
+std::uint64_t checksum_of(const std::string& name, const std::string& dtype, const Shape& shape,
+                          std::span<const std::byte> elements) {
+  const std::string head = text_of(name, ' ', dtype, shape);
+  return xxh64(elements, xxh64(std::as_bytes(std::span(head))));
+}
+
+std::string checksum_text(std::uint64_t checksum) {
+  return text_of(std::hex, std::setfill('0'), std::setw(16), checksum);
+}
 
 std::string in_quotes(const std::string& name) { return '"' + printable(name) + '"'; }
 
@@ -289,12 +303,20 @@ Tensor make_tensor(const std::string& path, const Entry& entry) {
   return Tensor::empty(*shape, {.dtype = type.dtype});
 }
 
-// Reads the elements of an entry into its tensor.
-void read_elements(const std::string& path, const Entry& entry, Reader& reader, const Tensor& tensor) {
+std::span<const std::byte> bytes_of(const Tensor& tensor) {
+  return with_dtype(tensor.dtype(), [&]<class T>(T) {
+    return std::as_bytes(std::span(tensor.data<T>(), static_cast<std::size_t>(tensor.numel())));
+  });
+}
+
+// Reads the elements of an entry into its tensor. Returns their part of the checksum.
+std::uint64_t read_elements(const std::string& path, const Entry& entry, Reader& reader, const Tensor& tensor) {
   const auto count = static_cast<std::size_t>(entry.offsets[1] - entry.offsets[0]);
   const StoredType& type = stored_type(path, entry);
-  if (!type.convert)
-    return with_dtype(tensor.dtype(), [&]<class T>(T) { reader.read(tensor.mutable_data<T>(), count); });
+  if (!type.convert) {
+    with_dtype(tensor.dtype(), [&]<class T>(T) { reader.read(tensor.mutable_data<T>(), count); });
+    return checksum_of(entry.name, entry.dtype, tensor.shape(), bytes_of(tensor));
+  }
   std::vector<std::byte> bytes(count);
   reader.read(bytes.data(), count);
   try {
@@ -302,25 +324,21 @@ void read_elements(const std::string& path, const Entry& entry, Reader& reader, 
   } catch (const Error& error) {
     fail(where_in(path, entry), error.what());
   }
+  return checksum_of(entry.name, entry.dtype, tensor.shape(), bytes);
 }
 
-std::span<const std::byte> bytes_of(const Tensor& tensor) {
-  return with_dtype(tensor.dtype(), [&]<class T>(T) {
-    return std::as_bytes(std::span(tensor.data<T>(), static_cast<std::size_t>(tensor.numel())));
-  });
+const char* stored_as(DType dtype) {
+  return std::ranges::find_if(stored_types, [&](const auto& stored) { return stored.dtype == dtype; })->name;
 }
 
 // The header's text for tensors whose data starts at these offsets.
 std::string header_text(const std::vector<NamedTensor>& tensors, const std::vector<std::size_t>& offsets,
                         const std::map<std::string, std::string>& metadata) {
   std::string text = "{";
-  if (!metadata.empty()) text += json(metadata_key).dump() + ':' + json(metadata).dump();
+  text += json(metadata_key).dump() + ':' + json(metadata).dump();
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const Tensor& tensor = tensors[i].tensor;
-    const char* dtype =
-        std::ranges::find_if(stored_types, [&](const auto& stored) { return stored.dtype == tensor.dtype(); })->name;
-    text += text.size() > 1 ? "," : "";
-    text += json(tensors[i].name).dump() + R"(:{"dtype":")" + dtype + R"(","shape":)";
+    text += ',' + json(tensors[i].name).dump() + R"(:{"dtype":")" + stored_as(tensor.dtype()) + R"(","shape":)";
     text += json(std::vector(tensor.shape().begin(), tensor.shape().end())).dump() + R"(,"data_offsets":)";
     text += json({offsets[i], offsets[i] + bytes_of(tensor).size()}).dump() + '}';
   }
@@ -347,12 +365,19 @@ SafeTensors read_safetensors(const std::string& path) {
   const std::vector<std::size_t> order = data_order(path, header.entries, reader.left());
   SafeTensors result{.tensors = {}, .metadata = std::move(header.metadata)};
   for (const Entry& entry : header.entries) result.tensors.push_back({entry.name, make_tensor(path, entry)});
-  for (const std::size_t i : order) read_elements(path, header.entries[i], reader, result.tensors[i].tensor);
+  std::uint64_t checksum = 0;
+  for (const std::size_t i : order)
+    checksum += read_elements(path, header.entries[i], reader, result.tensors[i].tensor);
+  const auto saved = result.metadata.extract(checksum_key);
+  check(saved.empty() || saved.mapped() == checksum_text(checksum), path,
+        ": damaged: its tensors do not have the checksum that its metadata gives; where a program changed them on "
+        "purpose, it must leave out ",
+        checksum_key);
   return result;
 }
 
 void write_safetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
-                       const std::map<std::string, std::string>& metadata) {
+                       std::map<std::string, std::string> metadata) {
   check_names(path, tensors);
   std::vector<NamedTensor> host;
   for (const NamedTensor& named : tensors) host.push_back({named.name, named.tensor.to(cpu)});
@@ -364,11 +389,15 @@ void write_safetensors(const std::string& path, const std::vector<NamedTensor>& 
   });
   std::vector<std::span<const std::byte>> parts(2);
   std::size_t position = 0;
+  std::uint64_t checksum = 0;
   for (const std::size_t i : order) {
+    const auto& [name, tensor] = host[i];
     offsets[i] = position;
-    parts.push_back(bytes_of(host[i].tensor));
+    parts.push_back(bytes_of(tensor));
     position += parts.back().size();
+    checksum += checksum_of(name, stored_as(tensor.dtype()), tensor.shape(), parts.back());
   }
+  metadata[checksum_key] = checksum_text(checksum);
   std::string header;
   try {
     header = header_text(host, offsets, metadata);
@@ -393,8 +422,7 @@ SafeTensors read_safetensors(const std::string& path) {
   fail(path, ": this build cannot read safetensors files (built without nlohmann-json: package nlohmann-json3-dev)");
 }
 
-void write_safetensors(const std::string& path, const std::vector<NamedTensor>&,
-                       const std::map<std::string, std::string>&) {
+void write_safetensors(const std::string& path, const std::vector<NamedTensor>&, std::map<std::string, std::string>) {
   fail(path, ": this build cannot write safetensors files (built without nlohmann-json: package nlohmann-json3-dev)");
 }
 

@@ -3,6 +3,10 @@
 // in blanks,
 //   {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, ..., "__metadata__": {"key": "text"}}
 // and the elements of all tensors in row-major order.
+//
+// The format has no checksum. Files written here have one in their metadata, under "mixgrad.xxh64", which others pass
+// over: the sum over all tensors, modulo 2^64, of xxh64(elements, xxh64("name dtype[extents]")), as in "bias F32[2,
+// 3]", in 16 hexadecimal digits (core/xxh64.h). It does not depend on the order of tensors, nor on other metadata.
 #pragma once
 
 #include <map>
@@ -14,16 +18,16 @@
 namespace mixgrad {
 
 struct SafeTensors {
-  std::vector<NamedTensor> tensors;  // in the order of the header
-  std::map<std::string, std::string> metadata;
+  std::vector<NamedTensor> tensors;             // in the order of the header
+  std::map<std::string, std::string> metadata;  // without the checksum
 };
 
 // Reads a whole file; F32, F64, I32 and U8 become f32, f64, i32 and u8. What no tensor has here becomes what holds it:
 // F16 and BF16 f32; I8, I16, I64, U16, U32 and U64 i32; BOOL u8. Throws an error that names the file, and the tensor at
-// fault, when the file is missing, cut off or too long, has a header that is damaged or says anything but the above, a
-// tensor of another dtype, of more than six axes, or of a size other than its offsets', an integer that i32 can't hold,
-// or offsets that overlap or leave a hole. Whatever the header claims, no more memory is taken than a few times the
-// file's size.
+// fault, when the file is missing, cut off or too long, does not have the checksum that it gives, if any, has a header
+// that is damaged or says anything but the above, a tensor of another dtype, of more than six axes, or of a size other
+// than its offsets', an integer that i32 can't hold, or offsets that overlap or leave a hole. Whatever the header
+// claims, no more memory is taken than a few times the file's size.
 SafeTensors read_safetensors(const std::string& path);
 
 // Replaces the file whole or not at all (core/atomic_file.h). The header lists the tensors in the order given; the
@@ -31,6 +35,6 @@ SafeTensors read_safetensors(const std::string& path);
 // Throws an error that names the file when it can't be written, and the tensor when it is undefined, its name is taken,
 // reserved ("__metadata__") or not UTF-8.
 void write_safetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
-                       const std::map<std::string, std::string>& metadata = {});
+                       std::map<std::string, std::string> metadata = {});
 
 }  // namespace mixgrad

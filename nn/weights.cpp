@@ -80,7 +80,10 @@ void save_weights(Module& model, const std::string& path, WeightLayout layout,
 void load_weights(Module& model, const std::string& path) {
   SafeTensors file = read_safetensors(path);
   std::optional<PyTorchLayout> pytorch;
-  if (file.metadata["layout"] != "ohwi") pytorch.emplace(model, path);
+  const std::string layout = file.metadata["layout"];
+  check(layout == "ohwi" || layout == "oihw" || (layout.empty() && file.metadata["format"] != "mixgrad"), path,
+        ": its layout is ", layout.empty() ? "missing" : printable(layout), ", not ohwi or oihw");
+  if (layout != "ohwi") pytorch.emplace(model, path);
   assign(model, file.tensors, path, pytorch);
 }
 

@@ -22,10 +22,10 @@ enum class WeightLayout { ohwi, oihw };
 void save_weights(Module& model, const std::string& path, WeightLayout layout = WeightLayout::ohwi,
                   std::map<std::string, std::string> metadata = {});
 
-// Loads a file of either layout; one from elsewhere is taken for oihw, and its num_batches_tracked, which batch norm
-// here does without, are passed over. Throws, naming the first difference and having changed nothing, unless the file
-// has exactly the model's other tensors, by name, shape and dtype (core/safetensors.h says which dtypes are converted);
-// and for oihw where save_weights would.
+// Loads a file of either layout; one that names none, from elsewhere, is taken for oihw, and its num_batches_tracked,
+// which batch norm here does without, are passed over. Throws, naming the first difference and having changed nothing,
+// unless the file has exactly the model's other tensors, by name, shape and dtype (core/safetensors.h says which dtypes
+// are converted); and for oihw where save_weights would.
 void load_weights(Module& model, const std::string& path);
 
 // The same from tensors in memory, in this library's layout; `source` names them in errors.

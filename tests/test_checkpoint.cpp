@@ -324,6 +324,71 @@ TEST_CASE("checkpoint: a one-cycle training is resumed by the same cycle only") 
   CHECK_NOTHROW(second.learn.fit_one_cycle(2, 1e-2));
 }
 
+TEST_CASE("checkpoint: a bit of its tensors that changes is found before anything is loaded; so with weights") {
+  if (!has_json()) return;
+  const TemporaryFolder folder;
+  const std::string path = folder / "run.safetensors";
+  Training first, second;
+  first.learn.add(std::make_shared<Checkpoint>(path, 1));
+  first.learn.fit(1, 1e-3);
+  nn::save_weights(first.model, folder / "weights");
+  const std::string checkpoint = content(path), saved = content(folder / "weights");
+  const auto flipped = [](std::string bytes, std::size_t back) {
+    bytes[bytes.size() - back] ^= 1 << back % 8;
+    return bytes;
+  };
+  const auto data_bytes = [](const std::string& path) {
+    std::int64_t bytes = 0;
+    for (const auto& [name, tensor] : read_safetensors(path).tensors)
+      bytes += tensor.numel() * static_cast<std::int64_t>(size_of(tensor.dtype()));
+    return static_cast<std::size_t>(bytes);
+  };
+  const std::size_t all = data_bytes(path), weight_bytes = data_bytes(folder / "weights");
+  for (std::size_t back = 1; back <= all; back += all / 40) {
+    folder.write("run.safetensors", flipped(checkpoint, back));
+    check_refused(second.learn, path, "damaged");
+  }
+  const auto before = weights(second.model);
+  for (std::size_t back = 1; back <= weight_bytes; back += weight_bytes / 40) {
+    folder.write("weights", flipped(saved, back));
+    CHECK_THROWS_WITH_AS(nn::load_weights(second.model, folder / "weights"), doctest::Contains("damaged"), Error);
+  }
+  CHECK(weights(second.model) == before);
+}
+
+TEST_CASE("checkpoint: whatever refuses to train, no callback has begun by then, and no file was made or changed") {
+  if (!has_json()) return;
+  const TemporaryFolder folder;
+  Training first;
+  first.learn.add(std::make_shared<Checkpoint>(folder / "run", 2)).add(std::make_shared<StopAt>(0, 3));
+  CHECK_THROWS_WITH_AS(first.learn.fit_one_cycle(2, 1e-2), "stopped", Error);
+  folder.write("old.csv", "old");
+  const auto refuses = [&](const std::string& words, const auto& change, double lr_max) {
+    Training second;
+    resume(second.learn, folder / "run");
+    int begun = 0;
+    second.learn.add(at(&At::train_begin, [&](Learner&) { ++begun; }));
+    for (const char* name : {"old.csv", "new.csv"}) second.learn.add(std::make_shared<CsvLogger>(folder / name));
+    change(second.learn);
+    CHECK_THROWS_WITH_AS(second.learn.fit_one_cycle(2, lr_max), doctest::Contains(words.c_str()), Error);
+    CHECK(content(folder / "old.csv") == "old");
+    CHECK(!std::filesystem::exists(folder / "new.csv"));
+    return begun;
+  };
+  const auto nothing = [](Learner&) {};
+  CHECK(refuses("was written with callback 2 LrSchedule", nothing, 1) == 0);
+  const auto with_patience = [](Learner& learner) { learner.add(std::make_shared<EarlyStopping>()); };
+  CHECK(refuses("run: lacks callback.5.best", with_patience, 1e-2) == 0);
+  const auto clipped = [](Learner& learner) { learner.add(std::make_shared<GradientClip>(1)); };
+  CHECK(refuses("was written with callback 2 ", clipped, 1e-2) == 0);
+  // What only a callback knows is refused when it begins, and so before any epoch.
+  struct Refuses : Callback {
+    void on_train_begin(Learner&) override { fail("not with me"); }
+  };
+  refuses(
+      "not with me", [](Learner& learner) { learner.add(std::make_shared<Refuses>()); }, 1e-2);
+}
+
 TEST_CASE("checkpoint: numbers that a callback can't have kept are refused at once, not when training begins") {
   if (!has_json()) return;
   const TemporaryFolder folder;
@@ -421,6 +486,14 @@ TEST_CASE("weights: come back bit for bit in either layout, and are refused by t
   nn::save_weights(other, folder / "o");
   CHECK_THROWS_WITH_AS(nn::load_weights(narrow, folder / "o"),
                        doctest::Contains("0.weight is f32[4, 3, 3, 3], the model's is f32[5, 3, 3, 3]"), Error);
+  // The layout is never guessed where the file is one of ours.
+  const SafeTensors ours = read_safetensors(folder / "o");
+  const auto refused = [&](const std::map<std::string, std::string>& metadata, const std::string& words) {
+    write_safetensors(folder / "bad", ours.tensors, metadata);
+    CHECK_THROWS_WITH_AS(nn::load_weights(other, folder / "bad"), doctest::Contains(words.c_str()), Error);
+  };
+  refused({{"format", "mixgrad"}, {"layout", "ohwh"}}, "its layout is ohwh, not ohwi or oihw");
+  refused({{"format", "mixgrad"}, {"mayout", "ohwi"}}, "its layout is missing");
   // Only PyTorch's layout goes by PyTorch's name, and shapes are those of the file.
   CHECK(read_safetensors(folder / "o").metadata.at("format") == "mixgrad");
   nn::Sequential wide(nn::Conv2d(1, 4)), grey(nn::Conv2d(2, 4));

@@ -133,6 +133,54 @@ TEST_CASE("safetensors: the file written is, byte for byte, one that the public 
   CHECK(content(folder / "file") == content(MIXGRAD_GOLDEN_DIR "/safetensors_mixgrad.safetensors"));
 }
 
+TEST_CASE("safetensors: any bit of the elements that changes is noticed, and so are names, dtypes and shapes") {
+  if (!has_json()) return;
+  const TemporaryFolder folder;
+  write_safetensors(folder / "good", golden_tensors(), golden_metadata);
+  const std::string good = content(folder / "good");
+  const auto check_damaged = [&](const std::string& bad) { check_refused(folder.write("bad", bad), "damaged"); };
+  for (std::size_t bit = 0; bit < 8 * 51; ++bit) {
+    std::string bad = good;
+    bad[good.size() - 1 - bit / 8] ^= static_cast<char>(1 << bit % 8);
+    check_damaged(bad);
+  }
+  const auto with = [&](const std::string& before, const std::string& after) {
+    std::string bad = good;
+    REQUIRE(bad.find(before) != std::string::npos);
+    return bad.replace(bad.find(before), before.size(), after);
+  };
+  check_damaged(with("\"pixels\"", "\"pixelt\""));
+  check_damaged(with(R"("0.weight":{"dtype":"F32")", R"("0.weight":{"dtype":"I32")"));
+  check_damaged(with(R"("pixels":{"dtype":"U8")", R"("pixels":{"dtype":"I8")"));
+  check_damaged(with("[2,3]", "[3,2]"));
+  check_damaged(with("[0,5]", "[5,0]"));
+  check_damaged(with("28cba186857eca0d", "28cba186857eca0c"));
+  check_same(read_safetensors(folder.write("other", with("\"pt\"", "\"xx\""))).tensors, golden_tensors());
+}
+
+TEST_CASE("safetensors: a file without a checksum is read as it is, and the order of tensors does not change it") {
+  if (!has_json()) return;
+  const TemporaryFolder folder;
+  const auto checksum_in = [&](const std::vector<NamedTensor>& tensors, const Metadata& metadata) {
+    write_safetensors(folder / "file", tensors, metadata);
+    const std::string key = "\"mixgrad.xxh64\":\"", bytes = content(folder / "file");
+    REQUIRE(bytes.find(key) != std::string::npos);
+    return bytes.substr(bytes.find(key) + key.size(), 16);
+  };
+  CHECK(checksum_in({}, {}) == "0000000000000000");
+  const std::string checksum = checksum_in(golden_tensors(), golden_metadata);
+  std::vector<NamedTensor> others = golden_tensors();
+  std::reverse(others.begin(), others.end());
+  CHECK(checksum_in(others, {}) == checksum);
+  std::swap(others[0].name, others[1].name);
+  CHECK(checksum_in(others, {}) != checksum);
+  // xxh64("\1\1", xxh64("a U8[2]")), by the reference implementation.
+  CHECK(checksum_in({{"a", Tensor::from<std::uint8_t>({1, 1}, {2})}}, {}) == "b44ef7c421e1f048");
+  const std::string header = "{" + entry("a", "U8", "[2]", "[0,2]") + "}";
+  check_same(read_safetensors(folder.write("plain", file(header, 2))).tensors,
+             {{"a", Tensor::from<std::uint8_t>({1, 1}, {2})}});
+}
+
 TEST_CASE("safetensors: the public Python package reads the file written") {
   if (!has_json()) return;
   const std::string python = test::python_with_torch();

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -131,18 +132,22 @@ Training prepare(const Options& options, const data::DataLoaders& data, bool mix
                                  {"--train-accuracy", word(options.train_accuracy)}};
   if (options.checkpoint_every)
     learn.add(std::make_shared<train::Checkpoint>(checkpoint, options.checkpoint_every, settings));
+  if (options.one_cycle)
+    learn.add(std::make_shared<train::LrSchedule>(train::one_cycle_lr(options.lr), train::one_cycle_momentum()));
   if (options.resume && std::filesystem::exists(checkpoint)) train::resume(learn, checkpoint, settings);
   return training;
 }
 
-// Throws unless there is a checkpoint, or is to be one, and each is one of its run: before anything is replaced.
+// Throws unless there is a checkpoint, or is to be one, and each is one of its run, as fit will want it: before
+// anything is written.
 void check_checkpoints(const Options& options, const data::DataLoaders& data) {
   bool any = options.checkpoint_every > 0;
   for (const bool mixup : options.runs())
     for (int i = 0; i < options.seeds; ++i) {
       const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(i);
       if (!std::filesystem::exists(apps::checkpoint_path(options, mixup, seed))) continue;
-      prepare(options, data, mixup, seed);
+      const Training training = prepare(options, data, mixup, seed);
+      training.learn->start()->compare(*training.learn);
       any = true;
     }
   check(any, "--resume: there is no checkpoint of this training in ", options.out);
@@ -172,8 +177,7 @@ Run train_once(const Options& options, const data::DataLoaders& data, bool mixup
                                   .append = append};
   if (!metrics.empty()) learn->add(std::make_shared<train::CsvLogger>(metrics, columns));
   if (options.profile) learn->add(std::make_shared<train::ProfileCallback>());
-  if (options.one_cycle) learn->fit_one_cycle(options.epochs, options.lr);
-  else learn->fit(options.epochs, options.lr);
+  learn->fit(options.epochs, options.one_cycle ? std::nullopt : std::optional(options.lr));
   if (const auto& bad = terminate->bad())
     fail("the loss of ", bad->batch > 0 ? text_of("batch ", bad->batch) : "the validation", " in epoch ", bad->epoch,
          " is not finite; try a smaller --lr");

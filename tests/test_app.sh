@@ -660,6 +660,15 @@ test_checkpoints() {
   train "${options[@]}" --out "$work/killed" --resume
   check "checkpoint: one that is cut off is refused" is_refusal "mixup_42.checkpoint"
   check "checkpoint: what is refused leaves metrics.csv alone" same_columns 1-8 "$work/killed" "$work/kept"
+  mkdir "$work/other"
+  sed 's/LrSchedule: lr 0/LrSchedule: lr 1/' "$work/checkpoint" >"$work/other/mixup_42.checkpoint"
+  train "${options[@]}" --out "$work/other" --checkpoint-every 1 --resume
+  check "checkpoint: of another schedule it is refused before anything is written to --out" \
+    all 'is_refusal "was written with callback 2 LrSchedule: lr 1"' '[ "$(ls "$work/other")" = mixup_42.checkpoint ]'
+  tail -c 1000 "$work/checkpoint" | tr '\000-\377' '\001-\377\000' >"$work/tail"
+  { head -c -1000 "$work/checkpoint" && cat "$work/tail"; } >"$work/other/mixup_42.checkpoint"
+  train "${options[@]}" --out "$work/other" --resume
+  check "checkpoint: one that is damaged is refused by its checksum" is_refusal "mixup_42.checkpoint: damaged"
   check "checkpoint: --resume where there is none is refused" \
     all 'refused "no checkpoint" --resume --out "$work/nosuch"' '[ ! -e "$work/nosuch" ]'
   train --resume --checkpoint-every 100 --no-mixup --epochs 1 --out "$work/anew"

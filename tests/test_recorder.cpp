@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "mixgrad.h"
+#include "tests/files.h"
 #include "tests/memory.h"
 #include "tests/points.h"
 #include "tests/temporary_folder.h"
@@ -70,6 +71,43 @@ TEST_CASE("csv logger: a row per completed epoch, at once; further runs go on be
     learn.add(std::make_shared<CsvLogger>("/dev/full"));
     CHECK_THROWS_WITH_AS(learn.fit(1), "cannot write /dev/full: No space left on device", Error);
   }
+}
+
+TEST_CASE("csv logger: a field with a comma, a quote or a line end is quoted, as RFC 4180 has it") {
+  const TemporaryFolder folder;
+  LearnerOptions options = with_sgd();
+  const auto metric = [](const std::string& name) {
+    return Metric{name, [](const Tensor&, const Tensor&) { return Tensor::full({}, 0.5); }};
+  };
+  options.metrics = {metric("recall, macro"), metric("plain")};
+  options.train_metrics = {{"\"train\"", [](const Tensor&, const augment::Target&) { return Tensor::full({}, 1); }}};
+  Learner learn(points(16), nn::Linear(2, 2), options);
+  const CsvOptions columns{.labels = {{"", ""}, {"digits", "3,7"}, {"two\nlines", "a\rb"}, {"plain", " the \"best\""}}};
+  learn.add(std::make_shared<CsvLogger>(folder / "log.csv", columns)).fit(1);
+  const std::string text = test::content(folder / "log.csv");
+  CHECK(text.starts_with(
+      ",digits,\"two\nlines\",plain,epoch,train_loss,\"\"\"train\"\"\",valid_loss,\"recall, macro\",plain,"
+      "seconds,images_per_s\n"
+      ",\"3,7\",\"a\rb\",\" the \"\"best\"\"\",1,"));
+}
+
+TEST_CASE("csv logger: what the file held is lost when the first epoch begins, not before") {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("log.csv", "old\n");
+  Learner learn(points(16), nn::Linear(2, 2), with_sgd()), refused(points(16), nn::Linear(2, 2), with_sgd());
+  learn.add(std::make_shared<CsvLogger>(path)).add(std::make_shared<CsvLogger>(folder / "new.csv")).fit(0);
+  refused.fit(1);  // an epoch that is none of the logger's
+  refused.add(std::make_shared<CsvLogger>(folder / "new.csv"));
+  refused.start_from({.epochs = 1, .lr = refused.optimizer->lr, .compare = [](Learner&) { fail("refused"); }});
+  CHECK_THROWS_WITH_AS(refused.fit(1), "refused", Error);
+  CHECK(test::content(path) == "old\n");
+  CHECK(!std::filesystem::exists(folder / "new.csv"));
+  learn.add(at(&At::batch_begin, [&](Learner&) { CHECK(test::content(path).starts_with("epoch,")); })).fit(2);
+  const std::string text = test::content(path);
+  CHECK(std::count(text.begin(), text.end(), '\n') == 3);
+  CHECK(test::content(folder / "new.csv") == text);
+  CHECK_THROWS_WITH_AS(CsvLogger(folder.path()), doctest::Contains("cannot write"), Error);
+  CHECK_THROWS_WITH_AS(CsvLogger(path + "/log.csv"), doctest::Contains("cannot write"), Error);
 }
 
 TEST_CASE("train metrics: the mean over an epoch's training samples, in the records, the CSV file and the state") {

@@ -247,9 +247,11 @@ void resume(Learner& learner, const std::string& path, const Settings& settings)
                       .pass = static_cast<std::uint32_t>(position.pass),
                       .batch = static_cast<std::int64_t>(position.batch),
                       .compare =
-                          [=, saved = std::move(file.metadata)](const Learner& learner) {
+                          [=, saved = std::move(file.metadata)](Learner& learner) {
                             compare(saved, saved, ours(learner), path);
                             compare(ours(learner), saved, ours(learner), path);
+                            const Temporarily checking(load->checking, true);  // callbacks may have been added
+                            visit_callbacks(*load, learner);
                           },
                       .restore = [load](Learner& learner) { visit_callbacks(*load, learner); }});
 }

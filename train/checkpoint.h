@@ -58,8 +58,8 @@ void save_checkpoint(Learner& learner, const std::string& path, Settings setting
 //   themselves; the number of training samples and the names of their classes; batch size, shuffling, and seeds; what
 //   callbacks say in description(); the program's own settings, if any.
 // Not what functions do, such as the model's forward, a metric or a transform, nor the samples themselves. What is only
-// known in fit is compared there, before anything is trained: the learning rate, if one is given, and the schedule of
-// fit_one_cycle.
+// known in fit is compared there, before any hook is called: the learning rate, if one is given, the schedule of
+// fit_one_cycle, and callbacks added meanwhile.
 void resume(Learner& learner, const std::string& path, const Settings& settings = {});
 
 }  // namespace mixgrad::train

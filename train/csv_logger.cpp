@@ -1,46 +1,87 @@
 #include "train/csv_logger.h"
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstring>
-#include <iomanip>
+#include <filesystem>
 
 #include "core/check.h"
 #include "train/learner.h"
 #include "train/recorder.h"
 
 namespace mixgrad::train {
+namespace {
+
+constexpr std::size_t not_training = static_cast<std::size_t>(-1);
+
+// A field as RFC 4180 has it: in quotes where it holds a comma, a quote or a line end, and quotes inside are doubled.
+std::string quoted(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string field = "\"";
+  for (const char c : text) field += c == '"' ? "\"\"" : std::string(1, c);
+  return field + '"';
+}
+
+std::string joined(const std::vector<std::string>& fields) {
+  std::string row;
+  for (const std::string& field : fields) row += quoted(field) + ',';
+  row.back() = '\n';
+  return row;
+}
+
+// Whether the file can be written, without making it.
+bool can_write(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::exists(path, ignored)) return std::ofstream(path, std::ios::app).is_open();
+  return access((std::filesystem::path(path).parent_path() / ".").c_str(), W_OK | X_OK) == 0;
+}
+
+}  // namespace
 
 CsvLogger::CsvLogger(std::string path, CsvOptions options)
-    : path_(std::move(path)), options_(std::move(options)), file_(path_, std::ios::app) {
-  flush();
+    : path_(std::move(path)), options_(std::move(options)), rows_(not_training) {
+  check(can_write(path_), "cannot write ", path_);
 }
 
-void CsvLogger::on_train_begin(Learner& learner) {
-  rows_ = 0;
-  if (!std::exchange(begun_, true) && !options_.append) file_ = std::ofstream(path_);
-  file_.seekp(0, std::ios::end);
-  if (file_.tellp() > 0) return;
-  for (const auto& [name, value] : options_.labels) file_ << name << ',';
-  file_ << "epoch,train_loss";
-  for (const TrainMetric& metric : learner.options.train_metrics) file_ << ',' << metric.name;
-  file_ << ",valid_loss";
-  for (const Metric& metric : learner.options.metrics) file_ << ',' << metric.name;
-  file_ << ",seconds,images_per_s\n";
-  flush();
-}
+void CsvLogger::on_train_begin(Learner&) { rows_ = 0; }
 
-void CsvLogger::write(Learner& learner) {
-  const std::vector<EpochRecord>& epochs = learner.recorder->epochs();
-  for (; rows_ < epochs.size(); ++rows_) {
-    const EpochRecord& record = epochs[rows_];
-    for (const auto& [name, value] : options_.labels) file_ << value << ',';
-    file_ << std::fixed << std::setprecision(6) << record.epoch << ',' << record.train_loss;
-    for (const double metric : record.train_metrics) file_ << ',' << metric;
-    file_ << ',' << record.valid_loss;
-    for (const double metric : record.metrics) file_ << ',' << metric;
-    file_ << ',' << record.seconds << ',' << std::setprecision(0) << record.images_per_s << '\n';
+void CsvLogger::begin(const Learner& learner) {
+  if (file_.is_open()) return;
+  std::error_code error;
+  const bool empty = !options_.append || std::filesystem::file_size(path_, error) == 0 || error;
+  file_.open(path_, options_.append ? std::ios::app : std::ios::trunc);
+  if (empty) {
+    std::vector<std::string> names;
+    for (const auto& [name, value] : options_.labels) names.push_back(name);
+    names.insert(names.end(), {"epoch", "train_loss"});
+    for (const TrainMetric& metric : learner.options.train_metrics) names.push_back(metric.name);
+    names.push_back("valid_loss");
+    for (const Metric& metric : learner.options.metrics) names.push_back(metric.name);
+    names.insert(names.end(), {"seconds", "images_per_s"});
+    file_ << joined(names);
   }
   flush();
+}
+
+void CsvLogger::write(const Learner& learner) {
+  const std::vector<EpochRecord>& epochs = learner.recorder->epochs();
+  for (; rows_ < epochs.size(); ++rows_) {
+    begin(learner);
+    const EpochRecord& record = epochs[rows_];
+    std::vector<std::string> fields;
+    const auto add = [&](double value) { fields.push_back(with_decimals(value, 6)); };
+    for (const auto& [name, value] : options_.labels) fields.push_back(value);
+    fields.push_back(std::to_string(record.epoch));
+    add(record.train_loss);
+    for (const double metric : record.train_metrics) add(metric);
+    add(record.valid_loss);
+    for (const double metric : record.metrics) add(metric);
+    add(record.seconds);
+    fields.push_back(with_decimals(record.images_per_s, 0));
+    file_ << joined(fields);
+    flush();
+  }
 }
 
 void CsvLogger::on_train_end(Learner& learner) noexcept {
@@ -48,6 +89,7 @@ void CsvLogger::on_train_end(Learner& learner) noexcept {
     write(learner);         // something is left only when a finished training was resumed
   } catch (const Error&) {  // reported when it was first written
   }
+  rows_ = not_training;
 }
 
 void CsvLogger::flush() {

@@ -15,30 +15,32 @@ namespace mixgrad::train {
 
 struct CsvOptions {
   std::vector<std::pair<std::string, std::string>> labels = {};  // columns in front: name, and value in every row
-  // Go on in a file that is there, without its header if that is written already. Otherwise what it holds is lost when
-  // training begins: not before, as a training to be resumed may yet be refused.
+  // Go on in a file that is there, without its header if that is written already. Otherwise what it holds is lost.
   bool append = false;
 };
 
+// Fields are quoted as RFC 4180 wants them, and are the same in every locale. The file is made, or emptied, when the
+// first epoch begins, and not before: a training to be resumed may be refused until then.
 class CsvLogger : public Callback {
  public:
   // Throws when the file can't be written: here, or later when the disk is full.
   explicit CsvLogger(std::string path, CsvOptions options = {});
 
   void on_train_begin(Learner& learner) override;
+  void on_epoch_begin(Learner& learner) override { begin(learner); }
   void on_epoch_end(Learner& learner) override { write(learner); }
   void on_train_end(Learner& learner) noexcept override;
   bool capturable() const override { return true; }
 
  private:
-  void write(Learner& learner);  // the epochs not written yet: after a resume, those of before too
+  void begin(const Learner& learner);
+  void write(const Learner& learner);  // the epochs not written yet: after a resume, those of before too
   void flush();
 
   std::string path_;
   CsvOptions options_;
-  std::ofstream file_;
-  bool begun_ = false;    // what the file held before is gone, or kept
-  std::size_t rows_ = 0;  // of this fit
+  std::ofstream file_;  // open from the first epoch on
+  std::size_t rows_;    // of this fit
 };
 
 }  // namespace mixgrad::train

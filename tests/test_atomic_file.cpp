@@ -5,9 +5,11 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <iterator>
 #include <string>
@@ -18,6 +20,22 @@
 #include "tests/error.h"
 #include "tests/files.h"
 #include "tests/temporary_folder.h"
+
+namespace {
+
+// What fsync was called for, and the call that is to fail, counted from 1.
+std::vector<std::string> synced;
+std::size_t failing_sync = 0;
+
+}  // namespace
+
+// In place of the C library's.
+extern "C" int fsync(int descriptor) {
+  synced.push_back(std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(descriptor)).string());
+  if (synced.size() != failing_sync) return static_cast<int>(syscall(SYS_fsync, descriptor));
+  errno = EIO;
+  return -1;
+}
 
 using namespace mixgrad;
 using test::content;
@@ -71,6 +89,28 @@ TEST_CASE("atomic file: the parts are written one after the other, and replace w
   write_file_atomically(path, {});
   CHECK(content(path) == "");
   CHECK(files_in(folder.path()) == 1);
+}
+
+TEST_CASE("atomic file: the disk has the bytes before the file gets its name, and the name before the call returns") {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("file", "old");
+  const std::string real = fs::canonical(folder.path()).string();
+  const auto syncs = [&](const WriteOptions& options) {
+    synced.clear();
+    write_file_atomically(path, {bytes("new")}, options);
+    return synced;
+  };
+  CHECK(syncs({}) == std::vector{real + "/file.tmp-0", real});
+  CHECK(syncs({.sync = false}).empty());
+  folder.write("file", "old");
+  for (const std::size_t failing : {1u, 2u}) {
+    synced.clear();
+    failing_sync = failing;
+    check_refused(path, "Input/output error");
+    CHECK(content(path) == (failing == 1 ? "old" : "new"));  // the folder is synced after the renaming
+    CHECK(files_in(folder.path()) == 1);
+  }
+  failing_sync = 0;
 }
 
 TEST_CASE("atomic file: a path without a folder is in the current one") {

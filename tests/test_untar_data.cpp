@@ -159,11 +159,36 @@ TEST_CASE("untar_data: a beginning of another version is thrown away") {
       check_sample(untar_data(url, {.cache = cache.path()}), cache);
       cache.remove("sample");
     }
+    const std::size_t before = server.requests().size();
     cache.write("sample.lock", "http://127.0.0.1:1/sample.tgz");
     cache.write("sample.part", noise(old, 9));
     check_sample(untar_data({server.address("/sample.tgz")}, {.cache = cache.path()}), cache);
+    CHECK(server.requests().size() == before + 1);
     CHECK(server.requests().back().first == 0);
     cache.remove("sample");
+  }
+}
+
+TEST_CASE("untar_data: the beginning of an archive from elsewhere is not continued, even where nothing would notice") {
+  if (!can_fetch()) return;
+  const TemporaryFolder cache;
+  const HttpServer server(honest());
+  const std::string other = tar({{"sample/", "", '5'},
+                                 {"sample/train/3/1.png", noise(40'000, 4)},
+                                 {"sample/train/7/2.png", noise(40'000, 8)},
+                                 {"sample/labels.csv", "name,label\n"}});
+  REQUIRE(other.size() == sample.size());
+  for (const std::string source : {"http://127.0.0.1:1/sample.tar", ""}) {
+    for (const std::size_t part : {other.size() / 2, other.size()}) {
+      cache.write("sample.lock", source);
+      cache.write("sample.part", other.substr(0, part));
+      const std::size_t before = server.requests().size();
+      const data::Url url{server.address("/sample.tar"), static_cast<std::int64_t>(sample.size())};
+      check_sample(untar_data(url, {.cache = cache.path()}), cache);
+      CHECK(content(cache / "sample/train/3/1.png") == noise(40'000, 3));
+      CHECK(server.requests().size() == before + 1);
+      cache.remove("sample");
+    }
   }
 }
 

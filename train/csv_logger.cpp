@@ -41,7 +41,7 @@ bool can_write(const std::string& path) {
 
 CsvLogger::CsvLogger(std::string path, CsvOptions options)
     : path_(std::move(path)), options_(std::move(options)), rows_(not_training) {
-  check(can_write(path_), "cannot write ", path_);
+  check(can_write(path_), "cannot write ", path_, ": ", std::strerror(errno));
 }
 
 void CsvLogger::on_train_begin(Learner&) { rows_ = 0; }

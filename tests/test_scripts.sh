@@ -247,7 +247,8 @@ test_good_downloads() {
 
 # --- What is damaged in the cache is said, and downloaded again; nothing outside the cache is touched.
 
-# mends <suffix> <line of bash>: a cache in which the line has damaged $file, which has been looked at before.
+# mends <suffix> <line of bash> [name]: a cache in which the line has damaged $file, which has been looked at before; the file of
+# that name is said to be damaged.
 mends() {
   local file name=train-images-idx3-ubyte mirrors=$address/good
   fill_cache "$1"
@@ -255,7 +256,7 @@ mends() {
   file=$cache/mixgrad/mnist/$name$1
   eval "$2"
   look
-  all 'would_run --data "$cache/mixgrad/mnist"' "said '$name$1 is damaged'" 'said_lines 2' \
+  all 'would_run --data "$cache/mixgrad/mnist"' "said '${3:-$name$1} is damaged'" 'said_lines 2' \
     'cmp -s "$cache/mixgrad/mnist/$name.gz" "$work/files/$name.gz"' '[ ! -e "$cache/mixgrad/mnist/$name" ]' &&
     look && would_run --data "$cache/mixgrad/mnist" && said_nothing
 }
@@ -281,6 +282,8 @@ test_damaged_cache() {
   done
   check "damaged: a plain file beside one that is packed and whole, since the plain one is read" \
     mends '' 'gzip -k "$file" && flip_byte "$file"'
+  check "damaged: a file with a dot in its name, as some unpack it" mends '' '
+    mv "$file" "${file/-idx/.idx}" && flip_byte "${file/-idx/.idx}"' "${name/-idx/.idx}"
   fill_cache .gz
   : >"$cache/mixgrad/mnist/$name.gz"
   rm "$cache/mixgrad/mnist/t10k-images-idx3-ubyte.gz"

@@ -10,8 +10,8 @@ namespace mixgrad {
 namespace {
 
 Tensor binary(const char* name, const functions::Arithmetic& f, const Tensor& a, const Tensor& b) {
-  check(is_floating(a.dtype()), name, ": needs f32 or f64, not ", name_of(a.dtype()));
   Tensor out = Tensor::empty(broadcast(name, a, b), a.options());
+  check(is_floating(a.dtype()), name, ": needs f32 or f64, not ", name_of(a.dtype()));
   dispatch(name, a.device(), [&](auto device) { kernels::binary(device, f, a, b, out); });
   return out;
 }

@@ -189,6 +189,17 @@ TEST_CASE("views: shapes that do not fit are errors that name both") {
   CHECK_THROWS_AS(x.raw_view({5}, 20), Error);
 }
 
+TEST_CASE("errors: arithmetic and functions need floating elements, and say which operation does") {
+  const Tensor i32 = ones({3}, DType::i32);
+  CHECK_THROWS_WITH_AS(i32 + i32, "add: needs f32 or f64, not i32", Error);
+  CHECK_THROWS_WITH_AS(i32 * 2.0, "mul: needs f32 or f64, not i32", Error);
+  CHECK_THROWS_WITH_AS(pow(i32, i32), "pow: needs f32 or f64, not i32", Error);
+  CHECK_THROWS_WITH_AS(i32 + ones({3}), "add: operands are i32[3] and f32[3]", Error);
+  CHECK_THROWS_WITH_AS(add_(i32, i32), "add_: needs f32 or f64, not i32", Error);
+  CHECK_THROWS_WITH_AS(exp(i32), "exp: needs f32 or f64, not i32", Error);
+  CHECK_THROWS_WITH_AS(leaky_relu(ones({3}, DType::u8)), "leaky_relu: needs f32 or f64, not u8", Error);
+}
+
 TEST_CASE("errors: shapes that do not go together are named, with the operation") {
   const Tensor x23 = ones({2, 3}), x4 = ones({4}), image = ones({2, 5, 5, 3});
   const augment::MixPlan plan{ones({3}), Tensor::from({2, 0, 1}, {3})};

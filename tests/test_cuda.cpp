@@ -7,21 +7,27 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <string_view>
 #include <utility>
 
 #include "core/allocator.h"
 #include "core/autograd.h"
 #include "core/index.h"
+#include "core/layout.h"
 #include "core/matmul.h"
 #include "core/pointwise.h"
 #include "core/random.h"
 #include "core/reduce.h"
+#include "core/step_table.h"
+#include "core/unary.h"
+#include "core/view.h"
 #include "error.h"
 #include "gather_mixed.h"
 #include "nn/batch_norm.h"
 #include "nn/conv2d.h"
 #include "nn/cross_entropy.h"
+#include "nn/dropout.h"
 #include "nn/pool.h"
 #include "on_cuda.h"
 #include "op_cases.h"
@@ -144,6 +150,18 @@ TEST_CASE("cuda: a nan gets into batch norm's running statistics, of its channel
     CHECK(mean[1] == doctest::Approx(0.4));
     CHECK(var[1] == doctest::Approx(1.3));
   }
+}
+
+TEST_CASE("cuda: an extent of 0 is refused where the CPU refuses it, and else gives what it gives") {
+  for (const OpCase& op : op_cases())
+    for (const OpCase& empty : empty_cases(op)) {
+      if (op.needs_f64) continue;
+      INFO(empty.name);
+      std::vector<double> here, there;
+      const std::string error = error_of([&] { here = flat(evaluate(empty, make_inputs(empty, DType::f64))); });
+      CHECK(error == error_of([&] { there = flat(evaluate(empty, on_cuda(make_inputs(empty, DType::f32)))); }));
+      CHECK(relative_error(there, here) <= op.f32_tolerance);
+    }
 }
 
 TEST_CASE("cuda: convolutions of many shapes agree with the CPU in f64, forward and backward") {
@@ -282,6 +300,103 @@ TEST_CASE("cuda: batch norm's variance does not depend on which row is far from 
   }
 }
 
+TEST_CASE("cuda: batch norm moves its running mean and unbiased variance as the CPU does in f64") {
+  const Tensor x = normal({5, 3}, 6) * 3.0 + 1.0;
+  const auto running = [&](Device device, DType dtype) {
+    nn::BatchNorm layer(3, {.momentum = 0.25});
+    layer.weight = layer.weight.detach().to(dtype).to(device);
+    layer.bias = layer.bias.detach().to(dtype).to(device);
+    layer.running_mean = layer.running_mean.to(dtype).to(device);
+    layer.running_var = layer.running_var.to(dtype).to(device);
+    for (int batch = 0; batch < 2; ++batch) layer(x.to(dtype).to(device));
+    return concat({layer.running_mean, layer.running_var}, 0).to(cpu).to(DType::f64).to_vector<double>();
+  };
+  const auto device = in_every_order([&] { return running(cuda, DType::f32); });
+  CHECK(relative_error(device, running(cpu, DType::f64)) <=
+        1e-6);  // a few roundings; the biased variance is off by 1/5
+}
+
+TEST_CASE("cuda: batch norm of 3 and 5 channels, where a thread has several elements, agrees with the CPU in f64") {
+  for (const std::int64_t channels : {3, 5}) {
+    CAPTURE(channels);
+    const std::int64_t rows = 2'100'000 / channels + 7;
+    nn::BatchNorm layer(channels);
+    layer.eval();
+    for (const Tensor& each : {layer.weight, layer.bias, layer.running_mean})
+      each.detach().copy_(normal({channels}, static_cast<std::uint64_t>(7 + each.is(layer.bias))));
+    const Tensor x = Tensor::full({rows, channels}, 1.5), expected = layer(x.to(cpu));
+    for (Tensor* each : {&layer.weight, &layer.bias, &layer.running_mean, &layer.running_var})
+      *each = each->detach().to(cuda);
+    const Tensor y = layer(x.to(cuda)).to(cpu);
+    CHECK(max(abs(y - expected)).item() <= 1e-5);  // values of size 1 to 4
+  }
+}
+
+TEST_CASE("cuda: of equal elements the first is the maximum, and has the gradient, as on the CPU") {
+  Random random(9);
+  std::vector<float> few(static_cast<std::size_t>(4 * 70 * 6));  // 0 and 1, both zeros, and a nan here and there
+  for (float& value : few) {
+    const std::uint32_t draw = random.below(40);
+    value = draw == 0 ? NAN : draw % 3 == 0 ? 1.0f : draw % 3 == 1 ? 0.0f : -0.0f;
+  }
+  const float inf = std::numeric_limits<float>::infinity();
+  for (const Tensor& x :
+       {Tensor::from(few, {4, 70, 6}), Tensor::full({4, 70, 6}, -inf), Tensor::full({4, 70, 6}, NAN)}) {
+    const auto result = [&](Device device) {
+      std::vector<double> all;
+      const auto add = [&](const Tensor& y) {
+        for (const double value : y.to(cpu).to(DType::f64).to_vector<double>())
+          all.push_back(std::isnan(value) ? 7 : value);
+      };
+      for (const int axis : {0, 1, 2}) {
+        add(argmax(x.to(device), axis));
+        for (const bool largest : {true, false}) {
+          const Tensor leaf = x.to(device).requires_grad_(), y = largest ? max(leaf, axis) : min(leaf, axis);
+          add(y);
+          sum(y * normal(y.shape(), 3).to(device)).backward();
+          add(leaf.grad());
+        }
+      }
+      const Tensor images = reshape(x.to(device), {2, 20, 14, 3}).requires_grad_();
+      const Tensor y = nn::max_pool2d(images, 3, {.stride = 2, .padding = 1});
+      add(y);
+      sum(y * Tensor::ones(y.shape(), y.options())).backward();
+      add(images.grad());
+      return all;
+    };
+    CHECK(in_every_order([&] { return result(cuda); }) == result(cpu));
+  }
+}
+
+TEST_CASE("cuda: dropout takes the stream that next_row has put in its place just before") {
+  const Tensor x = Tensor::ones({1000});
+  const auto dropped = [&](Device device, std::uint32_t stream) {
+    manual_seed(3);
+    for (std::uint32_t i = 0; i < stream; ++i) next_dropout_index();
+    return nn::Dropout(0.5)(x.to(device)).to(cpu).to(DType::f64).to_vector<double>();
+  };
+  const auto behind_next_row = in_every_order([&] {
+    manual_seed(3);
+    StepTable table(cuda, 2);
+    Tensor first;
+    for (const std::int32_t stream : {4, 6}) first = table.begin_row().put(Tensor::from({stream}, {1}));
+    const nn::DropoutFrom from(first);
+    table.upload();
+    std::vector<double> all;
+    for (int row = 0; row < 2; ++row) {
+      const Tensor moved = x.to(cuda);
+      table.next();
+      const auto values = nn::Dropout(0.5)(moved).to(cpu).to(DType::f64).to_vector<double>();
+      all.insert(all.end(), values.begin(), values.end());
+    }
+    return all;
+  });
+  auto expected = dropped(cpu, 4);
+  const auto second = dropped(cpu, 7);  // the second call since from was made: 6 + 1
+  expected.insert(expected.end(), second.begin(), second.end());
+  CHECK(behind_next_row == expected);
+}
+
 TEST_CASE("cuda: gradients of many leaves, of one that is used twice and of an empty one add up") {
   const auto result = in_every_order([] {
     std::vector<Tensor> leaves;
@@ -363,7 +478,18 @@ TEST_CASE("cuda: an index outside its table is reported when the host next waits
   const Tensor rows = gather(table, Tensor::from({1, 4, 0, 7, 9}, {5}).to(cuda));
   CHECK_THROWS_WITH_AS(rows.to(cpu), "gather: index 7 at position 3 is outside 0..4", Error);
   CHECK(sum(table).item() == 10);
+  // Of nothing, at once: there is no row that the kernel could read instead.
+  const Tensor index = Tensor::from({0}, {1}).to(cuda);
+  check_refused([&] { gather(Tensor::zeros({0, 2}, {.device = cuda}), index); }, "gather: 1 indices, and nothing");
+  check_refused([&] { one_hot(index, 0); }, "one_hot: 1 indices, and nothing");
+  const auto none =
+      std::make_shared<data::ImageDataset>(data::LabelledImages{Tensor::zeros({0, 2, 2, 1}, {.dtype = DType::u8}),
+                                                                Tensor::zeros({0}, {.dtype = DType::i32})},
+                                           std::vector<std::string>{"a"});
+  check_refused([&] { none->to(cuda)->gather(index); }, "dataset: 1 samples of none");
 }
+
+TEST_CASE("cuda: at lambda 1 and 0 a mixture is one side exactly, and so it is for equal sides") { check_mix(cuda); }
 
 TEST_CASE("cuda: images gathered and mixed in one pass are those gathered and then mixed, to the last bit") {
   check_gather_mixed(cuda);

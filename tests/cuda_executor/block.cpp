@@ -64,6 +64,7 @@ int votes = 0;  // predicates that held, of the threads waiting; and of the barr
 int votes_passed = 0;
 const std::function<void()>* the_kernel = nullptr;
 bool must_wait_for_kernel = false;
+std::function<void()> on_waited;  // null once it has been called
 // Of a fault. On a fiber nothing is kept in memory of its own, since an abandoned one destroys nothing.
 char message[500];
 int faulty = host;
@@ -176,11 +177,17 @@ void fault(Location where, const char* format, ...) {
   abandon_fibers();
 }
 
-void wait_for_previous_kernel() { thread(current_fiber()).waited = true; }
+void wait_for_previous_kernel() {
+  thread(current_fiber()).waited = true;
+  if (!on_waited) return;
+  block_barrier(Location::current());
+  if (on_waited) std::exchange(on_waited, nullptr)();
+}
 
-void run_block(const std::function<void()>& kernel, bool must_wait) {
+void run_block(const std::function<void()>& kernel, bool must_wait, const std::function<void()>& when_waited) {
   the_kernel = &kernel;
   must_wait_for_kernel = must_wait;
+  on_waited = when_waited;
   begin_block();
   ++stats.blocks;
   stats.threads += static_cast<std::uint64_t>(thread_count);

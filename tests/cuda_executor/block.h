@@ -27,8 +27,9 @@ struct Location {
 [[noreturn, gnu::format(printf, 2, 3)]] void fault(Location where, const char* format, ...);
 
 // Runs `kernel` as each of the block's threads, in the order of `schedule`; blockIdx, blockDim and gridDim are set.
-// With must_wait, a thread that ends without wait_for_previous_kernel is a mistake.
-void run_block(const std::function<void()>& kernel, bool must_wait);
+// With must_wait, a thread that ends without wait_for_previous_kernel is a mistake. `when_waited`, where there is one,
+// is called as soon as all threads have waited; none goes on before.
+void run_block(const std::function<void()>& kernel, bool must_wait, const std::function<void()>& when_waited = nullptr);
 void wait_for_previous_kernel();
 
 // Returns when every thread of the block is at this very barrier.

@@ -83,14 +83,27 @@ bool range_is_valid(const void* memory, std::size_t bytes) {
   return true;
 }
 
+namespace {
+void allow_device_access() {
+  for (const auto& [start, allocation] : device) allow_access(start, allocation.bytes);
+}
+void forbid_device_access() {
+  for (const auto& [start, allocation] : device) forbid_access(start, allocation.bytes);
+}
+}  // namespace
+
 DeviceAccess::DeviceAccess() {
-  if (accesses++ == 0)
-    for (const auto& [start, allocation] : device) allow_access(start, allocation.bytes);
+  if (accesses++ == 0) allow_device_access();
 }
 
 DeviceAccess::~DeviceAccess() {
-  if (--accesses == 0)
-    for (const auto& [start, allocation] : device) forbid_access(start, allocation.bytes);
+  if (--accesses == 0) forbid_device_access();
+}
+
+NoDeviceAccess::NoDeviceAccess() { forbid_device_access(); }
+
+void NoDeviceAccess::end() {
+  if (!std::exchange(ended_, true)) allow_device_access();
 }
 
 void check_pointer(int number, const void* pointer) {

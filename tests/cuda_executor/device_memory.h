@@ -19,4 +19,18 @@ class DeviceAccess {
   DeviceAccess& operator=(const DeviceAccess&) = delete;
 };
 
+// While it lives, or until end(), device memory cannot be accessed inside a DeviceAccess either: by a kernel that has
+// not waited for the one before it.
+class NoDeviceAccess {
+ public:
+  NoDeviceAccess();
+  ~NoDeviceAccess() { end(); }
+  NoDeviceAccess(const NoDeviceAccess&) = delete;
+  NoDeviceAccess& operator=(const NoDeviceAccess&) = delete;
+  void end();
+
+ private:
+  bool ended_ = false;
+};
+
 }  // namespace executor

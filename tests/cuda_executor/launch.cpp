@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <vector>
 
 #include "api.h"
 #include "block.h"
+#include "device_memory.h"
 #include "fibers.h"
 #include "shared_memory.h"
 #include "streams.h"
@@ -46,10 +48,15 @@ void run_grid(const std::function<void()>& kernel, dim3 grid, dim3 block, std::s
   gridDim = grid;
   blockDim = block;
   ++stats.launches;
+  std::optional<NoDeviceAccess> before_waiting;
+  if (must_wait) before_waiting.emplace();
   for (const std::size_t i : block_order(volume(grid))) {
     blockIdx = {static_cast<unsigned>(i % grid.x), static_cast<unsigned>(i / grid.x % grid.y),
                 static_cast<unsigned>(i / grid.x / grid.y)};
-    run_block(kernel, must_wait);
+    // The first block's threads all wait before one of them may touch the device's memory.
+    if (before_waiting) run_block(kernel, must_wait, [&] { before_waiting->end(); });
+    else run_block(kernel, must_wait);
+    before_waiting.reset();
   }
 }
 

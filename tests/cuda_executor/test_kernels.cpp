@@ -346,6 +346,32 @@ TEST_CASE("a kernel that does not wait for the one before it is found, if it was
   CHECK(executor::launch<true>(fill_after_previous, 1, 5, 0, stream, y, 1) == cudaSuccess);
 }
 
+void copy_before_waiting(const int* from, int* to, int early) {
+  int number = 0;
+  if (static_cast<int>(threadIdx.x) == early) number = *from;
+  executor::wait_for_previous_kernel();
+  if (static_cast<int>(threadIdx.x) != early) number = *from;
+  to[threadIdx.x] = number;
+}
+
+TEST_CASE("a kernel that reads before it has waited for the one before it is found, whichever thread does") {
+  if (!sanitized("a kernel that reads before it has waited for the one before it is found")) return;
+  const Stream stream;
+  const Buffer<int> from(1), to(threads);
+  const auto run = [&](auto launch, int early) {
+    executor::launch(fill, 1, 1, 0, stream, from, 7);
+    launch(copy_before_waiting, 2, threads, 0, stream, from, to, early);
+    return to.read(stream);
+  };
+  const auto beside = [](auto&&... arguments) { return executor::launch<true>(arguments...); };
+  const auto behind = [](auto&&... arguments) { return executor::launch<false>(arguments...); };
+  for (const int early : {0, 5, threads - 1}) {
+    CHECK(contains(report_of([&] { run(beside, early); }), "copy_before_waiting"));
+    CHECK(run(behind, early) == std::vector<int>(threads, 7));
+  }
+  CHECK(run(beside, -1) == std::vector<int>(threads, 7));
+}
+
 TEST_CASE("a grid or block of an impossible size is an error of the launch, as in CUDA") {
   const Stream stream;
   const Buffer<int> y(threads);

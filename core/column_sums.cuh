@@ -25,9 +25,9 @@ struct Sums {
   using Term = Terms<float, k>;
   double total[k];
 
-  __device__ void add(const Term (&t)[sum_block]) {
+  __device__ void add(const Term (&block)[sum_block]) {
     static_assert(sum_block == 8);
-    add(((t[0] + t[1]) + (t[2] + t[3])) + ((t[4] + t[5]) + (t[6] + t[7])));
+    add(((block[0] + block[1]) + (block[2] + block[3])) + ((block[4] + block[5]) + (block[6] + block[7])));
   }
   __device__ void add(const Term& term) {
     for (int j = 0; j < k; ++j) total[j] += static_cast<double>(term.value[j]);

@@ -159,6 +159,12 @@ void sum(Cpu, const Tensor& x, const Tensor& out, double divisor) {
     const std::int64_t slab = std::max({rows_per_range(inner, reduce_grain), num_ranges(n, most_slabs), least_rows});
     const std::int64_t slabs = std::max<std::int64_t>(num_ranges(n, slab), 1);
     const std::int64_t slabs_per_range = rows_per_range(std::min(n, slab) * inner, reduce_grain);
+    // Not multiplied by 1 / n, which is rounded itself: the mean of three 1000s is to be 1000.
+    const auto rounded = [=](double total) { return static_cast<T>(divisor == 1 ? total : total / divisor); };
+    if (slabs == 1 && inner == 1)
+      return parallel_for(outer, slabs_per_range, [=](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t o = begin; o < end; ++o) po[o] = rounded(sum_of(px + o * n, n));
+      });
     const Scratch<double> partial(outer * slabs * inner);
     double* pp = partial.data();
     parallel_for(outer * slabs, slabs_per_range, [=](std::int64_t begin, std::int64_t end) {
@@ -172,8 +178,7 @@ void sum(Cpu, const Tensor& x, const Tensor& out, double divisor) {
       double* const total = pp + o * slabs * inner;
       for (std::int64_t row = 1; row < slabs; ++row)
         for (std::int64_t i = 0; i < inner; ++i) total[i] += total[row * inner + i];
-      // Not multiplied by 1 / n, which is rounded itself: the mean of three 1000s is to be 1000.
-      for (std::int64_t i = 0; i < inner; ++i) po[o * inner + i] = static_cast<T>(total[i] / divisor);
+      std::transform(total, total + inner, po + o * inner, rounded);
     }
   });
 }

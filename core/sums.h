@@ -32,11 +32,18 @@ class RunningSum {
   double total_ = 0;
 };
 
+// at(0) + at(1) + ... of n values, a power of two, as a tree.
+template <int n, class F>
+auto tree_sum(const F& at, int first = 0) {
+  if constexpr (n == 1) return at(first);
+  else return tree_sum<n / 2>(at, first) + tree_sum<n / 2>(at, first + n / 2);
+}
+
 // k terms of as many sums.
 template <class T, int k>
 struct Terms {
   T value[k];
-  friend Terms operator+(const Terms& a, const Terms& b) {
+  MIXGRAD_HOST_DEVICE friend Terms operator+(const Terms& a, const Terms& b) {
     Terms sum;
     for (int j = 0; j < k; ++j) sum.value[j] = a.value[j] + b.value[j];
     return sum;
@@ -44,10 +51,9 @@ struct Terms {
 };
 
 // totals[j * columns + c] += sum over rows begin..end-1 of term(row * columns + c, c).value[j], for each column: what a
-// CPU's thread does with its range of rows. A block is eight rows, added as a tree.
+// CPU's thread does with its range of rows.
 template <class T, int k, class F>
 void add_rows(std::int64_t begin, std::int64_t end, std::int64_t columns, double* totals, F term) {
-  static_assert(sum_block == 8);
   const auto add = [=](auto sums) {
 #pragma omp simd
     for (std::int64_t c = 0; c < columns; ++c) {
@@ -58,21 +64,20 @@ void add_rows(std::int64_t begin, std::int64_t end, std::int64_t columns, double
   std::int64_t row = begin;
   for (; row + sum_block <= end; row += sum_block)
     add([=, first = row * columns](std::int64_t c) {
-      const auto at = [&](int r) { return term(first + r * columns + c, c); };
-      return ((at(0) + at(1)) + (at(2) + at(3))) + ((at(4) + at(5)) + (at(6) + at(7)));
+      return tree_sum<sum_block>([&](int r) { return term(first + r * columns + c, c); });
     });
   for (; row < end; ++row) add([=, first = row * columns](std::int64_t c) { return term(first + c, c); });
 }
 
 // totals[c] += sum over rows of x [rows, columns]. Several narrow rows are one wide one, whose sums are then added as a
-// tree; so one column is the sum of an array.
+// tree.
 template <class T>
 void add_rows(const T* x, std::int64_t rows, std::int64_t columns, double* totals) {
   constexpr std::int64_t width = 32;
   const auto element = [x](std::int64_t i, std::int64_t) { return Terms<T, 1>{{x[i]}}; };
   const std::int64_t at_once = columns < width ? width / std::max<std::int64_t>(columns, 1) : 1;
   std::int64_t done = 0;
-  if (at_once > 1 && rows >= 2 * at_once) {
+  if (at_once > 1 && rows >= sum_block * at_once) {
     double wide[width] = {};
     add_rows<T, 1>(0, rows / at_once, at_once * columns, wide, element);
     for (std::int64_t left = at_once; left > 1; left = (left + 1) / 2)
@@ -83,11 +88,21 @@ void add_rows(const T* x, std::int64_t rows, std::int64_t columns, double* total
   add_rows<T, 1>(done, rows, columns, totals, element);
 }
 
-// The sum of x[0..n-1].
+// The sum of x[0..n-1]: long ones as wide rows, short ones by blocks for each of at least four lanes.
 template <class T>
 double sum_of(const T* x, std::int64_t n) {
+  constexpr std::int64_t block = 4 * sum_block, is_long = 16 * block;
   double total = 0;
-  add_rows(x, n, 1, &total);
+  if (n >= is_long) {
+    add_rows(x, n, 1, &total);
+    return total;
+  }
+  for (std::int64_t first = 0; first < n; first += block) {
+    T sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (std::int64_t i = first; i < std::min(n, first + block); ++i) sum += x[i];
+    total += static_cast<double>(sum);
+  }
   return total;
 }
 

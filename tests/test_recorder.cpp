@@ -95,17 +95,28 @@ TEST_CASE("csv logger: what the file held is lost when the first epoch begins, n
   const TemporaryFolder folder;
   const std::string path = folder.write("log.csv", "old\n");
   Learner learn(points(16), nn::Linear(2, 2), with_sgd()), refused(points(16), nn::Linear(2, 2), with_sgd());
-  learn.add(std::make_shared<CsvLogger>(path)).add(std::make_shared<CsvLogger>(folder / "new.csv")).fit(0);
+  bool refuses = true;
+  learn.add(std::make_shared<CsvLogger>(path)).add(std::make_shared<CsvLogger>(folder / "new.csv"));
+  learn.add(at(&At::train_begin, [&](Learner&) { check(!refuses, "refused"); }));
+  CHECK_THROWS_WITH_AS(learn.fit(1), "refused", Error);
   refused.fit(1);  // an epoch that is none of the logger's
   refused.add(std::make_shared<CsvLogger>(folder / "new.csv"));
   refused.start_from({.epochs = 1, .lr = refused.optimizer->lr, .compare = [](Learner&) { fail("refused"); }});
   CHECK_THROWS_WITH_AS(refused.fit(1), "refused", Error);
   CHECK(test::content(path) == "old\n");
   CHECK(!std::filesystem::exists(folder / "new.csv"));
-  learn.add(at(&At::batch_begin, [&](Learner&) { CHECK(test::content(path).starts_with("epoch,")); })).fit(2);
+  refuses = false;
+  learn.fit(0);
+  CHECK(test::content(path) == "epoch,train_loss,valid_loss,accuracy,seconds,images_per_s\n");
+  learn.fit(2);
   const std::string text = test::content(path);
   CHECK(std::count(text.begin(), text.end(), '\n') == 3);
   CHECK(test::content(folder / "new.csv") == text);
+  Learner third(points(16), nn::Linear(2, 2), with_sgd());
+  third.add(std::make_shared<CsvLogger>(path)).add(at(&At::batch_begin, [&](Learner&) {
+    CHECK(test::content(path) == "epoch,train_loss,valid_loss,accuracy,seconds,images_per_s\n");
+  }));
+  third.fit(1);
   CHECK_THROWS_WITH_AS(CsvLogger(folder.path()), doctest::Contains("cannot write"), Error);
   CHECK_THROWS_WITH_AS(CsvLogger(path + "/log.csv"), doctest::Contains("cannot write"), Error);
 }

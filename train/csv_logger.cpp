@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <exception>
 #include <filesystem>
 
 #include "core/check.h"
@@ -12,8 +13,6 @@
 
 namespace mixgrad::train {
 namespace {
-
-constexpr std::size_t not_training = static_cast<std::size_t>(-1);
 
 // A field as RFC 4180 has it: in quotes where it holds a comma, a quote or a line end, and quotes inside are doubled.
 std::string quoted(const std::string& text) {
@@ -39,8 +38,7 @@ bool can_write(const std::string& path) {
 
 }  // namespace
 
-CsvLogger::CsvLogger(std::string path, CsvOptions options)
-    : path_(std::move(path)), options_(std::move(options)), rows_(not_training) {
+CsvLogger::CsvLogger(std::string path, CsvOptions options) : path_(std::move(path)), options_(std::move(options)) {
   check(can_write(path_), "cannot write ", path_, ": ", std::strerror(errno));
 }
 
@@ -65,9 +63,9 @@ void CsvLogger::begin(const Learner& learner) {
 }
 
 void CsvLogger::write(const Learner& learner) {
+  begin(learner);
   const std::vector<EpochRecord>& epochs = learner.recorder->epochs();
   for (; rows_ < epochs.size(); ++rows_) {
-    begin(learner);
     const EpochRecord& record = epochs[rows_];
     std::vector<std::string> fields;
     const auto add = [&](double value) { fields.push_back(with_decimals(value, 6)); };
@@ -85,11 +83,11 @@ void CsvLogger::write(const Learner& learner) {
 }
 
 void CsvLogger::on_train_end(Learner& learner) noexcept {
+  if (std::uncaught_exceptions() > 0) return;  // training may not even have begun
   try {
-    write(learner);         // something is left only when a finished training was resumed
+    write(learner);         // something is left only where there was no epoch: a finished training was resumed, say
   } catch (const Error&) {  // reported when it was first written
   }
-  rows_ = not_training;
 }
 
 void CsvLogger::flush() {

@@ -20,7 +20,8 @@ struct CsvOptions {
 };
 
 // Fields are quoted as RFC 4180 wants them, and are the same in every locale. The file is made, or emptied, when the
-// first epoch begins, and not before: a training to be resumed may be refused until then.
+// first epoch begins, or at the end where there is none, and not before: a training to be resumed may be refused until
+// then.
 class CsvLogger : public Callback {
  public:
   // Throws when the file can't be written: here, or later when the disk is full.
@@ -39,8 +40,8 @@ class CsvLogger : public Callback {
 
   std::string path_;
   CsvOptions options_;
-  std::ofstream file_;  // open from the first epoch on
-  std::size_t rows_;    // of this fit
+  std::ofstream file_;    // open from the first epoch on
+  std::size_t rows_ = 0;  // of this fit
 };
 
 }  // namespace mixgrad::train

@@ -107,6 +107,21 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("checkpoint: a momentum set by hand, and which weights are drawn next, come back too") {
+  if (!has_json()) return;
+  const TemporaryFolder folder;
+  const std::string path = folder / "run.safetensors";
+  Training first;
+  first.learn.optimizer->momentum = 0.5;
+  nn::Linear(2, 2);
+  save_checkpoint(first.learn, path);
+  const auto drawn = nn::Linear(2, 2).weight.to_vector<float>();
+  Training second;
+  resume(second.learn, path);
+  CHECK(second.learn.optimizer->momentum == 0.5);
+  CHECK(nn::Linear(2, 2).weight.to_vector<float>() == drawn);
+}
+
 TEST_CASE("checkpoint: of a training that is over, resuming gives its table and trains no more") {
   if (!has_json()) return;
   const TemporaryFolder folder;

@@ -44,7 +44,8 @@ TEST_CASE("gradient clip: a larger norm becomes the largest allowed, a smaller o
 }
 
 TEST_CASE("gradient clip: leaves zero gradients, those that are not finite, and skipped steps alone") {
-  for (const float value : {0.0f, infinity<float>, not_a_number<float>, 1e3f}) {
+  for (const float value :
+       {0.0f, infinity<float>, not_a_number<float>, 1e3f, 3e38f}) {  // the last one's norm is infinite
     Learner learn(points(8), nn::Linear(2, 2), with_sgd());
     learn.add(at(&At::backward_end, [&](Learner& learner) {
       learner.optimizer->gradients().fill_(value);
@@ -120,6 +121,20 @@ TEST_CASE("accumulate: whatever is left over, each step is SGD's with the mean o
     for (std::size_t i = 0; i < trained.size(); ++i)
       CHECK(std::abs(trained[i] - expected[i]) < 1e-6);  // ten roundings of values below 2 in f32
   }
+}
+
+TEST_CASE("accumulate: a training that was stopped in the middle of a step leaves nothing to the next") {
+  Learner learn(points(40), nn::Linear(2, 2), with_sgd());
+  std::vector<std::int64_t> steps;
+  const auto at = std::make_shared<At>();
+  at->batch_end = [](Learner& learner) { learner.stop(); };
+  at->backward_end = [&](Learner& learner) {
+    if (!learner.skip_step) steps.push_back(learner.batch);
+  };
+  learn.add(std::make_shared<AccumulateGradients>(3)).add(at).fit(1);
+  at->batch_end = nullptr;
+  learn.fit(1);
+  CHECK(steps == std::vector<std::int64_t>{2, 4});
 }
 
 TEST_CASE("accumulate: its state goes on in the middle of a step") {

@@ -210,6 +210,10 @@ TEST_CASE("mixup: the batch-mean switch weighs the mean losses by the mean lambd
                           (1 - lambda) * nn::cross_entropy(logits, target.partner).item();
   const double batch_mean = MixUpLoss(nn::cross_entropy, LossWeight::batch_mean)(logits, target).item();
   CHECK(batch_mean == doctest::Approx(expected).epsilon(1e-12));
+  const auto per_sample = [](const Tensor& output, const Tensor& y) { return nn::cross_entropy_per_sample(output, y); };
+  const nn::Loss without_mixed_form{"cross_entropy", nn::PerSample(per_sample)};
+  CHECK(MixUpLoss(without_mixed_form, LossWeight::batch_mean)(logits, target).item() ==
+        doctest::Approx(expected).epsilon(1e-12));
   CHECK(std::abs(batch_mean - MixUpLoss(nn::cross_entropy)(logits, target).item()) > 1e-4);
 }
 

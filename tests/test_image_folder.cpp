@@ -110,6 +110,20 @@ TEST_CASE("from_folder: train/ and valid/ become loaders, classes by name, sampl
       }
 }
 
+TEST_CASE("from_folder: images of one name in many classes come in the order of the classes") {
+  if (!test::has_png()) return;
+  const Images tree;
+  std::vector<Sample> expected;
+  for (const char* file : {"1.png", "2.png"})
+    for (std::int32_t label = 0; label < 26; ++label) {
+      const std::string name = '/' + std::string(1, static_cast<char>('a' + label)) + '/' + file;
+      for (const char* part : {"train", "valid"}) tree.add(part + name, static_cast<std::uint8_t>(label));
+      expected.push_back({label, label});
+    }
+  const data::DataLoaders data = from_folder(tree.path(), {.batch_size = 2});
+  CHECK(samples(data.valid) == expected);
+}
+
 TEST_CASE("from_folder: hidden files and what lies beside train/ and valid/ are passed over") {
   if (!test::has_png()) return;
   const SmallTree tree;

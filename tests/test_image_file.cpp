@@ -207,6 +207,7 @@ TEST_CASE("image file: palettes, 1 to 16 bits and transparency are reduced to 8 
   CHECK(pixels(png({4, 1, 2}, "\x1b"), 1, {1, 4, 1}) == Bytes{0, 85, 170, 255});
   CHECK(pixels(png({2, 1, 4}, "\x3f"), 1, {1, 2, 1}) == Bytes{51, 255});
   CHECK(pixels(png({4, 1, 16}, "\x12\x34\x00\x80\xfe\xff\xff\xff"s), 1, {1, 4, 1}) == Bytes{18, 0, 254, 255});
+  CHECK(pixels(png({2, 1, 16}, "\x00\xff\xfe\x80"s), 1, {1, 2, 1}) == Bytes{1, 254});  // of 65,535, rounded: .99, 253.5
   CHECK(pixels(png({2, 1, 8, 4}, "\x30\x00\x40\xff"s), 1, {1, 2, 1}) == Bytes{48, 64});
   CHECK(pixels(png({1, 1, 8, 6}, "\x01\x02\x03\x00"s), 3, {1, 1, 3}) == Bytes{1, 2, 3});
   CHECK(pixels(png({1, 1, 8, 0}, "\x05", chunk("tRNS", "\x00\x05"s)), 3, {1, 1, 3}) == Bytes{5, 5, 5});

@@ -488,7 +488,7 @@ test_seeds() {
 
 test_combinations() {
   local flags=(--stack-x --no-stack-y --per-batch-lambda --no-dedupe --second-loader --batch-mean-lambda)
-  local set bit chosen wrong=''
+  local set bit chosen wrong='' losses=''
   for ((set = 0; set < 64; ++set)); do
     chosen=()
     for bit in "${!flags[@]}"; do
@@ -500,8 +500,12 @@ test_combinations() {
     else
       all succeeded '[ "$(rows)" = 1 ]' '! printed nan' || wrong+="[${chosen[*]}] "
     fi
+    # None of the flags, or one of those that change what is trained, not only where it is mixed.
+    ((set & (set - 1) || set & 3)) || losses+="$(awk '/^1 / { print $2 }' "$work/out")"$'\n'
   done
   check "options: all 64 combinations of the mixup flags train, or are refused in one line $wrong" [ -z "$wrong" ]
+  check "options: every mixup flag that changes what is trained changes the loss" \
+    [ "$(sort -u <<<"${losses%$'\n'}" | wc -l)" = 5 ]
 }
 
 # --- The picture.
@@ -533,6 +537,10 @@ test_picture() {
   check "picture: twelve captions, whose shares are of three digits and add up to one" all succeeded \
     '[ "$(grep -cE "set title .[01]\.[0-9]{3} (three|seven) \+ [01]\.[0-9]{3} (three|seven)" "$script")" = 12 ]' \
     'tr -d "'\''" <"$script" | awk "/set title [01]/ && (\$3 + \$6 < 0.9995 || \$3 + \$6 > 1.0005) { exit 1 }"'
+  mv "$script" "$script.own"
+  run env PATH="$work/bin" "$app" --data "$work/mnist" --epochs 0 --second-loader --out "$work/drawn"
+  check "picture: the mixed batch has its partners from the second loader where there is one" \
+    all succeeded 'grep -q "^plot" "$script"' '! cmp -s "$script" "$script.own"'
   stand_in "/bin/cat >'$script.new'; part=\$(/bin/sed -n \"s/^set output '\(.*\)'/\1/p\" '$script.new')
     /bin/cat '$script.new' >>'$script.all'; printf 'IEND\256B\140\202' >\"\$part\""
   run env PATH="$work/bin" "$app" --data "$work/mnist" --epochs 1 --lr 0 --no-mixup --out "$work/drawn"

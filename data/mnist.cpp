@@ -18,10 +18,13 @@ namespace fs = std::filesystem;
 std::string find_file(const fs::path& folder, const std::string& name) {
   std::string dotted = name;
   dotted[name.find("-idx")] = '.';
-  std::error_code ignored;
-  for (const std::string& candidate : {name, name + ".gz", dotted, dotted + ".gz"})
-    if (const auto status = fs::status(folder / candidate, ignored); fs::exists(status) && !fs::is_directory(status))
-      return (folder / candidate).string();
+  for (const std::string& candidate : {name, name + ".gz", dotted, dotted + ".gz"}) {
+    const std::string path = (folder / candidate).string();
+    std::error_code error;
+    const fs::file_status status = fs::status(path, error);
+    check(fs::status_known(status), path, ": ", error.message());
+    if (fs::exists(status) && !fs::is_directory(status)) return path;
+  }
   fail("mnist: ", folder.string(), " holds neither ", name, " nor ", dotted, ", plain or .gz");
 }
 

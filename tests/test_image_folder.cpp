@@ -318,7 +318,7 @@ TEST_CASE("from_folder: names of files and folders are printed without their lin
   const auto refused = [&](const std::function<void(const Images&)>& damage, const std::string& words) {
     const SmallTree tree;
     damage(tree);
-    const std::string text = check_refused(tree.path(), {words});
+    const std::string text = check_refused(tree.path(), {words, good});
     for (const char c : {'\n', '\x1b', '\xff'}) CHECK(text.find(c) == text.npos);
   };
   refused([&](auto& tree) { tree.write("train/a/" + bad, "x"); }, good + ": is neither a PNG nor a JPEG");

@@ -68,7 +68,7 @@ requirements() {
   esac
 }
 
-# build_instrumented <flags> <target...> -- <cmake option...>: tests, optimised a little.
+# build_instrumented <flags> <target...> -- <cmake option...>
 build_instrumented() {
   local flags=$1 targets=()
   shift
@@ -77,7 +77,7 @@ build_instrumented() {
     shift
   done
   build_tree "$build" "${targets[@]}" -- -DMIXGRAD_CUDA=OFF -DMIXGRAD_BUILD_APPS=OFF -DMIXGRAD_WERROR=OFF \
-    -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 $flags" "${@:2}"
+    -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="$flags" "${@:2}"
 }
 
 build_tests() {
@@ -85,20 +85,20 @@ build_tests() {
   case $mode in
     # GCC's warnings have false positives under sanitizers; the other build has them as errors.
     # For any CPU, so that the vectors of other widths are tested as well.
-    sanitize) build_instrumented '' mixgrad_tests -- -DMIXGRAD_SANITIZE=ON -DMIXGRAD_NATIVE=OFF ;;
+    sanitize) build_instrumented -O1 mixgrad_tests -- -DMIXGRAD_SANITIZE=ON -DMIXGRAD_NATIVE=OFF ;;
     thread-sanitizer)
-      build_instrumented "-g -fsanitize=thread" mixgrad_tests train_mnist make_mnist_sample -- \
+      build_instrumented "-O1 -g -fsanitize=thread" mixgrad_tests train_mnist make_mnist_sample -- \
         -DCMAKE_CXX_COMPILER="$(find_clang)" -DCMAKE_UNITY_BUILD=OFF -DMIXGRAD_WERROR=ON -DMIXGRAD_BUILD_APPS=ON
       ;;
     coverage)
-      build_instrumented "--coverage -fprofile-update=atomic" mixgrad_tests --
+      build_instrumented "-O1 --coverage -fprofile-update=atomic" mixgrad_tests --
       find "$build" -name '*.gcda' -delete # Counts of runs before.
       ;;
     all)
       build=$root/build/tests
       build_tree "$build" train_mnist make_mnist_sample mixgrad_tests -- -DMIXGRAD_CUDA="$cuda"
       # For any CPU: so portable code is tested as well.
-      ! has_executor || build=$root/build/executor build_instrumented '' \
+      ! has_executor || build=$root/build/executor build_instrumented -Og \
         mixgrad_cuda_tests cuda_executor_tests gpu_figures -- -DMIXGRAD_CUDA_EXECUTOR=ON -DMIXGRAD_NATIVE=OFF
       ;;
   esac

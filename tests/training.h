@@ -20,11 +20,23 @@ struct NotResident : data::Dataset {
   std::shared_ptr<const data::Dataset> samples;
 };
 
-// Loaders over `count` drawn 3s and 7s, the same for training and validation; with workers not resident.
-inline data::DataLoaders digits(std::int64_t count, data::LoaderOptions train = {.batch_size = 16, .shuffle = true}) {
+// Every other row and column of grey images.
+inline Tensor halved(const Tensor& images) {
+  const std::int64_t count = images.size(0), height = images.size(1) / 2, width = images.size(2) / 2;
+  std::vector<std::uint8_t> pixels;
+  for (std::int64_t i = 0; i < count * height * width; ++i)
+    pixels.push_back(images.data<std::uint8_t>()[4 * (i / width) * width + 2 * (i % width)]);
+  return Tensor::from(pixels, {count, height, width, 1});
+}
+
+// Loaders over `count` drawn 3s and 7s, the same for training and validation; with workers not resident. Of 28 x 28
+// pixels, or small ones of 14 x 14.
+inline data::DataLoaders digits(std::int64_t count, data::LoaderOptions train = {.batch_size = 16, .shuffle = true},
+                                bool small = false) {
   const std::array<std::int32_t, 2> classes{3, 7};
   auto images = data::select(data::synthetic_digits(5 * count, 1, data::Split::train), classes);
   images = {slice(images.images, 0, count), slice(images.labels, 0, count)};
+  if (small) images.images = halved(images.images);
   const auto dataset =
       std::make_shared<data::ImageDataset>(images, std::vector<std::string>{"3", "7"}, data::ImageDatasetOptions{});
   const auto trained = [&]() -> std::shared_ptr<const data::Dataset> {

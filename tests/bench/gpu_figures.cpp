@@ -225,7 +225,7 @@ void print_convolutions(const Options& options) {
 // ---- Training
 
 data::DataLoaders threes_and_sevens(const Options& options) {
-  if (options.quick) return test::digits(40, {.batch_size = 8, .shuffle = true, .drop_last = true});
+  if (options.quick) return test::digits(24, {.batch_size = 8, .shuffle = true, .drop_last = true});
   const data::MnistOptions mnist{.digits = {3, 7}, .batch_size = 64};
   return options.data.empty() ? data::synthetic_mnist(mnist) : data::mnist(options.data, mnist);
 }

@@ -91,47 +91,24 @@ std::int64_t rows_summed(std::int64_t channels) {
   return std::max<std::int64_t>(rows_per_range(channels, batch_norm_grain), 64);
 }
 
-// sums [2, channels]: two sums over all rows for each channel, to which add(begin, end, sums) adds those of a range of
-// rows. The ranges are added in order.
-template <class F>
-void sum_over_rows(std::int64_t rows, std::int64_t channels, double* sums, F add) {
-  const std::int64_t grain = rows_summed(channels), ranges = num_ranges(rows, grain), size = 2 * channels;
-  const Scratch<double> partials(ranges * size);
-  double* const of_range = partials.data();
-  std::fill_n(of_range, ranges * size, 0.0);
+// Two sums over all rows, for each channel: of(row * channels + c, c) is what a row has for them. Each range of rows
+// sums apart; the ranges are added in order.
+template <class T, class F>
+void sum_over_rows(std::int64_t rows, std::int64_t channels, T* first, T* second, F of) {
+  const std::int64_t grain = rows_summed(channels), ranges = num_ranges(rows, grain);
+  const Scratch<double> partials((ranges + 1) * 2 * channels);
+  double* const total = partials.data();  // and behind it those of the ranges
+  const auto of_range = [=](std::int64_t range) { return total + (range + 1) * 2 * channels; };
   parallel_ranges(rows, grain, [=](std::int64_t range, std::int64_t begin, std::int64_t end) {
-    add(begin, end, of_range + range * size);
+    std::fill_n(of_range(range), 2 * channels, 0.0);
+    add_rows<T, 2>(begin, end, channels, of_range(range), of);
   });
-  std::fill_n(sums, size, 0.0);
+  std::fill_n(total, 2 * channels, 0.0);
   for (std::int64_t range = 0; range < ranges; ++range)
-    for (std::int64_t i = 0; i < size; ++i) sums[i] += of_range[range * size + i];
-}
-
-// sums [2, channels] += those of x - shift and of its square. A block of n rows is taken around its own mean m in T,
-// and that around the shift in f64:
-//
-//   sum of (x - shift)^2 = sum of (x - m)^2 + n (m - shift)^2
-//
-// (Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979). So it
-// matters to no digit of f32 how far the shift, or a row, is from the others.
-template <class T>
-void add_moments(std::int64_t begin, std::int64_t end, std::int64_t channels, const T* x, const T* shift,
-                 double* sums) {
-  const auto add_block = [=](auto n, std::int64_t row) {
-#pragma omp simd
-    for (std::int64_t c = 0; c < channels; ++c) {
-      const auto at = [=](int r) { return x[(row + r) * channels + c]; };
-      const auto square = [](T value) { return value * value; };
-      const T mean = tree_sum<n>(at) / T{n};
-      const T squares = tree_sum<n>([=](int r) { return square(at(r) - mean); });
-      const double difference = static_cast<double>(mean) - static_cast<double>(shift[c]);
-      sums[c] += n * difference;
-      sums[channels + c] += static_cast<double>(squares) + n * difference * difference;
-    }
-  };
-  std::int64_t row = begin;
-  for (; row + sum_block <= end; row += sum_block) add_block(std::integral_constant<int, sum_block>(), row);
-  for (; row < end; ++row) add_block(std::integral_constant<int, 1>(), row);
+    for (std::int64_t i = 0; i < 2 * channels; ++i) total[i] += of_range(range)[i];
+  const auto rounded = [](double sum) { return static_cast<T>(sum); };
+  std::transform(total, total + channels, first, rounded);
+  std::transform(total + channels, total + 2 * channels, second, rounded);
 }
 
 // y = scale x + shift, for each channel
@@ -170,16 +147,48 @@ void batch_norm_statistics(Cpu, const Tensor& x, double momentum, const Tensor& 
     const T* px = x.data<T>();
     T* pm = mean.mutable_data<T>();
     T* pv = var.mutable_data<T>();
-    const Scratch<double> totals(2 * channels);
-    const double *sums = totals.data(), *squares = sums + channels;
-    sum_over_rows(rows, channels, totals.data(), [=](std::int64_t begin, std::int64_t end, double* sums) {
-      add_moments(begin, end, channels, px, px, sums);  // around the first row
+    // Each range takes its mean, and then what is left to it and the squares of that, while its rows are still in the
+    // cache. Ranges are merged in order (Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for
+    // computing sample variances", 1979): no row is special, be it as far from the others as it may.
+    const std::int64_t grain = rows_summed(channels), ranges = num_ranges(rows, grain);
+    const Scratch<double> moments(ranges * 2 * channels);  // means and sums of squared deviations
+    const Scratch<T> shifts(ranges * channels);
+    double* const first = moments.data();
+    T* const ps = shifts.data();
+    parallel_ranges(rows, grain, [=](std::int64_t range, std::int64_t begin, std::int64_t end) {
+      double *const means = first + range * 2 * channels, *const squares = means + channels;
+      T* const shift = ps + range * channels;
+      const double n = static_cast<double>(end - begin);
+      std::fill_n(means, 2 * channels, 0.0);
+      add_rows(px + begin * channels, end - begin, channels, means);
+      for (std::int64_t c = 0; c < channels; ++c) {
+        shift[c] = static_cast<T>(means[c] / n);
+        means[c] = 0;
+      }
+      add_rows<T, 2>(begin, end, channels, means, [=](std::int64_t i, std::int64_t c) {
+        const T value = px[i] - shift[c];
+        return Terms<T, 2>{{value, value * value}};
+      });
+      for (std::int64_t c = 0; c < channels; ++c) {
+        const double left = means[c] / n;
+        squares[c] -= left * means[c];
+        means[c] = static_cast<double>(shift[c]) + left;
+      }
     });
-    const auto n = static_cast<double>(rows);
+    double n = static_cast<double>(std::min(grain, rows));
+    for (std::int64_t range = 1; range < ranges; ++range) {
+      const double *means = first + range * 2 * channels, *squares = means + channels;
+      const double more = static_cast<double>(std::min(grain, rows - range * grain)), share = more / (n + more);
+      for (std::int64_t c = 0; c < channels; ++c) {
+        const double difference = means[c] - first[c];
+        first[c] += difference * share;
+        first[channels + c] += squares[c] + difference * difference * n * share;
+      }
+      n += more;
+    }
     for (std::int64_t c = 0; c < channels; ++c) {
-      const double offset = sums[c] / n;
-      pm[c] = static_cast<T>(static_cast<double>(px[c]) + offset);
-      pv[c] = static_cast<T>(std::max(squares[c] / n - offset * offset, 0.0));
+      pm[c] = static_cast<T>(first[c]);
+      pv[c] = static_cast<T>(std::max(first[channels + c], 0.0) / n);
     }
     move_towards<T>(running_mean, mean, momentum);
     move_towards<T>(running_var, var, momentum, static_cast<double>(rows) / static_cast<double>(rows - 1));
@@ -229,21 +238,15 @@ void batch_norm_backward(Cpu, const Tensor& x, const BatchNormParameters& p, con
       inverse[static_cast<std::size_t>(c)] = 1 / std::sqrt(p.var.data<T>()[c] + static_cast<T>(p.eps));
     const T* pi = inverse.data();
     const T share = p.batch_statistics ? 1 / static_cast<T>(rows) : T{0};
-    const Scratch<double> totals(2 * channels);
     with_constant(p.relu, [&](auto relu) {
       const auto gradient = [=](std::int64_t i, std::int64_t c) {
         const T g = pdy[i];  // read in any case, or the loop would have a branch for each element
         return relu && px[i] * a[c] + b[c] <= 0 ? T{0} : g;
       };
-      sum_over_rows(rows, channels, totals.data(), [=](std::int64_t begin, std::int64_t end, double* sums) {
-        add_rows<T, 2>(begin, end, channels, sums, [=](std::int64_t i, std::int64_t c) {
-          const T g = gradient(i, c);
-          return Terms<T, 2>{{g * (px[i] - pm[c]) * pi[c], g}};
-        });
+      sum_over_rows<T>(rows, channels, pdw, pdb, [=](std::int64_t i, std::int64_t c) {
+        const T g = gradient(i, c);
+        return Terms<T, 2>{{g * (px[i] - pm[c]) * pi[c], g}};
       });
-      const auto rounded = [](double sum) { return static_cast<T>(sum); };
-      std::transform(totals.data(), totals.data() + channels, pdw, rounded);
-      std::transform(totals.data() + channels, totals.data() + 2 * channels, pdb, rounded);
       parallel_for(rows, rows_per_range(channels, batch_norm_grain), [=](std::int64_t begin, std::int64_t end) {
         for (std::int64_t row = begin; row < end; ++row)
 #pragma omp simd

@@ -1,4 +1,5 @@
-#include "core/sums.h"
+#include <cstring>
+
 #include "nn/conv2d_direct.h"
 #include "nn/conv2d_direct_layout.h"
 
@@ -12,7 +13,10 @@ namespace {
 // where the output is at most 0; bias_sums [width] += their sums (core/sums.h).
 void pack_gradients(const Block& block, std::int64_t positions, std::int64_t channels, const float* dy,
                     const float* mask, float* to, double* bias_sums) {
+  using Doubles = double __attribute__((vector_size(lanes * sizeof(double))));
   for (std::int64_t v = 0; v < block.width; v += lanes) {
+    Doubles total;
+    std::memcpy(&total, bias_sums + v, sizeof total);
     const auto pack = [&](std::int64_t p) {
       const std::int64_t from = p * channels + block.first + v;
       Vector g = load(dy + from, block.columns - v);
@@ -20,15 +24,11 @@ void pack_gradients(const Block& block, std::int64_t positions, std::int64_t cha
       store(to + p * block.width + v, g);
       return g;
     };
-    const auto add = [=](Vector sums) {
-      float block[lanes];
-      store(block, sums);
-#pragma omp simd
-      for (int i = 0; i < lanes; ++i) bias_sums[v + i] += static_cast<double>(block[i]);
-    };
+    const auto add = [&](Vector sum) { total += __builtin_convertvector(sum, Doubles); };
     std::int64_t p = 0;
-    for (; p + sum_block <= positions; p += sum_block) add(tree_sum<sum_block>([&](int i) { return pack(p + i); }));
+    for (; p + 4 <= positions; p += 4) add((pack(p) + pack(p + 1)) + (pack(p + 2) + pack(p + 3)));
     for (; p < positions; ++p) add(pack(p));
+    std::memcpy(bias_sums + v, &total, sizeof total);
   }
 }
 

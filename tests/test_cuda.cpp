@@ -351,13 +351,13 @@ TEST_CASE("cuda: of equal elements the first is the maximum, and has the gradien
       for (const int axis : {0, 1, 2}) {
         add(argmax(x.to(device), axis));
         for (const bool largest : {true, false}) {
-          const Tensor leaf = x.to(device).requires_grad_(), y = largest ? max(leaf, axis) : min(leaf, axis);
+          const Tensor leaf = x.to(device).detach().requires_grad_(), y = largest ? max(leaf, axis) : min(leaf, axis);
           add(y);
           sum(y * normal(y.shape(), 3).to(device)).backward();
           add(leaf.grad());
         }
       }
-      const Tensor images = reshape(x.to(device), {2, 20, 14, 3}).requires_grad_();
+      const Tensor images = reshape(x.to(device), {2, 20, 14, 3}).detach().requires_grad_();
       const Tensor y = nn::max_pool2d(images, 3, {.stride = 2, .padding = 1});
       add(y);
       sum(y * Tensor::ones(y.shape(), y.options())).backward();

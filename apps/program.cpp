@@ -30,7 +30,7 @@ std::string text_of_error(const std::exception& error) {
 
 void check_printed() {
   if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return;
-  // It may have failed long ago: another attempt says why.
+  // It may have failed long ago: another attempt, at an empty line, says why.
   const bool fails = write(STDOUT_FILENO, "\n", 1) < 0;
   fail("results cannot be printed", fails ? text_of(": ", std::strerror(errno)) : "");
 }

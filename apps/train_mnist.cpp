@@ -256,7 +256,7 @@ int run(const Options& options) {
                   options.synthetic ? ", drawn digits" : "", static_cast<unsigned long long>(seed));
       const Run run = train_once(options, data, mixup, seed, metrics, !std::exchange(first, false));
       if (run.interrupted) {
-        if (options.checkpoint_every) std::printf("the same command with --resume goes on from here\n");
+        if (options.checkpoint_every) std::printf("the same command with --resume goes on from the last checkpoint\n");
         return 130;
       }
       if (i == 0 && !run.epochs.empty()) curves.push_back({apps::run_name(mixup), run.epochs});

@@ -44,8 +44,10 @@ void take_folder(const std::string& path) {
   check(!taken, "--out: another run is writing to ", path, "; wait for its end, or give a folder of its own");
 }
 
-// Whether it is the name of a result: metrics, a picture, a checkpoint, or weights, which --save may put there.
+// Whether it is the name of a result: metrics, a picture, a checkpoint, or weights, which --save may put there; or of
+// one that was never finished (name.part, name.tmp-N).
 bool is_result(const fs::path& name) {
+  if (name.extension() == ".part" || name.extension().string().starts_with(".tmp-")) return is_result(name.stem());
   const auto is = [&](const char* result) { return name == result; };
   return is("metrics.csv") || is(lr_picture) || std::ranges::any_of(training_pictures, is) ||
          name.extension() == ".checkpoint" || name.extension() == ".safetensors";
@@ -114,7 +116,8 @@ std::string start_output(const TrainOptions& options, const data::DataLoaders& d
   std::string metrics = in_output(options, "metrics.csv");
   const bool writable = std::ofstream(metrics, std::ios::app).good();
   check(writable, "--out: cannot write ", metrics, ": ", std::strerror(errno));
-  for (const char* const picture : training_pictures) fs::remove(in_output(options, picture));
+  for (const std::string picture : training_pictures)
+    for (const char* const state : {"", ".part"}) fs::remove(in_output(options, picture + state));
   std::set<std::string> own{"metrics.csv"};
   for (const bool mixup : options.runs())
     for (int i = 0; options.resume && i < options.seeds; ++i)

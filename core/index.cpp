@@ -12,7 +12,7 @@ namespace mixgrad {
 void check_indices(const char* op, const Tensor& indices, std::int64_t size) {
   check(indices.rank() == 1 && indices.dtype() == DType::i32, op, ": indices must be i32 [N], got ",
         name_of(indices.dtype()), indices.shape());
-  check(size > 0 || indices.numel() == 0, op, ": ", indices.numel(), " indices, and nothing that they could be of");
+  check(size > 0 || indices.numel() == 0, op, ": ", indices.numel(), " indices into an axis of size 0");
   dispatch("check_indices", indices.device(), [&](auto device) { kernels::check_indices(device, op, indices, size); });
 }
 

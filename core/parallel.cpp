@@ -9,6 +9,7 @@
 #include <future>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "core/check.h"
@@ -20,6 +21,9 @@ namespace {
 using Job = void (*)(const void* context, std::int64_t range);
 
 thread_local ThreadRole this_thread;
+
+constexpr int most_threads = 4096;        // many more, and OpenMP may fail to start them, which ends the program
+std::atomic<int> threads_of_process = 0;  // set by set_num_threads; 0: as many as OpenMP would use
 
 // How long a thread polls for work before it sleeps: longer than the host takes between two operations, much shorter
 // than a time slice of the system (tests/bench/NOTES.md has the measurement).
@@ -157,11 +161,15 @@ struct TeamOfProcess {
 
 }  // namespace
 
-int num_threads() { return this_thread.single_threaded || omp_in_parallel() ? 1 : omp_get_max_threads(); }
+int num_threads() {
+  if (this_thread.single_threaded || omp_in_parallel()) return 1;
+  const int threads = threads_of_process;
+  return threads > 0 ? threads : std::min(omp_get_max_threads(), most_threads);
+}
 
 void set_num_threads(int threads) {
-  check(threads >= 1, "set_num_threads: ", threads, " threads, needs at least 1");
-  omp_set_num_threads(threads);
+  check(threads >= 1 && threads <= most_threads, "set_num_threads: ", threads, " threads, needs 1 to ", most_threads);
+  threads_of_process = threads;
 }
 
 int thread_index() { return this_thread.index; }

@@ -10,7 +10,7 @@
 namespace mixgrad {
 
 int num_threads();                  // that parallel_for may use here: 1 while a SingleThreaded lives on this thread
-void set_num_threads(int threads);  // throws unless threads >= 1
+void set_num_threads(int threads);  // of the process: 1 to 4096, else it throws; OpenMP's own default until then
 int thread_index();                 // 0..num_threads()-1 inside parallel_for, 0 outside
 
 // What parallel work means to this thread.

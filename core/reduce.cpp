@@ -48,11 +48,11 @@ Tensor divided_sum(const char* op, const Tensor& x, const Split& split, double d
   return out;
 }
 
-Tensor arg_extreme(Extreme which, const Tensor& x, const Split& split) {
-  check(split.shape[1] <= std::numeric_limits<std::int32_t>::max(), "arg_extreme: the places of ", split.shape[1],
+Tensor arg_extreme(const char* op, Extreme which, const Tensor& x, const Split& split) {
+  check(split.shape[1] <= std::numeric_limits<std::int32_t>::max(), op, ": the places of ", split.shape[1],
         " elements do not fit into i32");
   Tensor index = Tensor::empty(split.kept, {.dtype = DType::i32, .device = x.device()});
-  dispatch("arg_extreme", x.device(), [&](auto device) {
+  dispatch(op, x.device(), [&](auto device) {
     kernels::arg_extreme(device, which, x.raw_view(split.shape, 0), index.raw_view(split.rows, 0));
   });
   return index;
@@ -60,7 +60,7 @@ Tensor arg_extreme(Extreme which, const Tensor& x, const Split& split) {
 
 Tensor extreme(const char* op, Extreme which, const Tensor& x, const Split& split) {
   split.require_elements(op, x);
-  const Tensor index = arg_extreme(which, x, split);
+  const Tensor index = arg_extreme(op, which, x, split);
   Tensor out = Tensor::empty(split.kept, x.options());
   dispatch("take", x.device(), [&](auto device) {
     kernels::take(device, x.raw_view(split.shape, 0), index.raw_view(split.rows, 0), out.raw_view(split.rows, 0));
@@ -131,7 +131,7 @@ Tensor argmax(const Tensor& x, int axis, ReduceOptions options) {
   return no_grad([&] {
     return reduce("argmax", x, axis, options, [](const Tensor& x, const Split& split) {
       split.require_elements("argmax", x);
-      return arg_extreme(Extreme::max, x, split);
+      return arg_extreme("argmax", Extreme::max, x, split);
     });
   });
 }

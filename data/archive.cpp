@@ -110,7 +110,8 @@ std::int64_t write_file(ArchiveReader& reader, const std::string& where, const f
     check(std::fwrite(buffer.data(), 1, count, file.get()) == count, where,
           ": cannot be written: ", std::strerror(errno));
   }
-  check(std::fclose(file.release()) == 0, where, ": cannot be written: ", std::strerror(errno));
+  const bool closed = std::fclose(file.release()) == 0;
+  check(closed, where, ": cannot be written: ", std::strerror(errno));
   return size;
 }
 

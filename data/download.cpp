@@ -104,7 +104,8 @@ bool transfer_to(const std::string& address, const std::string& path, std::int64
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), first > 0 ? "ab" : "wb"), std::fclose);
   check(file != nullptr, path, ": cannot be written: ", std::strerror(errno));
   const bool delivered = transfer(address, file.get(), first, options);
-  check(std::fclose(file.release()) == 0, path, ": cannot be written: ", std::strerror(errno));
+  const bool closed = std::fclose(file.release()) == 0;
+  check(closed, path, ": cannot be written: ", std::strerror(errno));
   return delivered;
 }
 

@@ -1,7 +1,6 @@
 #include "data/image_folder.h"
 
 #include <algorithm>
-#include <exception>
 #include <filesystem>
 #include <memory>
 #include <numeric>
@@ -155,20 +154,13 @@ class ImageFiles : public Dataset {
     auto* const images = result.images.mutable_data<std::uint8_t>();
     auto* const labels = result.labels.mutable_data<std::int32_t>();
     constexpr std::int64_t grain = 8;
-    std::vector<std::exception_ptr> failures(static_cast<std::size_t>(num_ranges(n, grain)));
-    parallel_ranges(n, grain, [&](std::int64_t range, std::int64_t begin, std::int64_t end) {
-      try {
-        for (std::int64_t i = begin; i < end; ++i) {
-          const std::int32_t index = indices[static_cast<std::size_t>(i)];
-          read(index, images + i * shape_.numel());
-          labels[i] = file(index).label;
-        }
-      } catch (...) {
-        failures[static_cast<std::size_t>(range)] = std::current_exception();
+    parallel_for(n, grain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const std::int32_t index = indices[static_cast<std::size_t>(i)];
+        read(index, images + i * shape_.numel());
+        labels[i] = file(index).label;
       }
     });
-    for (const std::exception_ptr& failure : failures)
-      if (failure) std::rethrow_exception(failure);
     return result;
   }
 

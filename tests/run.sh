@@ -104,29 +104,31 @@ build_tests() {
   esac
 }
 
-# The CUDA kernels on the CPU, and the executor that runs them: as one suite, which runs beside others.
+# The CUDA kernels on the CPU, and the executor that runs them.
 cuda_suites() {
-  passed=0 failed=0 skipped=0
+  has_executor || { skip "CUDA kernels on the CPU" "needs Boost.Context; package libboost-context-dev"; return; }
   run_suite "$root/build/executor/tests/cuda_executor/cuda_executor_tests" --no-colors
   run_suite "$root/build/executor/tests/mixgrad_cuda_tests" --no-colors
   run_suite "$root/build/executor/tests/gpu_figures" --quick
+}
+
+# These use one core most of the time, so they run beside the others, as one suite.
+suites_beside() {
+  passed=0 failed=0 skipped=0
+  cuda_suites
+  run_suite "$root/tests/test_library.sh" "$build"
+  run_suite "$root/tests/test_scripts.sh"
   totals
 }
-show_cuda_suites() { cat "$cuda_log"; }
-
-begin_cuda_suites() {
-  if has_executor; then
-    cuda_log=$(mktemp)
-    trap 'kill $(jobs -p) 2>/dev/null || true; rm -f "$cuda_log"' EXIT
-    cuda_suites >"$cuda_log" 2>&1 &
-  else
-    skip "CUDA kernels on the CPU" "needs Boost.Context; package libboost-context-dev"
-  fi
+begin_suites_beside() {
+  beside_log=$(mktemp)
+  trap 'kill $(jobs -p) 2>/dev/null || true; rm -f "$beside_log"' EXIT
+  suites_beside >"$beside_log" 2>&1 &
 }
-end_cuda_suites() {
-  has_executor || return 0
-  wait $! || echo "0 passed, 1 failed" >>"$cuda_log"
-  run_suite show_cuda_suites
+show_suites_beside() { cat "$beside_log"; }
+end_suites_beside() {
+  wait $! || echo "0 passed, 1 failed" >>"$beside_log"
+  run_suite show_suites_beside
 }
 
 # Prints the share of lines that the tests have run, by folder; one below 90 % is a failure. build/coverage/coverage.txt
@@ -169,15 +171,13 @@ if [ "$mode" = thread-sanitizer ]; then # The others count as skipped.
   subjects='parallel conv2d data_loader prefetch image_folder learner mixup_callback optimizer recorder metrics progress'
   only=(--source-file="*test_${subjects// /.cpp,*test_}.cpp")
 fi
+[ "$mode" != all ] || begin_suites_beside
 run_suite "$build/tests/mixgrad_tests" --no-colors "${only[@]}"
 case $mode in
   coverage) report_coverage ;;
   all)
-    begin_cuda_suites
     run_suite "$root/tests/test_app.sh" "$build/apps/train_mnist"
-    run_suite "$root/tests/test_library.sh" "$build"
-    run_suite "$root/tests/test_scripts.sh"
-    end_cuda_suites
+    end_suites_beside
     ;;
 esac
 

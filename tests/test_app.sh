@@ -317,12 +317,12 @@ test_old_out() {
   local out=$work/used i
   mkdir "$out"
   touch "$out"/{curves.png,lambda.png,mixed_batch.png,{plain,mixup}_{confusion,top_losses}.png,lr_find.png,mine.png} \
-    "$out"/{plain_7.checkpoint,old.safetensors,new.safetensors}
+    "$out"/{plain_7.checkpoint,old.safetensors,new.safetensors,lambda.png.part,old.safetensors.tmp-1,mine.tmp-1}
   run env PATH="$work/none" "$app" --data "$work/mnist" --epochs 1 --no-mixup --out "$out"
   check "out: pictures of an earlier run do not stay beside other figures" \
     [ "$(cd "$out" && echo *.png)" = "lr_find.png mine.png" ]
   check "out: what else earlier runs left is named" \
-    printed "^left in $out by other runs: lr_find.png, new.safetensors, old.safetensors, plain_7.checkpoint$"
+    printed "^left in $out by other runs: lr_find.png, new.safetensors, old.safetensors, old.safetensors.tmp-1, plain_7.checkpoint$"
   run "$app" --lr-find --data "$work/mnist" --out "$out"
   check "out: --lr-find leaves the results of training, and names them" \
     all 'printed "^left in .*: .*metrics.csv"' '! printed "^left in .*lr_find"' '[ -s "$out/metrics.csv" ]'

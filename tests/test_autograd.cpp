@@ -172,11 +172,11 @@ TEST_CASE("autograd: every operation in place is noticed by a backward that need
          add_each_(std::vector<Addition>{{x, other}});
        }},
       {"mutable_data", [](const Tensor& x) { x.mutable_data<double>()[1] = 5; }}};
-  for (const auto& [name, write] : operations) {
-    CAPTURE(name);
+  for (const InPlace& operation : operations) {
+    CAPTURE(operation.name);
     const Tensor x = leaf({1, 1});
     const Tensor loss = sum(x * x), untouched = sum(x + x);
-    no_grad([&, &write = write] { write(x); });
+    no_grad([&] { operation.write(x); });
     CHECK_THROWS_WITH_AS(loss.backward(), doctest::Contains("mul: a tensor saved for backward was modified in place"),
                          Error);
     untouched.backward();

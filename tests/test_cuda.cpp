@@ -199,9 +199,9 @@ TEST_CASE("cuda: convolutions of many shapes agree with the CPU in f64, forward 
 }
 
 TEST_CASE("cuda: cross-entropy of any number of rows and classes agrees with the CPU in f64") {
-  for (const auto& [rows, classes] :
-       {std::pair<std::int64_t, std::int64_t>{70, 16}, {5, 17}, {37, 64}, {3, 65}, {2, 1}, {0, 4}})
+  for (const auto& size : {std::pair<std::int64_t, std::int64_t>{70, 16}, {5, 17}, {37, 64}, {3, 65}, {2, 1}, {0, 4}})
     for (const bool weighted : {false, true}) {
+      const std::int64_t rows = size.first, classes = size.second;
       CAPTURE(rows);
       CAPTURE(classes);
       CAPTURE(weighted);
@@ -233,10 +233,11 @@ TEST_CASE("cuda: class weights may lie on either device, in f32 or f64") {
 }
 
 TEST_CASE("cuda: matrix products of every tile, transposed or not, agree with the CPU in f64") {
-  for (const auto& [m, n, k] : {std::array{1, 1, 1}, std::array{3, 16, 5}, std::array{130, 17, 33},
-                                std::array{65, 64, 16}, std::array{129, 130, 18}, std::array{8, 4, 0}})
+  for (const auto& size : {std::array{1, 1, 1}, std::array{3, 16, 5}, std::array{130, 17, 33}, std::array{65, 64, 16},
+                           std::array{129, 130, 18}, std::array{8, 4, 0}})
     for (const bool ta : {false, true})
       for (const bool tb : {false, true}) {
+        const int m = size[0], n = size[1], k = size[2];
         CAPTURE(m);
         CAPTURE(n);
         const OpCase op{

@@ -207,13 +207,13 @@ TEST_CASE("captured steps: the same bits as plain launches where layers are froz
 }
 
 TEST_CASE("captured steps: the same bits as plain launches, for every way of mixing") {
-  for (const auto& [stack_x, stack_y, source] : {std::tuple{false, false, train::MixSource::shuffled_self},
-                                                 std::tuple{false, true, train::MixSource::second_loader},
-                                                 std::tuple{true, true, train::MixSource::shuffled_self},
-                                                 std::tuple{true, false, train::MixSource::second_loader}}) {
-    const train::MixUpOptions options{.stack_x = stack_x, .stack_y = stack_y, .source = source};
-    CAPTURE(stack_x);
-    CAPTURE(stack_y);
+  for (const train::MixUpOptions& options :
+       {train::MixUpOptions{.stack_x = false, .stack_y = false, .source = train::MixSource::shuffled_self},
+        {.stack_x = false, .stack_y = true, .source = train::MixSource::second_loader},
+        {.stack_x = true, .stack_y = true, .source = train::MixSource::shuffled_self},
+        {.stack_x = true, .stack_y = false, .source = train::MixSource::second_loader}}) {
+    CAPTURE(options.stack_x);
+    CAPTURE(options.stack_y);
     struct Stacked : nn::Module {  // mixes by itself
       nn::Sequential model = small_model();
       using Module::forward;

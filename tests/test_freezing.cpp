@@ -28,23 +28,25 @@ LearnerOptions quiet_with(OptimizerFactory optimizer) {
   return options;
 }
 
-const std::pair<const char*, OptimizerFactory> optimizers[] = {
-    {"sgd", sgd({.lr = 0.1, .momentum = 0.9, .weight_decay = 0.1})},
-    {"adamw", adamw({.weight_decay = 0.5})},
-    {"adam", adam({.weight_decay = 0.5})}};
+const struct {
+  const char* name;
+  OptimizerFactory make;
+} optimizers[] = {{"sgd", sgd({.lr = 0.1, .momentum = 0.9, .weight_decay = 0.1})},
+                  {"adamw", adamw({.weight_decay = 0.5})},
+                  {"adam", adam({.weight_decay = 0.5})}};
 
 }  // namespace
 
 TEST_CASE("frozen: whichever layer is, it stays bit for bit, and the others train as if the optimizer knew only them") {
-  for (const auto& [name, optimizer] : optimizers)
-    for (const std::size_t frozen : {0, 2, 4}) {
-      CAPTURE(name);
+  for (const auto& optimizer : optimizers)
+    for (const std::size_t frozen : {0u, 2u, 4u}) {
+      CAPTURE(optimizer.name);
       CAPTURE(frozen);
       const auto trained = [&](bool listed) {
         nn::Sequential model = network();
         require_grad(model[frozen], false);
         const auto before = weights(model[frozen]);
-        LearnerOptions options = quiet_with(optimizer);
+        LearnerOptions options = quiet_with(optimizer.make);
         if (!listed)
           options.groups = [](nn::Module& model) {
             std::vector<Tensor> parameters = nn::parameters(model);
@@ -80,10 +82,10 @@ TEST_CASE("frozen: clipping sees the gradients of the others alone") {
 }
 
 TEST_CASE("frozen: layers are unfrozen between fits, and trained from then on") {
-  for (const auto& [name, optimizer] : optimizers) {
-    CAPTURE(name);
+  for (const auto& optimizer : optimizers) {
+    CAPTURE(optimizer.name);
     nn::Sequential body(nn::Linear(2, 8), nn::ReLU()), model(body, nn::Linear(8, 2));
-    Learner learn(points(32), model, quiet_with(optimizer));
+    Learner learn(points(32), model, quiet_with(optimizer.make));
     const auto at_first = weights(body), head = weights(model[1]);
     for (const Tensor& parameter : nn::parameters(body)) parameter.requires_grad_(false);
     learn.fit(1);  // the head alone
@@ -160,12 +162,12 @@ TEST_CASE("frozen: training resumed from a checkpoint ends bit for bit alike, an
   if (!has_json()) return;
   const TemporaryFolder folder;
   const std::string path = folder / "run.safetensors";
-  for (const auto& [name, optimizer] : optimizers) {
-    CAPTURE(name);
+  for (const auto& optimizer : optimizers) {
+    CAPTURE(optimizer.name);
     const auto trained = [&](std::size_t frozen, bool save, bool resumed) {
       nn::Sequential model = network();
       require_grad(model[frozen], false);
-      Learner learn(points(32), model, quiet_with(optimizer));
+      Learner learn(points(32), model, quiet_with(optimizer.make));
       if (save) learn.add(std::make_shared<Checkpoint>(path, 1));
       if (save)
         learn.add(at(&At::batch_begin, [](Learner& learner) {

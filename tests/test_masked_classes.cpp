@@ -25,7 +25,7 @@ void check_masked(Device device) {
   for (const CrossEntropyOptions& options :
        {CrossEntropyOptions{}, {.class_weights = two_masked}, {0.1, two_masked}, {.label_smoothing = 0.1}}) {
     const Loss loss = cross_entropy_with(options), apart{loss.name, PerSample::Function(loss.per_sample)};
-    const double masked = options.label_smoothing > 0 && !options.class_weights.defined();
+    const bool masked = options.label_smoothing > 0 && !options.class_weights.defined();
     CAPTURE(loss.name);
     const auto value_and_gradients = [&](const Loss& loss, const augment::Target& target) {
       const Tensor logits = values.clone().to(device).requires_grad_();

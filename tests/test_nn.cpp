@@ -463,22 +463,24 @@ TEST_CASE(
     Sequential model;
     std::size_t closed;  // batch norms that start at weight 0
   };
-  for (auto& [name, model, closed] :
+  for (const Model& each :
        {Model{"simple_cnn", simple_cnn({3, 64, 64, 10}), 0},
         Model{"with batch norm", simple_cnn({3, 64, 64, 10}, {.batch_norm = true}), 0}, Model{"lenet", lenet(3, 10), 0},
         Model{"resnet", resnet(3, 10, {.widths = {16, 32}, .blocks = 2}), 4},
         Model{"resnet without blocks", resnet(3, 10, {.blocks = 0}), 0}}) {
-    CAPTURE(name);
-    Sequential started = model;
+    CAPTURE(each.name);
+    Sequential started = each.model;
     std::size_t zeros = 0;
-    for (const auto& [parameter, tensor] : named_parameters(started)) {
-      CAPTURE(parameter);
+    for (const NamedTensor& parameter : named_parameters(started)) {
+      const auto& name = parameter.name;
+      const Tensor& tensor = parameter.tensor;
+      CAPTURE(name);
       const auto values = tensor.detach().to_vector<float>();
       const auto all = [&](float value) { return values == std::vector<float>(values.size(), value); };
-      if (parameter.ends_with("bias")) {
+      if (name.ends_with("bias")) {
         CHECK(all(0));
       } else if (tensor.rank() == 1) {
-        const bool last = parameter.ends_with("body.4.weight");
+        const bool last = name.ends_with("body.4.weight");
         CHECK(all(last ? 0 : 1));
         zeros += last;
       } else {
@@ -489,11 +491,11 @@ TEST_CASE(
         CHECK(std::abs(squares / n - variance) < 5 * variance * std::sqrt(2 / n));  // five standard errors
       }
     }
-    CHECK(zeros == closed);
-    for (const auto& [buffer, tensor] : named_buffers(started)) {
-      CAPTURE(buffer);
-      CHECK(tensor.to_vector<float>() == std::vector<float>(static_cast<std::size_t>(tensor.numel()),
-                                                            buffer.ends_with("running_var") ? 1.0f : 0.0f));
+    CHECK(zeros == each.closed);
+    for (const NamedTensor& buffer : named_buffers(started)) {
+      CAPTURE(buffer.name);
+      CHECK(buffer.tensor.to_vector<float>() == std::vector<float>(static_cast<std::size_t>(buffer.tensor.numel()),
+                                                                   buffer.name.ends_with("running_var") ? 1.0f : 0.0f));
     }
     for (std::size_t i = 0; i < started.size(); ++i) {
       if (started[i].name() != "Residual") continue;

@@ -189,6 +189,12 @@ TEST_CASE("parallel: while a SingleThreaded lives, all ranges run on the caller'
   CHECK(order == std::vector<std::int64_t>{0, 1, 2, 3, 4});
 }
 
-TEST_CASE("parallel: at least one thread") {
+TEST_CASE("parallel: the number of threads is the whole process's, from 1 to 4096") {
+  const WithThreads with(3);
+  int elsewhere = 0;
+  std::thread([&] { elsewhere = num_threads(); }).join();
+  CHECK(elsewhere == 3);
   test::check_refused([] { set_num_threads(0); }, "0 threads");
+  test::check_refused([] { set_num_threads(4097); }, "4097 threads");
+  CHECK(num_threads() == 3);
 }

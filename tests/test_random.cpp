@@ -148,14 +148,10 @@ TEST_CASE("random: uniform is in [0, 1), with the moments of its distribution") 
 TEST_CASE("random: uniform never reaches the upper end, however coarse the numbers below it are") {
   const double tiny = std::numeric_limits<double>::denorm_min();
   Random random(3);
-  for (const auto& [low, high] : std::initializer_list<std::pair<double, double>>{{1e15, 1e15 + 1},
-                                                                                  {-1e15 - 1, -1e15},
-                                                                                  {1, 1 + 0x1p-52},
-                                                                                  {0, tiny},
-                                                                                  {-tiny, 0},
-                                                                                  {0x1p53, 0x1p53 + 2},
-                                                                                  {-8e307, 8e307},
-                                                                                  {0, 1}}) {
+  const std::pair<double, double> intervals[] = {{1e15, 1e15 + 1}, {-1e15 - 1, -1e15},   {1, 1 + 0x1p-52}, {0, tiny},
+                                                 {-tiny, 0},       {0x1p53, 0x1p53 + 2}, {-8e307, 8e307},  {0, 1}};
+  for (const auto& interval : intervals) {
+    const double low = interval.first, high = interval.second;
     CAPTURE(low);
     CAPTURE(high);
     bool inside = true;

@@ -117,7 +117,8 @@ TEST_CASE("csv logger: what the file held is lost when the first epoch begins, n
     CHECK(test::content(path) == "epoch,train_loss,valid_loss,accuracy,seconds,images_per_s\n");
   }));
   third.fit(1);
-  CHECK_THROWS_WITH_AS(CsvLogger(folder.path()), doctest::Contains("cannot write"), Error);
+  for (const std::string& is_no_file : {std::string(), folder.path(), folder / "new/", folder.path() + "/"})
+    CHECK_THROWS_WITH_AS(CsvLogger{is_no_file}, doctest::Contains("cannot write"), Error);
   CHECK_THROWS_WITH_AS(CsvLogger(path + "/log.csv"), doctest::Contains("cannot write"), Error);
 }
 

@@ -85,7 +85,7 @@ void check_losses(Device device, std::int64_t samples) {
 void check_products(Device device, std::int64_t depth) {
   const double exact = static_cast<double>(depth) * tenth * tenth;
   for (const std::array<std::int64_t, 2> size : {std::array<std::int64_t, 2>{1, 1}, {3, 20}, {20, 3}, {33, 17}}) {
-    const auto [m, n] = size;
+    const std::int64_t m = size[0], n = size[1];
     CAPTURE(m);
     CHECK(worst(matmul(tenths({m, depth}, device), tenths({depth, n}, device)), exact) < product_tolerance);
     CHECK(worst(matmul(tenths({depth, m}, device), tenths({n, depth}, device),
@@ -99,8 +99,8 @@ void check_convolutions(Device device, std::int64_t height, std::int64_t width) 
   struct Case {
     std::int64_t in, out, groups, kernel_size;
   };
-  for (const auto& [in, out, groups, kernel] :
-       {Case{1, 1, 1, 1}, {2, 20, 1, 1}, {8, 8, 1, 1}, {3, 3, 3, 1}, {1, 1, 1, 4}}) {
+  for (const Case& c : {Case{1, 1, 1, 1}, {2, 20, 1, 1}, {8, 8, 1, 1}, {3, 3, 3, 1}, {1, 1, 1, 4}}) {
+    const std::int64_t in = c.in, out = c.out, groups = c.groups, kernel = c.kernel_size;
     CAPTURE(in);
     CAPTURE(out);
     CAPTURE(groups);

@@ -32,6 +32,8 @@ std::string joined(const std::vector<std::string>& fields) {
 // Whether the file can be written, without making it.
 bool can_write(const std::string& path) {
   std::error_code ignored;
+  errno = path.empty() || path.ends_with('/') ? EISDIR : 0;
+  if (errno != 0) return false;
   if (std::filesystem::exists(path, ignored)) return std::ofstream(path, std::ios::app).is_open();
   return access((std::filesystem::path(path).parent_path() / ".").c_str(), W_OK | X_OK) == 0;
 }
@@ -39,7 +41,8 @@ bool can_write(const std::string& path) {
 }  // namespace
 
 CsvLogger::CsvLogger(std::string path, CsvOptions options) : path_(std::move(path)), options_(std::move(options)) {
-  check(can_write(path_), "cannot write ", path_, ": ", std::strerror(errno));
+  const bool can = can_write(path_);
+  check(can, "cannot write ", path_, ": ", std::strerror(errno));
 }
 
 void CsvLogger::on_train_begin(Learner&) { rows_ = 0; }
@@ -91,6 +94,7 @@ void CsvLogger::on_train_end(Learner& learner) noexcept {
 }
 
 void CsvLogger::flush() {
+  errno = 0;
   const bool written = file_.flush().good();
   check(written, "cannot write ", path_, errno == 0 ? "" : text_of(": ", std::strerror(errno)));
 }

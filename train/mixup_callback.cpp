@@ -1,7 +1,6 @@
 #include "train/mixup_callback.h"
 
 #include <algorithm>
-#include <exception>
 #include <utility>
 
 #include "augment/gather_mixed.h"
@@ -59,19 +58,11 @@ const augment::MixPlan& MixUpCallback::drawn_plan(const Learner& learner) {
         .alpha = options_.alpha, .lambda_per = options_.lambda_per, .dedupe = options_.dedupe};
     const auto count = static_cast<std::size_t>(std::min(batches, learner.data.train.num_batches() - first));
     std::vector<augment::MixPlan> plans(count);
-    std::vector<std::exception_ptr> errors(count);  // such as that there is no memory
-    parallel_for(std::ssize(plans), 1, [&](std::int64_t begin, std::int64_t) {
-      const auto i = static_cast<std::size_t>(begin);
-      const std::int64_t batch = first + begin;
-      try {
-        Random random(learner.options.seed, Purpose::mixup, learner.pass, static_cast<std::uint32_t>(batch));
-        plans[i] = augment::draw_mix_plan(learner.data.train.size_of(batch), options, random);
-      } catch (...) {
-        errors[i] = std::current_exception();
-      }
+    parallel_for(std::ssize(plans), 1, [&](std::int64_t i, std::int64_t) {
+      const std::int64_t batch = first + i;
+      Random random(learner.options.seed, Purpose::mixup, learner.pass, static_cast<std::uint32_t>(batch));
+      plans[static_cast<std::size_t>(i)] = augment::draw_mix_plan(learner.data.train.size_of(batch), options, random);
     });
-    for (const auto& error : errors)
-      if (error) std::rethrow_exception(error);
     drawn_ = {learner.pass, first, std::move(plans)};
   }
   return drawn_.plans[static_cast<std::size_t>(learner.batch - first)];

@@ -46,8 +46,9 @@ void check_moments(const Moments& drawn, double mean, double variance, double ku
   CHECK(std::abs(drawn.variance - variance) <= 5 * variance * std::sqrt((kurtosis - 1) / draws));
 }
 
-// |value - exact| in units of the last place of a double near `exact`.
+// |value - exact| in units of the last place of a double near `exact`; infinity for a nan.
 double ulps(double value, long double exact) {
+  if (std::isnan(value)) return infinity<double>;
   const double magnitude = std::abs(static_cast<double>(exact));
   const double ulp =
       std::max(std::nextafter(magnitude, infinity<double>) - magnitude, std::numeric_limits<double>::denorm_min());

@@ -177,6 +177,16 @@ TEST_CASE("data loader: the seed is the default one unless given") {
   CHECK(LoaderOptions{}.seed == 42);
 }
 
+TEST_CASE("data loaders: another seed is that of both, and all else stays") {
+  const LoaderOptions options{.batch_size = 4, .shuffle = true, .drop_last = true, .seed = 1};
+  const data::DataLoaders one{loader(30, options), loader(20, options)}, other = one.with_seed(2);
+  LoaderOptions reseeded = options;
+  reseeded.seed = 2;
+  CHECK(order(other.train, 3) == order(loader(30, reseeded), 3));
+  CHECK(order(other.valid, 3) == order(loader(20, reseeded), 3));
+  CHECK(order(other.valid, 3) != order(one.valid, 3));
+}
+
 TEST_CASE("data loader: bad batch sizes, no samples and batches out of range are refused") {
   check_refused([] { loader(10, {.batch_size = 0}); }, "batch size 0");
   check_refused([] { loader(10, {.batch_size = -3}); }, "batch size -3");

@@ -101,6 +101,20 @@ TEST_CASE("mixup: t differs from sample to sample, or is one for the batch on re
   CHECK(std::count(per_batch.begin(), per_batch.end(), per_batch[0]) == 64);
 }
 
+TEST_CASE("mixup: lambda is max(t, 1-t), of each sample's t as of the batch's") {
+  for (const LambdaPer per : {LambdaPer::sample, LambdaPer::batch}) {
+    bool small = false;
+    for (std::uint64_t seed = 0; seed < 8; ++seed) {
+      const auto t = lambdas(drawn(3, {.lambda_per = per, .dedupe = false}, seed));
+      const auto lambda = lambdas(drawn(3, {.lambda_per = per}, seed));
+      for (std::size_t i = 0; i < 3; ++i)
+        CHECK(lambda[i] == doctest::Approx(std::max(t[i], 1 - t[i])).epsilon(1e-6));  // 1 - t is rounded again
+      small |= t[0] < 0.5f;
+    }
+    CHECK(small);
+  }
+}
+
 TEST_CASE(
     "mixup: without max(t, 1-t), t = 0.1 on (0, 1) and t = 0.9 on (1, 0) give the same image; with it they differ") {
   const Tensor x = random_normal({2, 4}, 2);

@@ -226,6 +226,26 @@ TEST_CASE("checkpoint: a training that begins anew leaves the last file until it
   training.learn.fit(1);
 }
 
+TEST_CASE("checkpoint: of a learner that is fitted once more and stopped before its first batch, the last file stays") {
+  if (!has_json()) return;
+  struct StopAtOnce : Callback {
+    void on_epoch_begin(Learner& learner) override {
+      if (stops) learner.stop();
+    }
+    bool stops = false;
+  };
+  const TemporaryFolder folder;
+  const std::string path = folder / "run.safetensors";
+  Training training;
+  const auto stop = std::make_shared<StopAtOnce>();
+  training.learn.add(std::make_shared<Checkpoint>(path, 2)).add(stop).fit(1);
+  const std::string last = content(path);
+  stop->stops = true;
+  training.learn.fit(1);
+  const bool unchanged = content(path) == last;
+  CHECK(unchanged);
+}
+
 TEST_CASE("checkpoint: what does not fit is refused, by its first difference, and nothing is loaded") {
   if (!has_json()) return;
   const TemporaryFolder folder;

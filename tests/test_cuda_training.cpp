@@ -246,6 +246,24 @@ TEST_CASE("captured steps: the same bits as plain launches, in an epoch that is 
   CHECK(same(train_with(true), train_with(false)));
 }
 
+TEST_CASE("captured steps: after each batch, the rate and the momentum are those that it was trained with") {
+  struct Rates : train::Callback {
+    void on_batch_end(Learner& learner) override {
+      all.insert(all.end(), {learner.optimizer->lr, learner.optimizer->momentum});
+    }
+    bool capturable() const override { return true; }
+    std::vector<double> all;
+  };
+  const auto rates = [](bool capture) {
+    OnDevice training(on_cuda(capture));
+    const auto rates = std::make_shared<Rates>();
+    training.learn.add(rates).fit_one_cycle(2, 1e-2);
+    CHECK(training.learn.why_not_captured() == (capture ? "" : "it is switched off"));
+    return rates->all;
+  };
+  CHECK(same(rates(true), rates(false)));
+}
+
 TEST_CASE("captured steps: one that takes part in the step and cannot be captured is named, and training goes on") {
   const auto why = [](auto prepare, LearnerOptions options = on_cuda()) {
     OnDevice training(options);

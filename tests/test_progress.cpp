@@ -151,6 +151,22 @@ TEST_CASE("progress bar: speed and time left of a training that is resumed count
   CHECK(std::stod(text.substr(text.rfind(' ', unit - 1))) <= 16 / 0.2);  // one batch of 16 in more than 0.2 s
 }
 
+TEST_CASE("progress bar: speed and time left are those of the epoch that is under way") {
+  const std::string text = printed(stderr, [] {
+    Learner learn = learner(false);
+    learn.add(std::make_shared<ProgressBar>(ProgressBarOptions{.seconds_between_lines = 0}));
+    learn.add(
+        std::make_shared<AtBatch>(0, [](Learner&) { std::this_thread::sleep_for(std::chrono::milliseconds(200)); }));
+    learn.fit(3);
+  });
+  CAPTURE(text);
+  const std::size_t line = text.find("epoch 3/3");
+  REQUIRE(line != std::string::npos);
+  const std::size_t unit = text.find(" images/s", line);
+  REQUIRE(unit != std::string::npos);
+  CHECK(std::stod(text.substr(text.rfind(' ', unit - 1))) <= 16 / 0.2);  // one batch of 16 in more than 0.2 s
+}
+
 TEST_CASE("progress bar: one line of a terminal, as long as it has room, erased when an epoch ends") {
   for (const int columns : {1, 5, 16, 24, 39, 40, 70, 200}) {
     CAPTURE(columns);

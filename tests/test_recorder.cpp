@@ -31,9 +31,12 @@ TEST_CASE("recorder: train_loss is the bias-corrected moving average over the wh
     average = 0.98 * average + 0.02 * learner.loss.item();
     weight = 0.98 * weight + 0.02;
   }));
-  learn.fit(3);
-  CHECK(learn.recorder->epochs().size() == 3);
-  CHECK(learn.recorder->epochs().back().train_loss == doctest::Approx(average / weight).epsilon(1e-12));
+  for (const int epochs : {3, 1}) {  // of one fit, and of no earlier one
+    average = weight = 0;
+    learn.fit(epochs);
+    CHECK(std::ssize(learn.recorder->epochs()) == epochs);
+    CHECK(learn.recorder->epochs().back().train_loss == doctest::Approx(average / weight).epsilon(1e-12));
+  }
 }
 
 TEST_CASE("csv logger: a row per completed epoch, at once; further runs go on below the same header") {
@@ -71,6 +74,18 @@ TEST_CASE("csv logger: a row per completed epoch, at once; further runs go on be
     learn.add(std::make_shared<CsvLogger>("/dev/full"));
     CHECK_THROWS_WITH_AS(learn.fit(1), "cannot write /dev/full: No space left on device", Error);
   }
+}
+
+TEST_CASE("csv logger: a learner that is fitted once more goes on below, with all of its rows") {
+  const TemporaryFolder folder;
+  Learner learn(digits(32), nn::simple_cnn({3, 4, 2}), quiet());
+  learn.add(std::make_shared<CsvLogger>(folder / "log.csv"));
+  learn.fit(2);
+  learn.fit(3);
+  std::ifstream file(folder / "log.csv");
+  std::string epochs;
+  for (std::string line; std::getline(file, line);) epochs += line.substr(0, line.find(',')) + " ";
+  CHECK(epochs == "epoch 1 2 1 2 3 ");
 }
 
 TEST_CASE("csv logger: a field with a comma, a quote or a line end is quoted, as RFC 4180 has it") {

@@ -155,6 +155,19 @@ TEST_CASE("lr_find: trains with the callbacks that change what is trained, at it
   CHECK(training.learn.callbacks().size() == 5);  // the recorder, and the four
 }
 
+TEST_CASE("lr_find: what it suggests lies in the middle of points that all come before the minimum") {
+  // The loss is lower for one batch. It falls most steeply over five points of which the last comes after that one.
+  int batches = 0;
+  const nn::PerSample::Function scripted = [&](const Tensor& output, const Tensor&) {
+    return sum(output * 0.0, 1) + (batches++ == 30 ? 0.0 : 1.0);
+  };
+  Learner learn(digits(640), nn::simple_cnn({3, 4, 2}), {.loss = {"scripted", scripted}, .verbose = false});
+  const LrCurve curve = lr_find(learn, {.steps = 40});
+  REQUIRE(curve.lr.size() == 40);
+  CHECK(std::min_element(curve.loss.begin(), curve.loss.end()) - curve.loss.begin() == 30);
+  CHECK(curve.suggestion == curve.lr[28]);  // of the five points that end with the minimum
+}
+
 TEST_CASE("lr_find: its suggestion hardly depends on the seed") {
   double least = INFINITY, most = 0;
   for (std::uint64_t seed = 0; seed < 6; ++seed) {

@@ -167,6 +167,7 @@ TEST_CASE("from_folder: one folder of classes is split by fraction and seed, eac
   CHECK(split(0.2, 1) == split(0.2, 1));
   CHECK(split(0.2, 1) != split(0.2, 2));
   CHECK(split(0.5, 1).size() == 10);
+  CHECK(split(0.33, 1).size() == 7);  // 6.6, rounded
   CHECK(split(0.001, 1).size() == 1);
   CHECK(split(0.999, 1).size() == 19);
 }

@@ -8,6 +8,8 @@
 #include "augment/mixup_loss.h"
 #include "core/index.h"
 #include "core/pointwise.h"
+#include "core/reduce.h"
+#include "core/unary.h"
 #include "nn/cross_entropy.h"
 #include "nn/elementwise_loss.h"
 
@@ -62,6 +64,12 @@ TEST_CASE("cross_entropy: a masked class counts for nothing where its weight is 
 #ifdef MIXGRAD_WITH_CUDA
   check_masked(cuda);
 #endif
+}
+
+TEST_CASE("weighted: what has the weight 0 has no share in the gradient either, be it infinite") {
+  const Tensor x = Tensor::from({5.0f, 4.0f}, {2}).requires_grad_(), weight = Tensor::from({0.0f, 1.0f}, {2});
+  sum(sqrt(weighted(weight, x))).backward();  // 1 / (2 sqrt 0) is infinite
+  CHECK(x.grad().to_vector<float>() == std::vector{0.0f, 0.25f});
 }
 
 TEST_CASE("cross_entropy: the gradient in a dense target is -log p, and 0 for a masked class that it does not want") {

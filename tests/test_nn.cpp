@@ -234,7 +234,9 @@ TEST_CASE("dropout: zeroes the share asked for, keeps the mean, repeats with the
   CHECK_THROWS_AS(Dropout(-0.1), Error);
   // The words are those of a stream, so that any device can draw them.
   Random words(1, Purpose::dropout, 0, 0, 0);
-  for (std::size_t i = 0; i < 100; ++i) CHECK((first[i] == 0) == (words.bits() < 0.3 * 4294967296.0));
+  bool alike = true;  // in each of the ranges that threads share, too
+  for (const float value : first) alike &= (value == 0) == (words.bits() < 0.3 * 4294967296.0);
+  CHECK(alike);
   set_random_state(before);
 }
 
@@ -529,6 +531,17 @@ TEST_CASE("init: Kaiming's deviation is sqrt(2 / fan_in), and the seed decides t
   CHECK(Conv2d(128, 64).weight.to_vector<float>() != values);
   CHECK(Linear(3, 4).bias.to_vector<float>() == std::vector<float>(4, 0.0f));
   CHECK_THROWS_AS(kaiming_normal({2}, 0), Error);
+  manual_seed(before);
+}
+
+TEST_CASE("init: the fan_in of a convolution in groups is that of one group") {
+  const std::uint64_t before = default_seed();
+  manual_seed(5);
+  const auto whole = Conv2d(8, 4).weight.to_vector<float>();
+  manual_seed(5);
+  std::vector<float> of_groups = Conv2d(8, 4, {.groups = 4}).weight.to_vector<float>();
+  for (float& value : of_groups) value /= 2;  // a quarter of the channels: twice the deviation
+  CHECK(of_groups == std::vector<float>(whole.begin(), whole.begin() + std::ssize(of_groups)));
   manual_seed(before);
 }
 

@@ -105,6 +105,27 @@ TEST_CASE("parallel: of several errors that of the lowest range comes out, and w
   }
 }
 
+TEST_CASE("parallel: of several errors that of the lowest range comes out, also where it comes last") {
+  for (const int threads : {2, 4}) {
+    const WithThreads with(threads);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+    std::atomic<bool> over = false;
+    std::string message;
+    try {
+      parallel_for(40, 1, [&](std::int64_t begin, std::int64_t) {
+        if (begin == 24) throw std::runtime_error("range 24");
+        if (begin == 25) over = true;  // by the thread that range 24 had, as long as there is one beside the caller
+        if (begin != 3) return;
+        while (!over && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+        throw std::runtime_error("range 3");
+      });
+    } catch (const std::runtime_error& error) {
+      message = error.what();
+    }
+    CHECK(message == "range 3");
+  }
+}
+
 TEST_CASE("parallel: threads of the program's own may all call at once, and inside a range") {
   const WithThreads two(2);
   std::atomic<int> calls = 0;

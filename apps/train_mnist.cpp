@@ -107,7 +107,6 @@ struct StopIfUnprintable : train::Callback {
   void on_epoch_end(train::Learner& learner) override {
     if (std::ferror(stdout)) learner.stop();
   }
-  bool capturable() const override { return true; }
 };
 
 // A learner with the callbacks of its run, which goes on from its checkpoint if it is to.

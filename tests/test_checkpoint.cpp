@@ -25,11 +25,12 @@ using test::weights;
 
 namespace {
 
-struct StopAt : Callback {
+struct StopAt : StepCallback {
   StopAt(int epoch, std::int64_t batch) : epoch(epoch), batch(batch) {}
   void on_batch_begin(Learner& learner) override {
     if (learner.epoch == epoch && learner.batch == batch) fail("stopped");
   }
+  StepWork step_work() const override { return StepWork::varies; }
   int epoch;
   std::int64_t batch;
 };

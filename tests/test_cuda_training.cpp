@@ -194,7 +194,7 @@ TEST_CASE("captured steps: the same bits as plain launches where layers are froz
       const auto at_first = weights(convolution);
       for (const Tensor& parameter : nn::parameters(convolution)) parameter.requires_grad_(false);
       training.learn.add(std::make_shared<train::GradientClip>(0.5)).fit(1);
-      CHECK(training.learn.why_not_captured() == (capture ? "" : "it is switched off"));
+      CHECK(training.learn.why_not_captured == (capture ? "" : "it is switched off"));
       CHECK(weights(convolution) == at_first);
       for (const Tensor& parameter : nn::parameters(convolution)) parameter.requires_grad_();
       training.learn.fit(1);
@@ -270,15 +270,15 @@ TEST_CASE("captured steps: one that takes part in the step and cannot be capture
     prepare(training.learn);
     training.learn.fit(1);
     CHECK(training.learn.recorder->epochs().size() == 1);
-    return training.learn.why_not_captured();
+    return training.learn.why_not_captured;
   };
   CHECK(why([](Learner& learn) { learn.mixup(); }) == "");
   check_contains(why([](Learner& learn) { learn.add(std::make_shared<train::AccumulateGradients>(2)); }),
                  "mixgrad::train::AccumulateGradients takes part in the step");
   CHECK(why([](Learner&) {}, on_cuda(false)) == "it is switched off");
-  struct Reads : train::Callback {  // says that it can be captured
+  struct Reads : train::StepCallback {  // says that it can be captured
     void on_backward_begin(Learner& learner) override { loss += learner.loss.item(); }
-    bool capturable() const override { return true; }
+    train::StepWork step_work() const override { return train::StepWork::same; }
     double loss = 0;
   };
   check_contains(why([](Learner& learn) { learn.add(std::make_shared<Reads>()); }),
@@ -286,9 +286,9 @@ TEST_CASE("captured steps: one that takes part in the step and cannot be capture
 }
 
 TEST_CASE("captured steps: where capturing fails, training is what it is without") {
-  struct Reads : train::Callback {
+  struct Reads : train::StepCallback {
     void on_backward_begin(Learner& learner) override { learner.loss.item(); }
-    bool capturable() const override { return true; }
+    train::StepWork step_work() const override { return train::StepWork::same; }
   };
   const auto prepare = [](Learner& learn) {
     learn.add(std::make_shared<Reads>());
@@ -318,23 +318,21 @@ TEST_CASE("captured steps: a training that is stopped and resumed ends with the 
     begin(second);
     if (stop) train::resume(second.learn, path);
     second.learn.fit(2);
-    CHECK(second.learn.why_not_captured() == "");
+    CHECK(second.learn.why_not_captured == "");
     return result_of(second.learn);
   };
   CHECK(same(train_with(true), train_with(false)));
 }
 
 TEST_CASE("cuda: a loss that is not finite stops training, at its batch, with the weights of before") {
-  struct Spoil : train::Callback {  // the batch of this number
+  struct Spoil : train::StepCallback {  // the batch of this number
     explicit Spoil(std::int64_t number) : number(number) {}
-    void on_batch_plan(Learner& learner) override {
-      const double factor = learner.batch == number ? std::nan("") : 1;
-      scale = learner.put(Tensor::full({}, factor));
+    void on_batch_plan(Learner&, train::BatchPlan& plan) override {
+      plan.values["scale"] = Tensor::full({}, plan.batch == number ? std::nan("") : 1);
     }
-    void on_batch_begin(Learner& learner) override { learner.input() = learner.x() * scale; }
-    bool capturable() const override { return true; }
+    void on_batch_begin(Learner& learner) override { learner.input() = learner.x() * learner.planned("scale"); }
+    train::StepWork step_work() const override { return train::StepWork::same; }
     std::int64_t number;
-    Tensor scale;
   };
   for (const bool capture : {false, true})
     for (const std::int64_t bad : {0, 2}) {
@@ -381,7 +379,6 @@ TEST_CASE("captured steps: the host waits for the device once an epoch, and laun
     std::vector<executor::Stats> begin, end;
     void on_epoch_begin(Learner&) override { begin.push_back(executor::stats); }
     void on_validate_begin(Learner&) override { end.push_back(executor::stats); }
-    bool capturable() const override { return true; }
   };
   const auto counted = std::make_shared<Count>();
   training.learn.add(counted).fit(3);
@@ -394,10 +391,11 @@ TEST_CASE("captured steps: the host waits for the device once an epoch, and laun
 
 TEST_CASE("plain launches: the host does not wait for the device inside a step either") {
   OnDevice training(on_cuda(false), true);
-  struct Count : train::Callback {
+  struct Count : train::StepCallback {
     std::uint64_t waits = 0, before = 0;
     void on_batch_begin(Learner&) override { before = ::waits(executor::stats); }
     void on_step_end(Learner&) override { waits += ::waits(executor::stats) - before; }
+    train::StepWork step_work() const override { return train::StepWork::same; }
   };
   const auto counted = std::make_shared<Count>();
   training.learn.mixup().add(counted).fit(2);

@@ -64,7 +64,7 @@ TEST_CASE("learner: a second fit goes on from the first, in another order") {
 }
 
 TEST_CASE("learner: hooks run in the documented order") {
-  struct Log : Callback {
+  struct Log : StepCallback {
     std::string text;
     void on_train_begin(Learner&) override { text += "train("; }
     void on_epoch_begin(Learner&) override { text += "epoch("; }
@@ -77,6 +77,7 @@ TEST_CASE("learner: hooks run in the documented order") {
     void on_validate_begin(Learner&) override { text += "v"; }
     void on_epoch_end(Learner&) override { text += ")"; }
     void on_train_end(Learner&) noexcept override { text += ")"; }
+    StepWork step_work() const override { return StepWork::same; }
   };
   const auto log = std::make_shared<Log>();
   Learner learn(digits(32), nn::simple_cnn({3, 4, 2}), quiet());

@@ -57,11 +57,12 @@ Learner learner(bool verbose) {
                  nn::simple_cnn({3, 4, 4, 10}), {.metrics = {accuracy}, .verbose = verbose});
 }
 
-struct AtBatch : Callback {
+struct AtBatch : StepCallback {
   AtBatch(std::int64_t batch, std::function<void(Learner&)> f) : batch(batch), f(std::move(f)) {}
   void on_batch_begin(Learner& learner) override {
     if (learner.batch == batch) f(learner);
   }
+  StepWork step_work() const override { return StepWork::varies; }
   std::int64_t batch;
   std::function<void(Learner&)> f;
 };

@@ -46,8 +46,10 @@ std::vector<double> rates(const Schedule& schedule, Learner& learn, int epochs) 
   learn.epochs = epochs;
   for (learn.epoch = 0; learn.epoch < epochs; ++learn.epoch)
     for (learn.batch = 0; learn.batch < learn.data.train.num_batches(); ++learn.batch) {
-      callback.on_batch_plan(learn);
-      all.push_back(learn.optimizer->lr);
+      BatchPlan plan;
+      plan.batch = learn.batch;
+      callback.on_batch_plan(learn, plan);
+      all.push_back(plan.lr);
     }
   return all;
 }
@@ -91,12 +93,13 @@ TEST_CASE("schedules: a step comes with the batch that begins at its share, also
 
 TEST_CASE("one cycle: sets rate and momentum before every batch, and leaves both as they were") {
   Training training;
-  struct Watch : Callback {
+  struct Watch : StepCallback {
     std::vector<double> lr, momentum;
     void on_backward_end(Learner& learner) override {
       lr.push_back(learner.optimizer->lr);
       momentum.push_back(learner.optimizer->momentum);
     }
+    StepWork step_work() const override { return StepWork::varies; }
   };
   const auto watch = std::make_shared<Watch>();
   training.learn.add(watch).fit_one_cycle(2, 0.5);
@@ -135,9 +138,10 @@ TEST_CASE("lr_find: finds a rate that trains, and leaves model, optimizer and ra
 }
 
 TEST_CASE("lr_find: trains with the callbacks that change what is trained, at its own rate, and with no others") {
-  struct Counting : train::Callback {
+  struct Counting : train::StepCallback {
     explicit Counting(std::string text) : text(std::move(text)) {}
     void on_batch_begin(Learner&) override { ++batches; }
+    StepWork step_work() const override { return StepWork::varies; }
     std::string description() const override { return text; }
     std::string text;
     int batches = 0;

@@ -50,7 +50,7 @@ inline data::DataLoaders digits(std::int64_t count, data::LoaderOptions train = 
 inline train::LearnerOptions quiet() { return {.metrics = {train::accuracy}, .seed = 5, .verbose = false}; }
 
 // Runs functions at hooks.
-struct At : train::Callback {
+struct At : train::StepCallback {
   using Function = std::function<void(train::Learner&)>;
   Function train_begin, batch_begin, backward_begin, backward_end, batch_end, validate_begin, epoch_end;
   void on_train_begin(train::Learner& learner) override { run(train_begin, learner); }
@@ -60,6 +60,7 @@ struct At : train::Callback {
   void on_batch_end(train::Learner& learner) override { run(batch_end, learner); }
   void on_validate_begin(train::Learner& learner) override { run(validate_begin, learner); }
   void on_epoch_end(train::Learner& learner) override { run(epoch_end, learner); }
+  train::StepWork step_work() const override { return train::StepWork::varies; }
 
  private:
   static void run(const Function& f, train::Learner& learner) {

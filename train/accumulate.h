@@ -13,7 +13,7 @@ namespace mixgrad::train {
 //
 // Hooks run in the order in which callbacks are added: add it before GradientClip and whatever else looks at the
 // gradients of a step or at skip_step.
-class AccumulateGradients : public Callback {
+class AccumulateGradients : public StepCallback {
  public:
   // Throws unless batches >= 1.
   explicit AccumulateGradients(std::int64_t batches);
@@ -22,6 +22,7 @@ class AccumulateGradients : public Callback {
   void on_backward_end(Learner& learner) override;
   void state(StateVisitor& visitor, const Learner& learner) override;
   std::string description() const override;
+  StepWork step_work() const override { return StepWork::varies; }
 
  private:
   std::int64_t batches_;

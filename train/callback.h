@@ -16,12 +16,15 @@
 //     on_epoch_end            validation is set, unless the run was stopped in this epoch
 //   on_train_end              in reverse order: what was put on last comes off first
 //
-// The step, from on_batch_begin to on_step_end, may be captured as a CUDA graph and replayed: then its hooks run once,
-// while it is captured, and on_batch_plan runs for up to 64 batches before the first of them is trained on. A
-// callback whose work differs from batch to batch leaves it to on_batch_plan to say how, by Learner::put.
+// Those from on_batch_begin to on_step_end are hooks of the step, which a StepCallback has besides. On the GPU the step
+// may be captured as a CUDA graph and replayed: then they run once, while it is captured, and on_batch_plan runs for up
+// to 64 batches before the first of them is trained on. The hooks of the host are always run; what they freeze or
+// unfreeze between epochs is captured again, all else that makes the step another one belongs into on_train_begin.
 #pragma once
 
 #include <string>
+
+#include "train/batch_plan.h"
 
 namespace mixgrad::train {
 
@@ -33,12 +36,7 @@ class Callback {
   virtual ~Callback() = default;
   virtual void on_train_begin(Learner&) {}
   virtual void on_epoch_begin(Learner&) {}
-  virtual void on_batch_plan(Learner&) {}
-  virtual void on_batch_begin(Learner&) {}
-  virtual void on_loss_begin(Learner&) {}
-  virtual void on_backward_begin(Learner&) {}
-  virtual void on_backward_end(Learner&) {}
-  virtual void on_step_end(Learner&) {}
+  virtual void on_batch_plan(Learner&, BatchPlan&) {}
   virtual void on_figures(Learner&) {}
   virtual void on_batch_end(Learner&) {}
   virtual void on_save_point(Learner&) {}
@@ -47,15 +45,29 @@ class Callback {
   // Runs for every callback however training ends, even when its on_train_begin was never reached: whatever a callback
   // took hold of, it lets go of here. noexcept, because it also runs while an exception passes.
   virtual void on_train_end(Learner&) noexcept {}
-  // Whether the step may be captured with it: true where its hooks of the step queue the same work for every batch, or
-  // do nothing. Where one callback says no, the GPU is given each kernel anew, and the table says why.
-  virtual bool capturable() const { return false; }
   // What it makes of training, with all options that matter to it, as text; empty where it changes nothing, such as
   // printing. A checkpoint is resumed only where all callbacks describe themselves as they did then.
   virtual std::string description() const { return {}; }
   // Names what a checkpoint must keep (train/state.h): all that on_train_begin and on_epoch_begin reset and later hooks
   // go on from. When training is resumed, it is checked at once, and loaded after those two.
   virtual void state(StateVisitor&, const Learner&) {}
+};
+
+// What the hooks of a step queue on the device.
+enum class StepWork {
+  same,    // for every batch, on the same tensors; what differs is taken from Learner::planned
+  varies,  // or it depends on values that the host reads: the step is not captured
+};
+
+class StepCallback : public Callback {
+ public:
+  virtual void on_batch_begin(Learner&) {}
+  virtual void on_loss_begin(Learner&) {}
+  virtual void on_backward_begin(Learner&) {}
+  virtual void on_backward_end(Learner&) {}
+  virtual void on_step_end(Learner&) {}
+  // Where one callback's work varies, the GPU is given each kernel by itself, and the table says why.
+  virtual StepWork step_work() const = 0;
 };
 
 }  // namespace mixgrad::train

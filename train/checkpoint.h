@@ -36,7 +36,6 @@ class Checkpoint : public Callback {
   void on_train_begin(Learner& learner) override;
   void on_save_point(Learner& learner) override;
   void on_epoch_end(Learner& learner) override;
-  bool capturable() const override { return true; }
 
  private:
   void save_after_batch(Learner& learner) const;

@@ -31,7 +31,6 @@ class CsvLogger : public Callback {
   void on_epoch_begin(Learner& learner) override { begin(learner); }
   void on_epoch_end(Learner& learner) override { write(learner); }
   void on_train_end(Learner& learner) noexcept override;
-  bool capturable() const override { return true; }
 
  private:
   void begin(const Learner& learner);

@@ -21,7 +21,6 @@ class EarlyStopping : public Callback {
 
   void on_train_begin(Learner& learner) override;  // throws when the monitor's name is unknown
   void on_epoch_end(Learner& learner) override;
-  bool capturable() const override { return true; }
   void state(StateVisitor& visitor, const Learner& learner) override;
 
  private:

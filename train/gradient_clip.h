@@ -9,14 +9,14 @@ namespace mixgrad::train {
 // Before each step: g *= max_norm / |g| where |g|, the L2 norm of all gradients together, is larger than max_norm.
 // Gradients that are not finite stay as they are. Hooks run in the order in which callbacks are added: add it after
 // AccumulateGradients, so that it clips what is stepped with.
-class GradientClip : public Callback {
+class GradientClip : public StepCallback {
  public:
   // Throws unless max_norm > 0.
   explicit GradientClip(double max_norm);
 
   void on_backward_end(Learner& learner) override;
   std::string description() const override;
-  bool capturable() const override { return true; }
+  StepWork step_work() const override { return StepWork::same; }
 
  private:
   double max_norm_;

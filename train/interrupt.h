@@ -11,7 +11,6 @@ class StopOnInterrupt : public Callback {
   void on_train_begin(Learner& learner) override;
   void on_batch_end(Learner& learner) override;
   void on_train_end(Learner& learner) noexcept override;
-  bool capturable() const override { return true; }
 
   bool interrupted() const { return interrupted_; }  // whether training ended so
 

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "core/autograd.h"
-#include "train/captured_step.h"
+#include "train/captured_runner.h"
 #include "train/progress_bar.h"
 #include "train/recorder.h"
 #include "train/schedule.h"
@@ -56,7 +56,7 @@ Learner::Learner(data::DataLoaders data, std::shared_ptr<nn::Module> model, Lear
       optimizer(this->options.optimizer(this->options.groups(*this->model))),
       recorder(std::make_shared<Recorder>(this->options.verbose)),
       loss_function(plain_loss(this->options.loss)),
-      series_(this->options.device, 1 + std::ssize(this->options.train_metrics), most_ahead) {
+      series_(this->options.device, 1 + std::ssize(this->options.train_metrics), StepRunner::most_ahead) {
   if (this->options.verbose) add(std::make_shared<ProgressBar>());
   add(recorder);
 }
@@ -72,7 +72,7 @@ void Learner::fit(int epochs, std::optional<double> lr) {
       for (auto callback = learner.callbacks_.rbegin(); callback != learner.callbacks_.rend(); ++callback)
         (*callback)->on_train_end(learner);
       learner.model->eval();
-      learner.captured_.reset();
+      learner.runner_.reset();
       learner.fitting_ = false;
     }
   } ending{*this};
@@ -91,8 +91,8 @@ void Learner::fit(int epochs, std::optional<double> lr) {
   stopping = false;
   unread_.clear();
   series_.take();
-  why_not_captured_ = obstacle_to_capture();
-  if (options.device == cuda && why_not_captured_.empty()) captured_ = std::make_unique<Captured>(options.device);
+  why_not_captured = obstacle_to_capture(*this);
+  runner_ = make_step_runner(*this);
   each(&Callback::on_train_begin);
   Start start = std::exchange(start_, {}).value_or(Start{.epochs = epochs, .pass = pass});
   const auto restore = [&] {
@@ -136,55 +136,65 @@ void Learner::fit_with(std::shared_ptr<Callback> callback, int epochs) {
 void Learner::train_epoch(std::int64_t first_batch) {
   model->train();
   batch = first_batch;
-  const data::DataLoader::Epoch epoch = data.train.epoch(pass, first_batch);
-  if (captured_) train_captured(epoch);
-  std::optional<data::DataLoader::Epoch::Iterator> reader;  // it may read ahead, from the first batch on
-  if (!data.train.resident()) reader = epoch.begin();
-  for (; batch < epoch.size() && !stopping; ++batch) {
-    plan_batch(epoch);
-    if (reader) {
-      const data::Batch samples = **reader;
-      set_batch(samples.x.to(options.device), samples.y.to(options.device));
-      ++*reader;
-    }
-    train_batch();
-    end_batch();
-    if (stopping) break;
-  }
+  runner_->run(*this, data.train.epoch(pass, first_batch));
   read_figures();
 }
 
-void Learner::plan_batch(const data::DataLoader::Epoch& epoch) {
-  numbers = epoch.numbers(batch);
-  if (const data::ImageDataset* dataset = data.train.resident())
-    pending_ = {dataset, put(Tensor::from(numbers, {std::ssize(numbers)}))};
-  each(&Callback::on_batch_plan);
+BatchPlan Learner::make_plan(const data::DataLoader::Epoch& epoch, std::int64_t batch) {
+  const auto indices = epoch.numbers(batch);
+  BatchPlan plan{.pass = pass,
+                 .batch = batch,
+                 .indices = {indices.begin(), indices.end()},
+                 .lr = optimizer->lr,
+                 .momentum = optimizer->momentum,
+                 .values = {}};
+  if (data.train.resident()) plan.values["indices"] = Tensor::from(indices, {std::ssize(indices)});
+  for (const auto& callback : callbacks_) callback->on_batch_plan(*this, plan);
+  optimizer->lr = plan.lr;
+  optimizer->momentum = plan.momentum;
+  return plan;
 }
 
-void Learner::train_batch() {
+void Learner::begin_batch(BatchPlan plan, NamedValues on_device) {
+  batch = plan.batch;
+  optimizer->lr = plan.lr;
+  optimizer->momentum = plan.momentum;
+  this->plan = std::move(plan);
+  planned_ = std::move(on_device);
+  if (const data::ImageDataset* dataset = data.train.resident()) pending_ = {dataset, planned("indices")};
+}
+
+const Tensor& Learner::planned(const std::string& name) const {
+  const auto found = planned_.find(name);
+  check(found != planned_.end(), "learner: the plan of this batch has no ", name);
+  return found->second;
+}
+
+void Learner::step() {
   skip_step = false;
-  each(&Callback::on_batch_begin);
+  each(&StepCallback::on_batch_begin);
   output = call(*model, input());
-  each(&Callback::on_loss_begin);
+  each(&StepCallback::on_loss_begin);
   loss = loss_function(output, target());
   if (batch == 0) check_all_visited(loss, *model);
-  each(&Callback::on_backward_begin);
+  each(&StepCallback::on_backward_begin);
   loss.backward();
-  each(&Callback::on_backward_end);
+  each(&StepCallback::on_backward_end);
   if (!skip_step) {
-    optimizer->step(step_coefficients());
+    if (planned_.contains("rates")) optimizer->step(planned("rates"));
+    else optimizer->step();
     optimizer->zero_grad();
   }
-  each(&Callback::on_step_end);
+  each(&StepCallback::on_step_end);
   std::vector<Tensor> row{loss};
   for (const TrainMetric& metric : options.train_metrics) row.push_back(metric.mean(output, target()));
   series_.append(row);
 }
 
 void Learner::end_batch() {
-  unread_.push_back({.batch = batch, .size = static_cast<double>(numbers.size())});
+  unread_.push_back({.batch = batch, .size = static_cast<double>(plan.indices.size())});
   const bool all_read = options.device == cpu || stopping || batch + 1 == data.train.num_batches();
-  if (all_read || std::ssize(unread_) == most_ahead) read_figures();
+  if (all_read || std::ssize(unread_) == StepRunner::most_ahead) read_figures();
   each(&Callback::on_batch_end);
   each(&Callback::on_save_point);
 }
@@ -271,8 +281,12 @@ Learner& Learner::add(std::shared_ptr<Callback> callback) {
   return *this;
 }
 
-void Learner::each(void (Callback::*hook)(Learner&)) {
-  for (const auto& callback : callbacks_) (*callback.*hook)(*this);
+template <class Hooks>
+void Learner::each(void (Hooks::*hook)(Learner&)) {
+  for (const auto& callback : callbacks_)
+    if (auto* const hooks = dynamic_cast<Hooks*>(callback.get())) (hooks->*hook)(*this);
 }
+
+Learner::~Learner() = default;
 
 }  // namespace mixgrad::train

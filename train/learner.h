@@ -13,7 +13,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -23,6 +22,7 @@
 #include "nn/cross_entropy.h"
 #include "nn/module.h"
 #include "train/adam.h"
+#include "train/batch_plan.h"
 #include "train/callback.h"
 #include "train/metrics.h"
 #include "train/mixup_callback.h"
@@ -30,6 +30,7 @@
 namespace mixgrad::train {
 
 class Recorder;
+class StepRunner;
 
 struct LearnerOptions {
   nn::Loss loss = nn::cross_entropy;
@@ -118,7 +119,7 @@ class Learner : NonCopyable {
   std::int64_t batch = 0;  // of this epoch, from 0
   bool stopping = false;
   bool skip_step = false;  // of this batch: set by a callback, the optimizer neither steps nor clears the gradients
-  std::span<const std::int32_t> numbers;  // of this batch's samples, from on_batch_plan on
+  BatchPlan plan;          // of this batch
   Tensor output, loss;
   std::vector<BatchFigures> figures;     // what on_figures tells of, oldest first
   std::optional<Validation> validation;  // of this epoch, once it is done
@@ -135,26 +136,22 @@ class Learner : NonCopyable {
   const std::optional<Pending>& pending() const { return pending_; }
   void set_batch(augment::Input input, augment::Target target);
 
-  // A value that the host decides for this batch, as a tensor on the device. In on_batch_plan, f32 or i32: what is
-  // returned has the value while the batch is trained on.
-  Tensor put(const Tensor& value);
+  // A value of this batch's plan, on the device.
+  const Tensor& planned(const std::string& name) const;
   // Tells the callbacks the figures of the batches that it has not told them yet, if any; waits for the device.
   void read_figures();
-  // Why the steps of this fit are not captured; empty where they are, or on the CPU.
-  const std::string& why_not_captured() const { return why_not_captured_; }
+  std::string why_not_captured;  // the steps of this fit; empty where they are, or on the CPU
+
+  // ---- What a StepRunner does for each batch, in this order.
+  BatchPlan make_plan(const data::DataLoader::Epoch& epoch, std::int64_t batch);
+  void begin_batch(BatchPlan plan, NamedValues on_device);
+  void step();
+  void end_batch();
 
  private:
   void train_epoch(std::int64_t first_batch);
-  void plan_batch(const data::DataLoader::Epoch& epoch);
-  void train_batch();
-  void end_batch();
-  Tensor step_coefficients() const;  // of the optimizer, for this batch
-  void each(void (Callback::*hook)(Learner&));
-  std::string obstacle_to_capture() const;
-  struct Captured;
-  void train_captured(const data::DataLoader::Epoch& epoch);
-  void train_captured_rows(const data::DataLoader::Epoch& epoch, std::int64_t end);
-  bool capture_step();
+  template <class Hooks>
+  void each(void (Hooks::*hook)(Learner&));
 
   std::vector<std::shared_ptr<Callback>> callbacks_;
   std::shared_ptr<Callback> mixup_;
@@ -165,8 +162,8 @@ class Learner : NonCopyable {
   std::optional<Pending> pending_;
   Series series_;                     // loss and train metrics of each batch
   std::vector<BatchFigures> unread_;  // the batches in it
-  std::unique_ptr<Captured> captured_;
-  std::string why_not_captured_;
+  std::unique_ptr<StepRunner> runner_;
+  NamedValues planned_;
 };
 
 }  // namespace mixgrad::train

@@ -14,9 +14,9 @@ class RangeTest : public Callback {
  public:
   explicit RangeTest(const LrFindOptions& options) : options_(options) {}
 
-  void on_batch_plan(Learner& learner) override {
+  void on_batch_plan(Learner&, BatchPlan& plan) override {
     const double share = static_cast<double>(curve.lr.size()) / (options_.steps - 1);
-    learner.optimizer->lr = options_.from * std::pow(options_.to / options_.from, share);
+    plan.lr = options_.from * std::pow(options_.to / options_.from, share);
   }
   void on_batch_end(Learner& learner) override {
     constexpr double decay = 0.9;

@@ -50,45 +50,46 @@ std::string MixUpCallback::description() const {
 }
 
 // Drawn for some batches at once, side by side: each has a random stream of its own.
-const augment::MixPlan& MixUpCallback::drawn_plan(const Learner& learner) {
+const augment::MixPlan& MixUpCallback::drawn_plan(const Learner& learner, std::int64_t batch) {
   constexpr std::int64_t batches = 64;
-  const std::int64_t first = learner.batch / batches * batches;
+  const std::int64_t first = batch / batches * batches;
   if (drawn_.plans.empty() || drawn_.pass != learner.pass || drawn_.first != first) {
     const augment::MixOptions options{
         .alpha = options_.alpha, .lambda_per = options_.lambda_per, .dedupe = options_.dedupe};
     const auto count = static_cast<std::size_t>(std::min(batches, learner.data.train.num_batches() - first));
     std::vector<augment::MixPlan> plans(count);
     parallel_for(std::ssize(plans), 1, [&](std::int64_t i, std::int64_t) {
-      const std::int64_t batch = first + i;
-      Random random(learner.options.seed, Purpose::mixup, learner.pass, static_cast<std::uint32_t>(batch));
-      plans[static_cast<std::size_t>(i)] = augment::draw_mix_plan(learner.data.train.size_of(batch), options, random);
+      Random random(learner.options.seed, Purpose::mixup, learner.pass, static_cast<std::uint32_t>(first + i));
+      plans[static_cast<std::size_t>(i)] =
+          augment::draw_mix_plan(learner.data.train.size_of(first + i), options, random);
     });
     drawn_ = {learner.pass, first, std::move(plans)};
   }
-  return drawn_.plans[static_cast<std::size_t>(learner.batch - first)];
+  return drawn_.plans[static_cast<std::size_t>(batch - first)];
 }
 
-void MixUpCallback::on_batch_plan(Learner& learner) {
-  const std::int64_t size = std::ssize(learner.numbers);
-  plan_ = options_.plan ? options_.plan(learner.pass, learner.batch, size) : drawn_plan(learner);
+void MixUpCallback::on_batch_plan(Learner& learner, BatchPlan& plan) {
+  const std::int64_t size = std::ssize(plan.indices);
+  plan_ = options_.plan ? options_.plan(plan.pass, plan.batch, size) : drawn_plan(learner, plan.batch);
   if (options_.plan) augment::check_plan(plan_);
   check(plan_.size() == size, "mixup: a plan for ", plan_.size(), " samples on a batch of ", size);
   if (!learner.data.train.resident()) return;
-  const auto numbers = second_epoch_ ? second_epoch_->numbers(learner.batch) : learner.numbers;
+  const std::span<const std::int32_t> indices = second_epoch_ ? second_epoch_->numbers(plan.batch) : plan.indices;
   std::vector<std::int32_t> partners;
   for (const std::int32_t i : plan_.permutation.to_vector<std::int32_t>())
-    partners.push_back(numbers[static_cast<std::size_t>(i)]);
-  partners_ = learner.put(Tensor::from(partners, {plan_.size()}));
-  lambda_ = learner.put(plan_.lambda);
+    partners.push_back(indices[static_cast<std::size_t>(i)]);
+  plan.values["mixup.partners"] = Tensor::from(partners, {size});  // in the data
+  plan.values["mixup.lambda"] = plan_.lambda;
 }
 
 void MixUpCallback::on_batch_begin(Learner& learner) {
   if (const auto pending = learner.pending()) {
+    const Tensor &partners = learner.planned("mixup.partners"), &lambda = learner.planned("mixup.lambda");
     if (options_.stack_x) {
-      const data::Batch own = pending->dataset->gather(pending->numbers), other = pending->dataset->gather(partners_);
-      learner.set_batch(augment::MixedInput{own.x, other.x, lambda_}, target_of({own.y, other.y, lambda_}, learner));
+      const data::Batch own = pending->dataset->gather(pending->numbers), other = pending->dataset->gather(partners);
+      learner.set_batch(augment::MixedInput{own.x, other.x, lambda}, target_of({own.y, other.y, lambda}, learner));
     } else {
-      const auto [x, y] = augment::gather_mixed(*pending->dataset, pending->numbers, partners_, lambda_);
+      const auto [x, y] = augment::gather_mixed(*pending->dataset, pending->numbers, partners, lambda);
       learner.set_batch(x, target_of(y, learner));
     }
     return;

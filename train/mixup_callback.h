@@ -36,21 +36,21 @@ struct MixUpOptions {
 // The plan of batch b in pass p over the data is drawn from Random(learner.options.seed, Purpose::mixup, p, b). A batch
 // of a resident dataset that no other callback has asked for is gathered and mixed in one pass
 // (augment/gather_mixed.h).
-class MixUpCallback : public Callback {
+class MixUpCallback : public StepCallback {
  public:
   // Throws on an alpha that draw_mix_plan would refuse, or a loss_weight without stack_y.
   explicit MixUpCallback(const MixUpOptions& options = {});
 
   void on_train_begin(Learner& learner) override;
   void on_epoch_begin(Learner& learner) override;
-  void on_batch_plan(Learner& learner) override;
+  void on_batch_plan(Learner& learner, BatchPlan& plan) override;
   void on_batch_begin(Learner& learner) override;
   void on_train_end(Learner& learner) noexcept override;
   std::string description() const override;
-  bool capturable() const override { return true; }
+  StepWork step_work() const override { return StepWork::same; }
 
  private:
-  const augment::MixPlan& drawn_plan(const Learner& learner);
+  const augment::MixPlan& drawn_plan(const Learner& learner, std::int64_t batch);
   augment::Target target_of(augment::MixedTarget target, const Learner& learner) const;
 
   struct Drawn {
@@ -61,8 +61,7 @@ class MixUpCallback : public Callback {
 
   MixUpOptions options_;
   Drawn drawn_;
-  augment::MixPlan plan_;     // of the batch
-  Tensor partners_, lambda_;  // the same for a resident dataset, on its device: partners by their number in the data
+  augment::MixPlan plan_;                                                       // of the batch that was planned last
   std::function<Tensor(const Tensor&, const augment::Target&)> original_loss_;  // while training, with stack_y
   std::optional<data::DataLoader> second_loader_;
   std::optional<data::DataLoader::Epoch> second_epoch_;

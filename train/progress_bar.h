@@ -22,7 +22,6 @@ class ProgressBar : public Callback {
   void on_validate_begin(Learner& learner) override;
   void on_epoch_end(Learner& learner) override;
   void on_train_end(Learner& learner) noexcept override;
-  bool capturable() const override { return true; }
 
  private:
   using Clock = std::chrono::steady_clock;

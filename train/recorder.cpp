@@ -58,7 +58,7 @@ void Recorder::on_epoch_begin(Learner& learner) {
   epoch_start_ = Clock::now();
 }
 
-void Recorder::on_batch_plan(Learner& learner) { print_rows(learner); }
+void Recorder::on_batch_plan(Learner& learner, BatchPlan&) { print_rows(learner); }
 
 void Recorder::on_figures(Learner& learner) {
   constexpr double decay = 0.98;
@@ -97,8 +97,8 @@ void Recorder::on_epoch_end(Learner& learner) {
 void Recorder::on_train_end(Learner& learner) noexcept { print_rows(learner); }
 
 void Recorder::print_obstacle(const Learner& learner) {
-  if (!print_ || learner.why_not_captured() == obstacle_) return;
-  obstacle_ = learner.why_not_captured();
+  if (!print_ || learner.why_not_captured == obstacle_) return;
+  obstacle_ = learner.why_not_captured;
   std::fprintf(stderr, "the step is not captured as a CUDA graph: %s\n", obstacle_.c_str());
 }
 

@@ -34,12 +34,11 @@ class Recorder : public Callback {
 
   void on_train_begin(Learner& learner) override;
   void on_epoch_begin(Learner& learner) override;
-  void on_batch_plan(Learner& learner) override;
+  void on_batch_plan(Learner& learner, BatchPlan& plan) override;
   void on_figures(Learner& learner) override;
   void on_validate_begin(Learner& learner) override;
   void on_epoch_end(Learner& learner) override;
   void on_train_end(Learner& learner) noexcept override;
-  bool capturable() const override { return true; }
   void state(StateVisitor& visitor, const Learner& learner) override;
 
  private:

@@ -18,7 +18,6 @@ class SaveBest : public Callback {
 
   void on_train_begin(Learner& learner) override;  // throws when the monitor's name is unknown
   void on_epoch_end(Learner& learner) override;
-  bool capturable() const override { return true; }
   void state(StateVisitor& visitor, const Learner& learner) override;
 
  private:

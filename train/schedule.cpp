@@ -65,13 +65,13 @@ std::string LrSchedule::description() const {
   return text;
 }
 
-void LrSchedule::on_batch_plan(Learner& learner) {
+void LrSchedule::on_batch_plan(Learner& learner, BatchPlan& plan) {
   // One division of whole numbers: then 3 of 15 batches are the share 0.2, to the last bit.
   const auto batches = static_cast<double>(learner.data.train.num_batches());
-  const double done = learner.epoch * batches + static_cast<double>(learner.batch);
+  const double done = learner.epoch * batches + static_cast<double>(plan.batch);
   const double progress = done / (learner.epochs * batches);
-  learner.optimizer->lr = lr_(progress);
-  if (momentum_) learner.optimizer->momentum = (*momentum_)(progress);
+  plan.lr = lr_(progress);
+  if (momentum_) plan.momentum = (*momentum_)(progress);
 }
 
 }  // namespace mixgrad::train

@@ -41,9 +41,8 @@ class LrSchedule : public Callback {
   explicit LrSchedule(Schedule lr, std::optional<Schedule> momentum = {})
       : lr_(std::move(lr)), momentum_(std::move(momentum)) {}
 
-  void on_batch_plan(Learner& learner) override;
+  void on_batch_plan(Learner& learner, BatchPlan& plan) override;
   std::string description() const override;
-  bool capturable() const override { return true; }
 
  private:
   Schedule lr_;

@@ -23,7 +23,7 @@ struct TerminateOnNanOptions {
 // No step is taken for such a batch, and what its forward pass did to the model's buffers, such as batch norm's running
 // mean, is undone. On the GPU losses are known some batches later, and the model goes back to where it was when they
 // were last known to be finite.
-class TerminateOnNan : public Callback {
+class TerminateOnNan : public StepCallback {
  public:
   explicit TerminateOnNan(TerminateOnNanOptions options = {});
   ~TerminateOnNan() override;
@@ -41,7 +41,7 @@ class TerminateOnNan : public Callback {
   void on_figures(Learner& learner) override;
   void on_train_end(Learner& learner) noexcept override;
   void on_epoch_end(Learner& learner) override;
-  bool capturable() const override { return true; }
+  StepWork step_work() const override { return StepWork::same; }
 
  private:
   void stop_at(Learner& learner, std::int64_t batch, double loss);

@@ -17,13 +17,14 @@ namespace mixgrad::train {
 //
 // Hooks run in the order in which callbacks are added: add it before mixup, which is to mix transformed images. A batch
 // that is mixed already is refused. (Partners from mixup's second loader are not transformed.)
-class TransformCallback : public Callback {
+class TransformCallback : public StepCallback {
  public:
   // Throws on a transform that is empty.
   explicit TransformCallback(std::vector<data::Transform> transforms);
 
   void on_batch_begin(Learner& learner) override;
   std::string description() const override;
+  StepWork step_work() const override { return StepWork::varies; }
 
  private:
   std::vector<data::Transform> transforms_;

@@ -129,11 +129,12 @@ void measure(const Workload& workload, double seconds, bool profiled, Timing& ti
 // ---- prepare
 
 // Writes down what the first steps are trained on and what comes of it.
-class FirstSteps : public train::Callback {
+class FirstSteps : public train::StepCallback {
  public:
   void on_batch_begin(train::Learner& learner) override {
-    numbers_.insert(numbers_.end(), learner.numbers.begin(), learner.numbers.end());
+    numbers_.insert(numbers_.end(), learner.plan.indices.begin(), learner.plan.indices.end());
   }
+  train::StepWork step_work() const override { return train::StepWork::varies; }
   void on_batch_end(train::Learner& learner) override {
     losses_.push_back(static_cast<float>(learner.loss.item()));
     if (losses_.size() == first_steps) learner.stop();

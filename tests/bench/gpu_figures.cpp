@@ -237,7 +237,6 @@ struct EpochClock : train::Callback {
   void on_validate_begin(train::Learner&) override {
     milliseconds.push_back(std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
   }
-  bool capturable() const override { return true; }
   Clock::time_point begin;
   std::vector<double> milliseconds;
 };

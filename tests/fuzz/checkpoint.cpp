@@ -45,8 +45,9 @@ std::string state_of(train::Learner& learner) {
   return bytes_of(path);
 }
 
-struct KeepStates : train::Callback {
+struct KeepStates : train::StepCallback {
   void on_batch_begin(train::Learner& learner) override { states.push_back(state_of(learner)); }
+  train::StepWork step_work() const override { return train::StepWork::varies; }
   std::vector<std::string> states;
 };
 

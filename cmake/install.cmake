@@ -9,7 +9,8 @@ install(TARGETS mixgrad EXPORT mixgrad INCLUDES DESTINATION ${header_dir})
 install(FILES mixgrad.h DESTINATION ${header_dir})
 install(DIRECTORY ${folders} DESTINATION ${header_dir} FILES_MATCHING PATTERN *.h
   # Private: only .cpp files include them.
-  REGEX "/(core/(broadcast|cuda|eigen|elementwise|gemm|graph|regular_file|simd|step_table|sums|tile|xxh64)|data/(gather_images|gzip|image_codecs)|nn/(conv2d_direct(_layout)?|pytorch_layout|windows)|train/(captured_runner|snapshot|step_runner))\\.h$" EXCLUDE)
+  PATTERN conv2d_cpu EXCLUDE
+  REGEX "/(core/(broadcast|cuda|eigen|elementwise|gemm|graph|regular_file|simd|step_table|sums|tile|xxh64)|data/(gather_images|gzip|image_codecs)|nn/(conv2d_reference|pytorch_layout|windows)|train/(captured_runner|snapshot|step_runner))\\.h$" EXCLUDE)
 install(EXPORT mixgrad NAMESPACE mixgrad:: FILE mixgrad-targets.cmake DESTINATION ${package_dir})
 
 # A static library is linked together with what it uses.

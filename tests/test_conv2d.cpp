@@ -1,5 +1,5 @@
-// The CPU's fast paths in f32 against those of f64: the convolution by tiles (nn/conv2d_direct.h) against plain loops,
-// the product by tiles (core/gemm.h) against Eigen's; and groups against a convolution of all channels.
+// The CPU's fast paths: the convolution's (nn/conv2d_cpu/paths.h) against the reference, the product by tiles in f32
+// (core/gemm.h) against Eigen's in f64; and groups against a convolution of all channels.
 
 #include <doctest/doctest.h>
 
@@ -14,7 +14,7 @@
 #include "core/pointwise.h"
 #include "core/reduce.h"
 #include "core/unary.h"
-#include "nn/conv2d.h"
+#include "nn/conv2d_reference.h"
 
 using namespace mixgrad;
 
@@ -29,7 +29,39 @@ Tensor whole_numbers(const Shape& shape, std::mt19937& random) {
 
 struct Results {
   std::vector<double> y, dx, dweight, dbias;
+  bool operator==(const Results&) const = default;
 };
+
+// By the reference, with a ReLU behind it.
+template <class T>
+Results reference_results(const Tensor& x64, const Tensor& w64, const Tensor& b64, const Tensor& dy64,
+                          const nn::Conv2dOptions& options) {
+  const auto numbers = [](const Tensor& t) { return t.to(dtype_of<T>()).template to_vector<T>(); };
+  const kernels::Conv2dShape shape{.batch = x64.size(0),
+                                   .height = x64.size(1),
+                                   .width = x64.size(2),
+                                   .in_channels = x64.size(3),
+                                   .kernel_height = w64.size(1),
+                                   .kernel_width = w64.size(2),
+                                   .out_channels = w64.size(0),
+                                   .out_height = dy64.size(1),
+                                   .out_width = dy64.size(2),
+                                   .stride = options.stride,
+                                   .padding = options.padding,
+                                   .groups = options.groups,
+                                   .relu = false};
+  const std::vector<T> x = numbers(x64), w = numbers(w64), bias = numbers(b64);
+  std::vector<T> y(static_cast<std::size_t>(dy64.numel())), dy = numbers(dy64), dx(x.size()), dw(w.size());
+  reference::conv2d(shape, x.data(), w.data(), bias.data(), y.data());
+  std::vector<double> dbias(bias.size());
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    if (y[i] <= 0) y[i] = dy[i] = 0;
+    dbias[i % bias.size()] += static_cast<double>(dy[i]);
+  }
+  reference::conv2d_input_gradient(shape, w.data(), dy.data(), dx.data());
+  reference::conv2d_weight_gradient(shape, x.data(), dy.data(), dw.data());
+  return {{y.begin(), y.end()}, {dx.begin(), dx.end()}, {dw.begin(), dw.end()}, dbias};
+}
 
 Results results(DType dtype, bool fused, const Tensor& x64, const Tensor& w64, const Tensor& b64, const Tensor& dy64,
                 const nn::Conv2dOptions& options) {
@@ -47,8 +79,7 @@ Results results(DType dtype, bool fused, const Tensor& x64, const Tensor& w64, c
 
 }  // namespace
 
-TEST_CASE(
-    "conv2d: by tiles in f32, the result and all gradients are those of the plain loops in f64, on random shapes") {
+TEST_CASE("conv2d: the result and all gradients are those of the reference, on random shapes") {
   std::mt19937 random(7);
   const auto between = [&](std::int64_t low, std::int64_t high) {
     return low + static_cast<std::int64_t>(random() % static_cast<unsigned>(high - low + 1));
@@ -66,7 +97,8 @@ TEST_CASE(
     CAPTURE(weight.shape());
     CAPTURE(options.stride);
     CAPTURE(options.padding);
-    const Results expected = results(DType::f64, false, x, weight, bias, dy, options);
+    const Results expected = reference_results<double>(x, weight, bias, dy, options);
+    CHECK(reference_results<float>(x, weight, bias, dy, options) == expected);
     for (const DType dtype : {DType::f32, DType::f64})
       for (const bool fused : {false, true}) {
         const Results actual = results(dtype, fused, x, weight, bias, dy, options);
@@ -112,6 +144,8 @@ TEST_CASE("conv2d: in groups, all is that of one group whose weights across grou
     std::vector<double> dweight;
     for (std::int64_t i = 0; i < weight.numel(); ++i)
       dweight.push_back(expected.dweight[static_cast<std::size_t>(place(i))]);
+    CHECK(reference_results<double>(x, weight, bias, dy, options) ==
+          Results{expected.y, expected.dx, dweight, expected.dbias});
     for (const DType dtype : {DType::f32, DType::f64})
       for (const bool fused : {false, true}) {
         const Results actual = results(dtype, fused, x, weight, bias, dy, options);

@@ -1,5 +1,15 @@
-// Where the numbers of a convolution by tiles lie (private: for nn/conv2d_direct_*.cpp): blocks of channels, images
-// some at a time, with a border of zeros; the places of a tile's rows and steps in them as tables of offsets.
+// Where the elements of a convolution by tiles lie (private: for tiles_*.cpp). Images have a border of zeros; then what
+// is under the kernel at a position lies at the same distances from the position's first element, whatever the
+// position:
+//
+//   0 0 0 0 0 0        positions   where the kernel's first tap is for outputs 0, 1, ...: a tile's rows
+//   0 . . . . 0        taps        how far each (u, v, c) is from there: the steps of its sums
+//   0 . . . . 0
+//   0 . . . . 0        element (row r, step k) of a tile = image[positions[r] + taps[k]]
+//   0 0 0 0 0 0
+//
+// Small images go through some at once, one border behind the other, as if they were one. Images are independent but
+// for the gradients of parameters, of which each range of images sums its own; then the ranges are added in order.
 #pragma once
 
 #include <algorithm>
@@ -9,10 +19,9 @@
 
 #include "core/allocator.h"
 #include "core/parallel.h"
-#include "core/tile.h"
-#include "nn/conv2d.h"
+#include "nn/conv2d_cpu/paths.h"
 
-namespace mixgrad::kernels::direct {
+namespace mixgrad::kernels::conv2d_tiles {
 
 // Channels are the columns of tiles: blocks of `tile_columns`, each [depth, width] with its rows side by side; the last
 // block may be narrower. A block's first number is that of [first channel, depth].
@@ -32,8 +41,8 @@ inline std::int64_t work_per_image(const Conv2dShape& s) {
 }
 inline constexpr std::int64_t work_per_range = std::int64_t{1} << 18;  // that is worth a thread
 
-// Small images go through together, so many that they have `positions`: else tiles would have few rows, or little
-// depth. A power of two.
+// How many small images go through together: so many that they have `positions`, else tiles would have few rows, or
+// little depth. A power of two.
 inline std::int64_t images_at_once(const Conv2dShape& s, std::int64_t positions) {
   const std::int64_t images = num_ranges(positions, std::max<std::int64_t>(s.positions(), 1));
   return std::min(static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(images))), s.batch);
@@ -154,9 +163,6 @@ inline Offsets patch_of(const Conv2dShape& s, const Border& border) {
   return grid({s.kernel_height, border.row()}, {s.kernel_width, s.in_channels}, {s.in_channels, 1});
 }
 
-// Whether outputs are so few that vectors of them would be nearly empty: then vectors hold numbers of a patch.
-inline bool has_few_outputs(const Conv2dShape& s) { return s.out_channels <= lanes / 4 && s.patch() >= lanes; }
-
 // For few outputs patches are copied, some at a time, each in whole vectors, with zeros behind.
 class Patches {
  public:
@@ -168,7 +174,7 @@ class Patches {
         border_row_(border.row()),
         patch_(s.patch()),
         width_(whole_vectors(s.patch())),
-        memory_(has_few_outputs(s) ? at_once * width_ : 0) {}
+        memory_(by_patches(s) ? at_once * width_ : 0) {}
 
   std::int64_t width() const { return width_; }
   // Calls f(patches, first, count) for parts of 0..n-1; patches is [count, width].
@@ -191,4 +197,4 @@ class Patches {
   ThreadMemory memory_;
 };
 
-}  // namespace mixgrad::kernels::direct
+}  // namespace mixgrad::kernels::conv2d_tiles

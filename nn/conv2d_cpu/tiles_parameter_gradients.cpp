@@ -1,12 +1,17 @@
+// The gradients of weight and bias by tiles (core/tile.h): (u, v, c) by output channels, summed over outputs (i, j).
+//
+//   depth (i, j)                      dy, as [(i, j), o]           dweight, as [(u, v, c), o]
+//
+//   tap (0, 0, 0)   x x x x x           g g g g g g                    d d d d d d
+//   tap (0, 0, 1)   x x x x x     *     g g g g g g           =        d d d d d d
+//   tap (0, 1, 0)   x x x x x           ...                            d d d d d d
+//
+// The bias's gradient is the sum of dy, which passes by.
 #include <cstring>
 
-#include "nn/conv2d_direct.h"
-#include "nn/conv2d_direct_layout.h"
+#include "nn/conv2d_cpu/tile_layout.h"
 
-namespace mixgrad::kernels {
-
-using namespace direct;
-
+namespace mixgrad::kernels::conv2d_tiles {
 namespace {
 
 // The outputs' gradients dy [positions, channels] of one block as [positions, width], where `mask` is given with zeros
@@ -60,8 +65,8 @@ void add_product(const Offsets& a_rows, const std::int64_t* a_steps, std::int64_
 
 }  // namespace
 
-void conv2d_weight_gradient_direct(const Conv2dShape& s, const Tensor& x, const Tensor& y, const Tensor& dy,
-                                   const Tensor& dweight, const Tensor& dbias) {
+void parameter_gradients(const Conv2dShape& s, const Tensor& x, const Tensor& y, const Tensor& dy,
+                         const Tensor& dweight, const Tensor& dbias) {
   const std::int64_t patch = s.patch(), blocks = num_blocks(s.out_channels),
                      at_once = images_at_once(s, 8 * most_rows(1));
   // A unit of work is a range of images and a block of output channels; few ranges where there are many blocks.
@@ -69,10 +74,7 @@ void conv2d_weight_gradient_direct(const Conv2dShape& s, const Tensor& x, const 
   const std::int64_t grain = images_per_range(s, at_once, most_ranges);
   const std::int64_t ranges = std::max<std::int64_t>(num_ranges(s.batch, grain), 1);
   const Border border = padded_input(s);
-  // A large image of many channels is kept plane by plane: then a tile's rows, which are channels, are each read from
-  // neighbouring numbers.
-  const bool few = has_few_outputs(s), planes = !few && s.in_channels >= 8 && border.size() > 8192;
-  const bool copied = planes || s.padding > 0;
+  const bool few = by_patches(s), planes = by_planes(s), copied = planes || s.padding > 0;
   const BorderedImages padded(border, copied ? at_once : 0);
   const Patches patches(s, border);
   const Offsets positions =
@@ -162,4 +164,4 @@ void conv2d_weight_gradient_direct(const Conv2dShape& s, const Tensor& x, const 
   parallel_for(blocks, rows_per_range(patch * tile_columns * ranges, 1 << 15), add_ranges);
 }
 
-}  // namespace mixgrad::kernels
+}  // namespace mixgrad::kernels::conv2d_tiles

@@ -1,10 +1,15 @@
-#include "nn/conv2d_direct.h"
-#include "nn/conv2d_direct_layout.h"
+// Forward by tiles (core/tile.h): neighbouring outputs by channels, summed in registers over the pixels under the
+// kernel. The windows of neighbours overlap, and no copy of the patches is made.
+//
+//   padded image                    depth (u, v, c)       weights, as [(u, v, c), o]      y
+//
+//     [ p p p ] q . . .           output p   x x x x         w w w w w w w w           y y y y y y y y
+//     [ p p p ] q . . .     ->    output q   x x x x    *    w w w w w w w w     =     y y y y y y y y
+//     [ p p p ] q . . .                                      w w w w w w w w
+//                                                            w w w w w w w w
+#include "nn/conv2d_cpu/tile_layout.h"
 
-namespace mixgrad::kernels {
-
-using namespace direct;
-
+namespace mixgrad::kernels::conv2d_tiles {
 namespace {
 
 // Outputs [count, out] as products of patches [count, width] and weights [out, width].
@@ -26,10 +31,9 @@ void forward_of_few_outputs(std::int64_t count, std::int64_t out, std::int64_t w
 
 }  // namespace
 
-void conv2d_forward_direct(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                           const Tensor& y) {
+void forward(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y) {
   const std::int64_t patch = s.patch(), blocks = num_blocks(s.out_channels), at_once = images_at_once(s);
-  const bool few = has_few_outputs(s);
+  const bool few = by_patches(s);
   const Border border = padded_input(s);
   const BorderedImages padded(border, s.padding > 0 ? at_once : 0);
   const Patches patches(s, border);
@@ -83,4 +87,4 @@ void conv2d_forward_direct(const Conv2dShape& s, const Tensor& x, const Tensor& 
   });
 }
 
-}  // namespace mixgrad::kernels
+}  // namespace mixgrad::kernels::conv2d_tiles

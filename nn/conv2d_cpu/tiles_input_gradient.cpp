@@ -1,10 +1,14 @@
-#include "nn/conv2d_direct.h"
-#include "nn/conv2d_direct_layout.h"
+// The input gradient by tiles (core/tile.h): neighbouring pixels by channels, summed over what saw them, (u, v, o).
+// With a stride, pixels that are as far apart have the same taps above them: they are one phase, and each phase is a
+// convolution of stride 1 over dy with a kernel of its own. A kernel of 3 at stride 2 and padding 1 makes four:
+//
+//   dx   a b a b        a: the taps {1} x {1}
+//        c d c d        b: {1} x {2, 0}
+//        a b a b        c: {2, 0} x {1}
+//        c d c d        d: {2, 0} x {2, 0}
+#include "nn/conv2d_cpu/tile_layout.h"
 
-namespace mixgrad::kernels {
-
-using namespace direct;
-
+namespace mixgrad::kernels::conv2d_tiles {
 namespace {
 
 // Along one axis, the pixels first, first + stride, ... see outputs at the same distances: pixel first + q stride is
@@ -71,8 +75,7 @@ Border padded_output(const Conv2dShape& s) {
 
 }  // namespace
 
-void conv2d_input_gradient_direct(const Conv2dShape& s, const Tensor& weight, const Tensor& y, const Tensor& dy,
-                                  const Tensor& dx) {
+void input_gradient(const Conv2dShape& s, const Tensor& weight, const Tensor& y, const Tensor& dy, const Tensor& dx) {
   const std::int64_t blocks = num_blocks(s.in_channels), at_once = images_at_once(s);
   const Border border = padded_output(s);
   const BorderedImages padded(border, at_once);
@@ -117,4 +120,4 @@ void conv2d_input_gradient_direct(const Conv2dShape& s, const Tensor& weight, co
   });
 }
 
-}  // namespace mixgrad::kernels
+}  // namespace mixgrad::kernels::conv2d_tiles

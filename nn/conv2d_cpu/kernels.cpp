@@ -1,0 +1,75 @@
+// The CPU's kernels: each hands the convolution to the path that nn/conv2d_cpu/paths.h names. Tiles know one group of
+// channels; several are put one behind the other for them, and go through in turn:
+//
+//   x     [N, H, W, (a a a b b b)]    ->    [N, H, W, (a a a)]  [N, H, W, (b b b)]
+#include "core/elementwise.h"
+#include "core/layout.h"
+#include "nn/conv2d_cpu/paths.h"
+
+namespace mixgrad::kernels {
+namespace {
+
+Conv2dShape one_group(Conv2dShape s) {
+  s.in_channels /= s.groups;
+  s.out_channels /= s.groups;
+  s.groups = 1;
+  return s;
+}
+
+// Images [N, H, W, C] as [groups, N, H, W, C / groups], and back.
+Tensor split_groups(const Conv2dShape& s, const Tensor& x) {
+  if (s.groups == 1 || !x.defined()) return x;
+  const std::int64_t pixels = x.shape().product(0, 3), channels = x.size(3) / s.groups;
+  Tensor groups = Tensor::empty(x.shape(), x.options());
+  transpose(Cpu{}, x.raw_view({1, pixels, 1, s.groups, channels}, 0),
+            groups.raw_view({1, s.groups, 1, pixels, channels}, 0));
+  return groups;
+}
+
+void join_groups(const Conv2dShape& s, const Tensor& groups, const Tensor& x) {
+  const std::int64_t pixels = x.shape().product(0, 3), channels = x.size(3) / s.groups;
+  if (s.groups > 1)
+    transpose(Cpu{}, groups.raw_view({1, s.groups, 1, pixels, channels}, 0),
+              x.raw_view({1, pixels, 1, s.groups, channels}, 0));
+}
+
+// The numbers of group g of what lists one group after the other.
+Tensor part(const Conv2dShape& s, const Tensor& groups, std::int64_t g) {
+  if (s.groups == 1 || !groups.defined()) return groups;
+  const std::int64_t each = groups.numel() / s.groups;
+  return groups.raw_view({each}, g * each);
+}
+
+}  // namespace
+
+void conv2d_forward(Cpu, const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                    const Tensor& y) {
+  if (by_tiles(s, x.dtype())) {
+    const Tensor xs = split_groups(s, x), ys = s.groups == 1 ? y : Tensor::empty(y.shape(), y.options());
+    for (std::int64_t g = 0; g < s.groups; ++g)
+      conv2d_tiles::forward(one_group(s), part(s, xs, g), part(s, weight, g), part(s, bias, g), part(s, ys, g));
+    return join_groups(s, ys, y);
+  }
+  conv2d_loops::forward(s, x, weight, bias, y);
+}
+
+void conv2d_backward(Cpu device, const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& y,
+                     const Tensor& grad, const Tensor& dx, const Tensor& dweight, const Tensor& dbias) {
+  if (by_tiles(s, grad.dtype())) {
+    const Tensor xs = split_groups(s, x), ys = split_groups(s, y), dys = split_groups(s, grad);
+    const Tensor dxs = s.groups == 1 || !dx.defined() ? dx : Tensor::empty(dx.shape(), dx.options());
+    for (std::int64_t g = 0; g < s.groups; ++g) {
+      const Tensor dw = part(s, dweight, g), db = part(s, dbias, g), out = part(s, ys, g), dout = part(s, dys, g);
+      if (dx.defined()) conv2d_tiles::input_gradient(one_group(s), part(s, weight, g), out, dout, part(s, dxs, g));
+      if (dw.defined() || db.defined())
+        conv2d_tiles::parameter_gradients(one_group(s), part(s, xs, g), out, dout, dw, db);
+    }
+    if (dx.defined()) join_groups(s, dxs, dx);
+    return;
+  }
+  Tensor dy = grad;
+  if (s.relu) unary_backward(device, functions::Relu{}, y, grad, dy = Tensor::empty(grad.shape(), grad.options()));
+  conv2d_loops::backward(s, x, weight, dy, dx, dweight, dbias);
+}
+
+}  // namespace mixgrad::kernels

@@ -1,0 +1,40 @@
+// How a convolution is computed on the CPU (private): the paths, and which one takes it. Shape and dtype alone decide.
+#pragma once
+
+#include "core/tile.h"
+#include "nn/conv2d.h"
+
+namespace mixgrad::kernels {
+
+// Tiles that stay in registers take f32, a group at a time; groups of one channel would give them nothing to do. f64
+// and depthwise convolutions are the plain loops.
+inline bool by_tiles(const Conv2dShape& s, DType dtype) {
+  return dtype == DType::f32 && (s.groups == 1 || s.in_channels > s.groups || s.out_channels > s.groups);
+}
+// Of tiles: the outputs are so few that vectors of them would be nearly empty; vectors hold elements of a patch
+// instead, and patches are copied for that.
+inline bool by_patches(const Conv2dShape& s) { return s.out_channels <= lanes / 4 && s.patch() >= lanes; }
+// Of tiles, for the gradient of the weight: a large image of many channels is copied plane by plane. A tile's rows are
+// channels then, each read from neighbouring elements, so that every line of the cache is used up.
+inline bool by_planes(const Conv2dShape& s) {
+  const std::int64_t padded = (s.height + 2 * s.padding) * (s.width + 2 * s.padding) * s.in_channels;
+  return !by_patches(s) && s.in_channels >= 8 && padded > 8192;
+}
+
+// f32, one group. Either of dweight and dbias may be undefined; y is read with relu only.
+namespace conv2d_tiles {
+void forward(const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y);
+void input_gradient(const Conv2dShape& shape, const Tensor& weight, const Tensor& y, const Tensor& dy,
+                    const Tensor& dx);
+void parameter_gradients(const Conv2dShape& shape, const Tensor& x, const Tensor& y, const Tensor& dy,
+                         const Tensor& dweight, const Tensor& dbias);
+}  // namespace conv2d_tiles
+
+// Either dtype, any groups. The gradients are those of the convolution alone, without relu; any may be undefined.
+namespace conv2d_loops {
+void forward(const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y);
+void backward(const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& dy, const Tensor& dx,
+              const Tensor& dweight, const Tensor& dbias);
+}  // namespace conv2d_loops
+
+}  // namespace mixgrad::kernels

@@ -23,8 +23,7 @@ class StackedCnn : public nn::Module {
  public:
   explicit StackedCnn(nn::Sequential cnn) : cnn_(std::move(cnn)) {}
   Tensor forward(const Tensor& x) override { return cnn_(x); }
-  Tensor forward(std::span<const Tensor> inputs) override {
-    if (inputs.size() == 1) return forward(inputs.front());
+  Tensor forward_many(std::span<const Tensor> inputs) override {
     return cnn_(augment::mix({inputs[0], inputs[1], inputs[2]}));
   }
   void visit(nn::Visitor& visitor) override { cnn_.visit(visitor); }  // its weights have the names of simple_cnn's

@@ -21,10 +21,9 @@ class BatchNorm : public Module {
  public:
   explicit BatchNorm(std::int64_t channels, const BatchNormOptions& options = {});
 
-  using Module::forward;
   // Throws unless the last axis has `channels` entries, or when training on fewer than two rows.
   Tensor forward(const Tensor& x) override { return apply(x, false); }
-  Tensor forward_relu(const Tensor& x) override;
+  Tensor forward_relu(const Tensor& x) { return apply(x, true); }
   void visit(Visitor& visitor) override;
   std::string name() const override;
 

@@ -33,9 +33,8 @@ class Conv2d : public Module {
  public:
   Conv2d(std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options = {});
 
-  using Module::forward;
   Tensor forward(const Tensor& x) override { return conv2d(x, weight, bias, options_); }
-  Tensor forward_relu(const Tensor& x) override;
+  Tensor forward_relu(const Tensor& x) { return conv2d_relu(x, weight, bias, options_); }
   void visit(Visitor& visitor) override;
   std::string name() const override;
   std::int64_t multiply_adds(const Shape& input, const Shape& output) const override;

@@ -13,7 +13,6 @@ namespace mixgrad::nn {
 class Dropout : public Module {
  public:
   explicit Dropout(double probability = 0.5);
-  using Module::forward;
   Tensor forward(const Tensor& x) override;
   std::string name() const override { return text_of("Dropout(", probability_, ")"); }
 

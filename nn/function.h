@@ -14,7 +14,6 @@ class Function : public Module {
  public:
   Function(std::string name, std::function<Tensor(const Tensor&)> function)
       : name_(std::move(name)), function_(std::move(function)) {}
-  using Module::forward;
   Tensor forward(const Tensor& x) override { return function_(x); }
   std::string name() const override { return name_; }
 

@@ -17,7 +17,6 @@ class LayerNorm : public Module {
     check(features > 0, "LayerNorm: needs a positive number of features, got ", features);
   }
 
-  using Module::forward;
   Tensor forward(const Tensor& x) override {
     check(x.rank() >= 1 && x.size(-1) == weight.numel(), "LayerNorm: input ", x.shape(), " must end in ",
           weight.numel());

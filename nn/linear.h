@@ -14,7 +14,6 @@ class Linear : public Module {
  public:
   Linear(std::int64_t in_features, std::int64_t out_features, const LinearOptions& options = {});
 
-  using Module::forward;
   Tensor forward(const Tensor& x) override;  // throws unless x is [N, in]
   void visit(Visitor& visitor) override;
   std::string name() const override;

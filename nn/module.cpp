@@ -4,7 +4,6 @@
 
 #include "core/autograd.h"
 #include "core/check.h"
-#include "core/unary.h"
 
 namespace mixgrad::nn {
 namespace {
@@ -58,13 +57,9 @@ Tensor observed(Module& module, const Shape& input, const Tensor& output) {
 
 Tensor Module::forward(const Tensor&) { fail(name(), ": defines no forward for a single input"); }
 
-Tensor Module::forward(std::span<const Tensor> inputs) {
-  check(inputs.size() == 1, name(), ": takes one input, got ", inputs.size(),
-        "; a model for stacked input overrides forward(span)");
-  return forward(inputs.front());
+Tensor Module::forward_many(std::span<const Tensor> inputs) {
+  fail(name(), ": takes one input, got ", inputs.size(), "; a model for several overrides forward_many");
 }
-
-Tensor Module::forward_relu(const Tensor& input) { return relu(forward(input)); }
 
 Tensor Module::operator()(const Tensor& input) {
   const Temporarily inside(running, running + 1);
@@ -73,8 +68,9 @@ Tensor Module::operator()(const Tensor& input) {
 
 Tensor Module::operator()(std::span<const Tensor> inputs) {
   check(!inputs.empty(), name(), ": needs an input");
+  if (inputs.size() == 1) return (*this)(inputs.front());
   const Temporarily inside(running, running + 1);
-  return observed(*this, inputs.front().shape(), forward(inputs));
+  return observed(*this, inputs.front().shape(), forward_many(inputs));
 }
 
 void Module::to(Device device) {
@@ -115,9 +111,9 @@ std::int64_t num_parameters(Module& module) {
   return count;
 }
 
-Tensor call_with_relu(Module& module, Module& relu, const Tensor& input) {
+Tensor call_with_relu(Module& module, Module& relu, Tensor (*both)(Module&, const Tensor&), const Tensor& input) {
   const Temporarily inside(running, running + 1);
-  const Tensor output = module.forward_relu(input);
+  const Tensor output = both(module, input);
   observed(module, input.shape(), output);
   return observed(relu, output.shape(), output);
 }

@@ -3,7 +3,6 @@
 //
 //   struct Scale : nn::Module {
 //     Tensor weight = nn::parameter(Tensor::ones({1}));
-//     using Module::forward;
 //     Tensor forward(const Tensor& x) override { return x * weight; }
 //     void visit(nn::Visitor& visitor) override { visitor.parameter("weight", weight); }
 //     std::string name() const override { return "Scale"; }
@@ -39,14 +38,10 @@ class Module {
  public:
   virtual ~Module() = default;
 
-  // The output for one input. A module overrides this one or the next.
+  // The output for one input: what a layer overrides.
   virtual Tensor forward(const Tensor& input);
-  // The output for several inputs, such as stacked mixup's x, its partner and lambda. Unless overridden, requires
-  // exactly one and calls forward(input).
-  virtual Tensor forward(std::span<const Tensor> inputs);
-  // relu(forward(input)), which is what a Sequential calls where a ReLU follows. A layer that computes both in one pass
-  // overrides it.
-  virtual Tensor forward_relu(const Tensor& input);
+  // The output for several inputs, such as stacked mixup's x, its partner and lambda. Throws unless overridden.
+  virtual Tensor forward_many(std::span<const Tensor> inputs);
   // Names the module's parameters, buffers and children. A module without any need not override it.
   virtual void visit(Visitor&) {}
   // "Conv2d(3, 16, kernel_size=3)": for printing and error messages.
@@ -55,7 +50,7 @@ class Module {
   virtual std::int64_t multiply_adds(const Shape&, const Shape&) const { return 0; }
 
   Tensor operator()(const Tensor& input);
-  Tensor operator()(std::span<const Tensor> inputs);
+  Tensor operator()(std::span<const Tensor> inputs);  // of one input: its forward
 
   // Layers such as batch norm and dropout behave differently in training and in evaluation; a new module is in training
   // mode.
@@ -94,8 +89,9 @@ std::vector<NamedTensor> named_buffers(Module& module);
 std::vector<Tensor> parameters(Module& module);
 std::int64_t num_parameters(Module& module);
 
-// module.forward_relu(input); an observer sees both layers, the module and the ReLU that follows it.
-Tensor call_with_relu(Module& module, Module& relu, const Tensor& input);
+// both(module, input), which computes relu(module.forward(input)) in one pass; an observer sees the module and the ReLU
+// that follows it.
+Tensor call_with_relu(Module& module, Module& relu, Tensor (*both)(Module&, const Tensor&), const Tensor& input);
 
 // While it lives, calls `observer` after every forward() on this thread, innermost modules first.
 class ForwardObserver {

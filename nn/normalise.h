@@ -18,7 +18,6 @@ class Normalise : public Module {
   // Throws unless there are as many deviations as means, at least one, all finite and the deviations positive.
   Normalise(const std::vector<float>& mean, const std::vector<float>& deviation);
 
-  using Module::forward;
   // Throws unless the last axis has C entries.
   Tensor forward(const Tensor& x) override;
   void visit(Visitor& visitor) override;

@@ -12,7 +12,6 @@ class Residual : public Module {
   explicit Residual(Sequential body, Sequential shortcut = {})
       : body_(std::move(body)), shortcut_(std::move(shortcut)) {}
 
-  using Module::forward;
   Tensor forward(const Tensor& x) override {
     const Tensor change = body_(x), base = shortcut_.size() ? shortcut_(x) : x;
     check(change.shape() == base.shape(), "Residual: the body makes ", change.shape(), " of ", x.shape(),

@@ -10,8 +10,8 @@
 namespace mixgrad::nn {
 
 // Sequential model(Conv2d(3, 16), ReLU(), GlobalAvgPool()); children are named "0", "1", ... Sequential(other) is
-// another handle to the other's layers; to make it a layer of its own, add() it. A layer in front of a ReLU is called
-// by Module::forward_relu, so that it may compute both in one pass.
+// another handle to the other's layers; to make it a layer of its own, add() it. In front of a ReLU, a layer that has
+// forward_relu beside its forward computes both in one pass by that; a class that changes forward alone does not.
 class Sequential : public Module {
  public:
   Sequential() = default;
@@ -22,17 +22,19 @@ class Sequential : public Module {
 
   template <std::derived_from<Module> Layer>
   Sequential& add(Layer layer) {
-    layers_.push_back({std::make_shared<Layer>(std::move(layer)), std::same_as<Layer, ReLU>});
+    Entry entry{std::make_shared<Layer>(std::move(layer)), std::same_as<Layer, ReLU>};
+    if constexpr (requires { requires std::same_as<decltype(&Layer::forward), decltype(&Layer::forward_relu)>; })
+      entry.forward_relu = [](Module& self, const Tensor& x) { return static_cast<Layer&>(self).forward_relu(x); };
+    layers_.push_back(std::move(entry));
     return *this;
   }
 
-  using Module::forward;
   Tensor forward(const Tensor& input) override {
     Tensor x = input;
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-      Module& layer = *layers_[i].module;
-      const bool relu_follows = i + 1 < layers_.size() && layers_[i + 1].is_relu;
-      x = relu_follows ? call_with_relu(layer, *layers_[++i].module, x) : layer(x);
+      const auto& [layer, is_relu, forward_relu] = layers_[i];
+      const bool in_one_pass = forward_relu && i + 1 < layers_.size() && layers_[i + 1].is_relu;
+      x = in_one_pass ? call_with_relu(*layer, *layers_[++i].module, forward_relu, x) : (*layer)(x);
     }
     return x;
   }
@@ -48,6 +50,7 @@ class Sequential : public Module {
   struct Entry {
     std::shared_ptr<Module> module;
     bool is_relu;
+    Tensor (*forward_relu)(Module& self, const Tensor& x) = nullptr;  // relu(forward(x)) in one pass
   };
   std::vector<Entry> layers_;
 };

@@ -19,7 +19,6 @@ namespace {
 // y = x / sqrt(mean(x^2) + eps) * weight over the last axis (Zhang and Sennrich, 2019)
 struct RMSNorm : nn::Module {
   explicit RMSNorm(std::int64_t channels) : weight(nn::parameter(Tensor::ones({channels}))) {}
-  using Module::forward;  // the form for several inputs
   Tensor forward(const Tensor& x) override { return x / sqrt(mean(x * x, -1, {.keepdim = true}) + 1e-6) * weight; }
   void visit(nn::Visitor& visitor) override { visitor.parameter("weight", weight); }
   std::string name() const override { return "RMSNorm"; }

@@ -216,10 +216,9 @@ TEST_CASE("captured steps: the same bits as plain launches, for every way of mix
     CAPTURE(options.stack_y);
     struct Stacked : nn::Module {  // mixes by itself
       nn::Sequential model = small_model();
-      using Module::forward;
       Tensor forward(const Tensor& x) override { return model(x); }
-      Tensor forward(std::span<const Tensor> inputs) override {
-        return inputs.size() == 1 ? model(inputs[0]) : model(augment::mix({inputs[0], inputs[1], inputs[2]}));
+      Tensor forward_many(std::span<const Tensor> inputs) override {
+        return model(augment::mix({inputs[0], inputs[1], inputs[2]}));
       }
       void visit(nn::Visitor& visitor) override { visitor.child("model", model); }
       std::string name() const override { return "Stacked"; }

@@ -141,7 +141,6 @@ TEST_CASE("learner: a module whose visit() forgets a parameter is refused, not l
   struct Forgetful : nn::Module {
     nn::Sequential cnn = nn::simple_cnn({3, 4, 2});
     Tensor scale = nn::parameter(Tensor::ones({2}));
-    using Module::forward;
     Tensor forward(const Tensor& x) override { return cnn(x) * scale; }
     void visit(nn::Visitor& visitor) override { visitor.child("cnn", cnn); }
     std::string name() const override { return "Forgetful"; }

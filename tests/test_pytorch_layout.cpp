@@ -111,7 +111,6 @@ namespace {
 
 struct Net : nn::Module {
   Net() : conv(1, 2), linear(8, 3) {}
-  using Module::forward;
   Tensor forward(const Tensor& x) override { return linear(flat(relu(conv(x)))); }  // not flatten(relu(conv(x)))
   void visit(nn::Visitor& visitor) override {
     visitor.child("conv", conv);
@@ -127,7 +126,6 @@ struct Net : nn::Module {
 // The same with the functions, as it may have been written and trained first.
 struct NetOfFunctions : Net {
   explicit NetOfFunctions(bool reshapes) : reshapes(reshapes) {}
-  using Module::forward;
   Tensor forward(const Tensor& x) override {
     const Tensor image = relu(conv(x));
     return linear(reshapes ? reshape(image, {x.size(0), 8}) : flatten(image));

@@ -158,6 +158,7 @@ class Tensor {
 std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
 
 namespace kernels {
+using Out = const Tensor&;  // an argument that a kernel writes: a handle to memory that is there
 MIXGRAD_KERNEL(fill, const Tensor& out, double value);
 MIXGRAD_KERNEL(copy, const Tensor& source, const Tensor& out);     // same device and dtype, bytes as they are
 MIXGRAD_KERNEL(convert, const Tensor& source, const Tensor& out);  // element by element between dtypes

@@ -134,8 +134,8 @@ void move_towards(const Tensor& running, const Tensor& batch, double momentum, d
 
 }  // namespace
 
-void batch_norm_statistics(Cpu, const Tensor& x, double momentum, const Tensor& running_mean, const Tensor& running_var,
-                           const Tensor& mean, const Tensor& var) {
+void batch_norm_statistics(Cpu, const Tensor& x, double momentum, Out running_mean, Out running_var, Out mean,
+                           Out var) {
   with_floating("batch_norm", x.dtype(), [&]<class T>(T) {
     const std::int64_t rows = x.size(0), channels = x.size(1);
     const T* px = x.data<T>();
@@ -189,7 +189,7 @@ void batch_norm_statistics(Cpu, const Tensor& x, double momentum, const Tensor& 
   });
 }
 
-void batch_norm_forward(Cpu, const Tensor& x, const BatchNormParameters& p, const Tensor& y) {
+void batch_norm_forward(Cpu, const Tensor& x, const BatchNormParameters& p, Out y) {
   with_floating("batch_norm", x.dtype(), [&]<class T>(T) {
     const std::int64_t rows = x.size(0), channels = x.size(1);
     const T* px = x.data<T>();
@@ -213,8 +213,8 @@ void batch_norm_forward(Cpu, const Tensor& x, const BatchNormParameters& p, cons
 // With h = (x - mean) / sqrt(var + eps): dbias = sum dy, dweight = sum dy h, and
 // dx = weight / sqrt(var + eps) * (dy - (dbias + h dweight) / rows), without the bracket's second term when mean and
 // var are constants.
-void batch_norm_backward(Cpu, const Tensor& x, const BatchNormParameters& p, const Tensor& dy, const Tensor& dx,
-                         const Tensor& dweight, const Tensor& dbias) {
+void batch_norm_backward(Cpu, const Tensor& x, const BatchNormParameters& p, const Tensor& dy, Out dx, Out dweight,
+                         Out dbias) {
   with_floating("batch_norm", x.dtype(), [&]<class T>(T) {
     const std::int64_t rows = x.size(0), channels = x.size(1);
     const T* px = x.data<T>();

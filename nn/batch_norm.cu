@@ -130,7 +130,7 @@ void with_normalise(Cuda device, const BatchNormParameters& p, const Tensor& fac
 
 template <bool relu>
 void backward(Cuda device, const Tensor& x, const BatchNormParameters& p, const Tensor& dy, Normalise<relu> normalise,
-              const Tensor& dx, const Tensor& dweight, const Tensor& dbias) {
+              Out dx, Out dweight, Out dbias) {
   const std::int64_t rows = x.size(0), channels = x.size(1);
   const Tensor sums = Tensor::empty({2, channels}, x.options()), factors = Tensor::empty({3, channels}, x.options());
   column_sums<2>(device, 1, rows, channels, WeightTerms<relu>{normalise, read(x), read(dy), read(p.mean)}, write(sums));
@@ -145,8 +145,8 @@ void backward(Cuda device, const Tensor& x, const BatchNormParameters& p, const 
 
 }  // namespace
 
-void batch_norm_statistics(Cuda device, const Tensor& x, double momentum, const Tensor& running_mean,
-                           const Tensor& running_var, const Tensor& mean, const Tensor& var) {
+void batch_norm_statistics(Cuda device, const Tensor& x, double momentum, Out running_mean, Out running_var, Out mean,
+                           Out var) {
   const std::int64_t rows = x.size(0), channels = x.size(1);
   const Tensor moments = Tensor::empty({Moments::size, channels}, x.options());
   reduce_columns<Moments>(device, 1, rows, channels, Shifted{read(x)}, write(moments));
@@ -156,14 +156,14 @@ void batch_norm_statistics(Cuda device, const Tensor& x, double momentum, const 
          write(running_var), write(mean), write(var));
 }
 
-void batch_norm_forward(Cuda device, const Tensor& x, const BatchNormParameters& p, const Tensor& y) {
+void batch_norm_forward(Cuda device, const Tensor& x, const BatchNormParameters& p, Out y) {
   const Tensor factors = Tensor::empty({2, x.size(1)}, x.options());
   with_normalise(device, p, factors,
                  [&](auto normalise) { map_channels(device, x.numel(), x.size(1), normalise, write(y), read(x)); });
 }
 
-void batch_norm_backward(Cuda device, const Tensor& x, const BatchNormParameters& p, const Tensor& dy, const Tensor& dx,
-                         const Tensor& dweight, const Tensor& dbias) {
+void batch_norm_backward(Cuda device, const Tensor& x, const BatchNormParameters& p, const Tensor& dy, Out dx,
+                         Out dweight, Out dbias) {
   const Tensor factors = Tensor::empty({2, x.size(1)}, x.options());
   with_normalise(device, p, factors,
                  [&](auto normalise) { backward(device, x, p, dy, normalise, dx, dweight, dbias); });

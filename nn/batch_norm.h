@@ -39,8 +39,8 @@ class BatchNorm : public Module {
 
 namespace mixgrad::kernels {
 // mean[c] and the biased variance var[c] over the rows of x [rows, c]; the running estimates move towards them.
-MIXGRAD_KERNEL(batch_norm_statistics, const Tensor& x, double momentum, const Tensor& running_mean,
-               const Tensor& running_var, const Tensor& mean, const Tensor& var);
+MIXGRAD_KERNEL(batch_norm_statistics, const Tensor& x, double momentum, Out running_mean, Out running_var, Out mean,
+               Out var);
 
 struct BatchNormParameters {
   const Tensor &mean, &var, &weight, &bias;  // [channels]
@@ -49,9 +49,9 @@ struct BatchNormParameters {
   bool batch_statistics;  // mean and var were computed from x, so that the gradient flows through them as well
 };
 // y = (x - mean) / sqrt(var + eps) * weight + bias, and where that is negative and relu, 0
-MIXGRAD_KERNEL(batch_norm_forward, const Tensor& x, const BatchNormParameters& p, const Tensor& y);
+MIXGRAD_KERNEL(batch_norm_forward, const Tensor& x, const BatchNormParameters& p, Out y);
 // The gradients, each overwritten. With relu, dy counts where y is positive: computed once more, which is less than to
 // read it.
-MIXGRAD_KERNEL(batch_norm_backward, const Tensor& x, const BatchNormParameters& p, const Tensor& dy, const Tensor& dx,
-               const Tensor& dweight, const Tensor& dbias);
+MIXGRAD_KERNEL(batch_norm_backward, const Tensor& x, const BatchNormParameters& p, const Tensor& dy, Out dx,
+               Out dweight, Out dbias);
 }  // namespace mixgrad::kernels

@@ -276,7 +276,7 @@ int splits_of(const Geometry& g, int rows, std::int64_t groups) {
 
 // The gradients of the weights, and of the bias, which may be undefined.
 void parameter_gradients(Cuda device, const Geometry& g, int groups, const Tensor& x, const Tensor& dy, bool wide_x,
-                         bool wide_dy, const Tensor& dweight, const Tensor& dbias) {
+                         bool wide_dy, Out dweight, Out dbias) {
   with_tile(g.group_out, [&](auto tile) {
     using Tile = decltype(tile);
     const bool with_bias = dbias.defined() && g.patch() % Tile::m != 0;
@@ -308,7 +308,7 @@ void check_size(Cuda device, const Conv2dShape& s) {
 }  // namespace
 
 void conv2d_forward(Cuda device, const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                    const Tensor& y) {
+                    Out y) {
   check_size(device, s);
   const Geometry g(s);
   const float* pb = bias.defined() ? read(bias) : nullptr;
@@ -322,7 +322,7 @@ void conv2d_forward(Cuda device, const Conv2dShape& s, const Tensor& x, const Te
 }
 
 void conv2d_backward(Cuda device, const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& y,
-                     const Tensor& grad, const Tensor& dx, const Tensor& dweight, const Tensor& dbias) {
+                     const Tensor& grad, Out dx, Out dweight, Out dbias) {
   check_size(device, s);
   // A pass of its own: the products read each number of dy several times, and would each time read y as well.
   Tensor dy = grad;

@@ -64,9 +64,9 @@ struct Conv2dShape {
 };
 
 MIXGRAD_KERNEL(conv2d_forward, const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& bias,
-               const Tensor& y);
+               Out y);
 // The gradients, each overwritten; any of dx, dweight and dbias may be undefined and is then not computed. y is read
 // with relu only, and undefined without.
 MIXGRAD_KERNEL(conv2d_backward, const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& y,
-               const Tensor& dy, const Tensor& dx, const Tensor& dweight, const Tensor& dbias);
+               const Tensor& dy, Out dx, Out dweight, Out dbias);
 }  // namespace mixgrad::kernels

@@ -103,8 +103,7 @@ Loss cross_entropy_with(const CrossEntropyOptions& options) {
 
 namespace mixgrad::kernels {
 
-void cross_entropy(Cpu device, const Tensor& logits, const CrossEntropyTarget& target, const Tensor& loss,
-                   const Tensor& dlogits) {
+void cross_entropy(Cpu device, const Tensor& logits, const CrossEntropyTarget& target, Out loss, Out dlogits) {
   check_indices(device, "cross_entropy", target.y, logits.size(1));
   check_indices(device, "cross_entropy", target.partner, logits.size(1));
   with_floating("cross_entropy", logits.dtype(), [&]<class T>(T) {

@@ -84,8 +84,7 @@ void launch_with(Cuda device, const Rows& r, float* loss, float* dlogits) {
 
 }  // namespace
 
-void cross_entropy(Cuda device, const Tensor& logits, const CrossEntropyTarget& target, const Tensor& loss,
-                   const Tensor& dlogits) {
+void cross_entropy(Cuda device, const Tensor& logits, const CrossEntropyTarget& target, Out loss, Out dlogits) {
   const std::int64_t rows = logits.size(0), classes = logits.size(1);
   const Rows r{.logits = read(logits),
                .rows = rows,

@@ -59,6 +59,6 @@ struct CrossEntropyTarget {
   const Tensor& class_weights;  // [C]; undefined: 1 each
   double label_smoothing;
 };
-MIXGRAD_KERNEL(cross_entropy, const Tensor& logits, const CrossEntropyTarget& target, const Tensor& loss,
-               const Tensor& dlogits);  // undefined: not computed
+MIXGRAD_KERNEL(cross_entropy, const Tensor& logits, const CrossEntropyTarget& target, Out loss,
+               Out dlogits);  // undefined: not computed
 }  // namespace mixgrad::kernels

@@ -56,8 +56,7 @@ void dropout_words_of_block(std::int64_t k, std::uint64_t seed, std::uint32_t st
 
 }  // namespace
 
-void dropout(Cpu, const Tensor& x, const DropoutStream& from, std::uint32_t threshold, double scale,
-             const Tensor& out) {
+void dropout(Cpu, const Tensor& x, const DropoutStream& from, std::uint32_t threshold, double scale, Out out) {
   const std::uint64_t seed = from.seed;
   const std::uint32_t first = from.first ? static_cast<std::uint32_t>(*from.first.data<std::int32_t>()) : 0;
   const std::uint32_t stream = from.stream + first;

@@ -48,6 +48,5 @@ struct DropoutStream {
   std::uint32_t stream;
   Tensor first;
 };
-MIXGRAD_KERNEL(dropout, const Tensor& x, const DropoutStream& stream, std::uint32_t threshold, double scale,
-               const Tensor& out);
+MIXGRAD_KERNEL(dropout, const Tensor& x, const DropoutStream& stream, std::uint32_t threshold, double scale, Out out);
 }  // namespace mixgrad::kernels

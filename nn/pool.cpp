@@ -140,7 +140,7 @@ void sum_of_windows(const Pool2dShape& s, const Tensor& to, T factor, F add) {
 
 }  // namespace
 
-void max_pool2d_forward(Cpu, const Pool2dShape& s, const Tensor& x, const Tensor& y, const Tensor& place) {
+void max_pool2d_forward(Cpu, const Pool2dShape& s, const Tensor& x, Out y, Out place) {
   with_floating("max_pool2d", x.dtype(), [&]<class T>(T) {
     const T* px = x.data<T>();
     T* py = y.mutable_data<T>();
@@ -166,7 +166,7 @@ void max_pool2d_forward(Cpu, const Pool2dShape& s, const Tensor& x, const Tensor
   });
 }
 
-void max_pool2d_backward(Cpu, const Pool2dShape& s, const Tensor& place, const Tensor& dy, const Tensor& dx) {
+void max_pool2d_backward(Cpu, const Pool2dShape& s, const Tensor& place, const Tensor& dy, Out dx) {
   with_floating("max_pool2d", dx.dtype(), [&]<class T>(T) {
     const std::int32_t* pp = place.data<std::int32_t>();
     const T* pdy = dy.data<T>();
@@ -178,7 +178,7 @@ void max_pool2d_backward(Cpu, const Pool2dShape& s, const Tensor& place, const T
   });
 }
 
-void avg_pool2d_forward(Cpu, const Pool2dShape& s, const Tensor& x, const Tensor& y) {
+void avg_pool2d_forward(Cpu, const Pool2dShape& s, const Tensor& x, Out y) {
   with_floating("avg_pool2d", x.dtype(), [&]<class T>(T) {
     const T* px = x.data<T>();
     sum_of_windows(s, y, T{1} / static_cast<T>(s.kernel_size * s.kernel_size), [=](std::int64_t n, auto* sums) {
@@ -190,7 +190,7 @@ void avg_pool2d_forward(Cpu, const Pool2dShape& s, const Tensor& x, const Tensor
   });
 }
 
-void avg_pool2d_backward(Cpu, const Pool2dShape& s, const Tensor& dy, const Tensor& dx) {
+void avg_pool2d_backward(Cpu, const Pool2dShape& s, const Tensor& dy, Out dx) {
   with_floating("avg_pool2d", dx.dtype(), [&]<class T>(T) {
     const T* pdy = dy.data<T>();
     sum_of_windows(s, dx, T{1} / static_cast<T>(s.kernel_size * s.kernel_size), [=](std::int64_t n, auto* sums) {

@@ -47,8 +47,8 @@ struct Pool2dShape {
 };
 
 // place (i32, of y's shape): the pixel y*width + x of the image that each maximum was found at.
-MIXGRAD_KERNEL(max_pool2d_forward, const Pool2dShape& shape, const Tensor& x, const Tensor& y, const Tensor& place);
-MIXGRAD_KERNEL(max_pool2d_backward, const Pool2dShape& shape, const Tensor& place, const Tensor& dy, const Tensor& dx);
-MIXGRAD_KERNEL(avg_pool2d_forward, const Pool2dShape& shape, const Tensor& x, const Tensor& y);
-MIXGRAD_KERNEL(avg_pool2d_backward, const Pool2dShape& shape, const Tensor& dy, const Tensor& dx);
+MIXGRAD_KERNEL(max_pool2d_forward, const Pool2dShape& shape, const Tensor& x, Out y, Out place);
+MIXGRAD_KERNEL(max_pool2d_backward, const Pool2dShape& shape, const Tensor& place, const Tensor& dy, Out dx);
+MIXGRAD_KERNEL(avg_pool2d_forward, const Pool2dShape& shape, const Tensor& x, Out y);
+MIXGRAD_KERNEL(avg_pool2d_backward, const Pool2dShape& shape, const Tensor& dy, Out dx);
 }  // namespace mixgrad::kernels

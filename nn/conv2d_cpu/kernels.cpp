@@ -42,8 +42,7 @@ Tensor part(const Conv2dShape& s, const Tensor& groups, std::int64_t g) {
 
 }  // namespace
 
-void conv2d_forward(Cpu, const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                    const Tensor& y) {
+void conv2d_forward(Cpu, const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias, Out y) {
   if (by_tiles(s, x.dtype())) {
     const Tensor xs = split_groups(s, x), ys = s.groups == 1 ? y : Tensor::empty(y.shape(), y.options());
     for (std::int64_t g = 0; g < s.groups; ++g)
@@ -54,7 +53,7 @@ void conv2d_forward(Cpu, const Conv2dShape& s, const Tensor& x, const Tensor& we
 }
 
 void conv2d_backward(Cpu device, const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& y,
-                     const Tensor& grad, const Tensor& dx, const Tensor& dweight, const Tensor& dbias) {
+                     const Tensor& grad, Out dx, Out dweight, Out dbias) {
   if (by_tiles(s, grad.dtype())) {
     const Tensor xs = split_groups(s, x), ys = split_groups(s, y), dys = split_groups(s, grad);
     const Tensor dxs = s.groups == 1 || !dx.defined() ? dx : Tensor::empty(dx.shape(), dx.options());

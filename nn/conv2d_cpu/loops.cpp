@@ -83,7 +83,7 @@ std::int64_t output_rows_per_range(const Conv2dShape& s) {
 }
 
 template <class T>
-void forward(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y) {
+void forward(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias, Out y) {
   const std::int64_t in = s.in_channels, out = s.out_channels, row_size = s.out_width * out;
   const Tensor weights = arranged<T>(s, weight, false);
   const T *px = x.data<T>(), *pw = weights.data<T>(), *pb = bias.defined() ? bias.data<T>() : nullptr;
@@ -104,7 +104,7 @@ void forward(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const 
 }
 
 template <class T>
-void input_gradient(const Conv2dShape& s, const Tensor& weight, const Tensor& dy, const Tensor& dx) {
+void input_gradient(const Conv2dShape& s, const Tensor& weight, const Tensor& dy, Out dx) {
   const std::int64_t in = s.in_channels, out = s.out_channels, image = s.height * s.width * in;
   const Tensor weights = arranged<T>(s, weight, true);
   const T *pdy = dy.data<T>(), *pw = weights.data<T>();
@@ -124,8 +124,7 @@ void input_gradient(const Conv2dShape& s, const Tensor& weight, const Tensor& dy
 // Each range of rows sums its own gradient of weights, arranged, and bias: some rows in T, and those sums in f64
 // (core/sums.h); then they are added in order.
 template <class T>
-void parameter_gradients(const Conv2dShape& s, const Tensor& x, const Tensor& dy, const Tensor& dweight,
-                         const Tensor& dbias) {
+void parameter_gradients(const Conv2dShape& s, const Tensor& x, const Tensor& dy, Out dweight, Out dbias) {
   const std::int64_t in = s.in_channels, out = s.out_channels, weights = s.group_patch() * out;
   const std::int64_t rows = s.batch * s.out_height, grain = std::max(output_rows_per_range(s), num_ranges(rows, 32));
   const std::int64_t ranges = std::max<std::int64_t>(num_ranges(rows, grain), 1), each = weights + out;
@@ -162,12 +161,12 @@ void parameter_gradients(const Conv2dShape& s, const Tensor& x, const Tensor& dy
 
 }  // namespace
 
-void forward(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y) {
+void forward(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias, Out y) {
   with_floating("conv2d", x.dtype(), [&]<class T>(T) { forward<T>(s, x, weight, bias, y); });
 }
 
-void backward(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& dy, const Tensor& dx,
-              const Tensor& dweight, const Tensor& dbias) {
+void backward(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& dy, Out dx, Out dweight,
+              Out dbias) {
   with_floating("conv2d", dy.dtype(), [&]<class T>(T) {
     if (dx.defined()) input_gradient<T>(s, weight, dy, dx);
     if (dweight.defined() || dbias.defined()) parameter_gradients<T>(s, x, dy, dweight, dbias);

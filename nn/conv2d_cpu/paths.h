@@ -23,18 +23,17 @@ inline bool by_planes(const Conv2dShape& s) {
 
 // f32, one group. Either of dweight and dbias may be undefined; y is read with relu only.
 namespace conv2d_tiles {
-void forward(const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y);
-void input_gradient(const Conv2dShape& shape, const Tensor& weight, const Tensor& y, const Tensor& dy,
-                    const Tensor& dx);
-void parameter_gradients(const Conv2dShape& shape, const Tensor& x, const Tensor& y, const Tensor& dy,
-                         const Tensor& dweight, const Tensor& dbias);
+void forward(const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& bias, Out y);
+void input_gradient(const Conv2dShape& shape, const Tensor& weight, const Tensor& y, const Tensor& dy, Out dx);
+void parameter_gradients(const Conv2dShape& shape, const Tensor& x, const Tensor& y, const Tensor& dy, Out dweight,
+                         Out dbias);
 }  // namespace conv2d_tiles
 
 // Either dtype, any groups. The gradients are those of the convolution alone, without relu; any may be undefined.
 namespace conv2d_loops {
-void forward(const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y);
-void backward(const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& dy, const Tensor& dx,
-              const Tensor& dweight, const Tensor& dbias);
+void forward(const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& bias, Out y);
+void backward(const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& dy, Out dx, Out dweight,
+              Out dbias);
 }  // namespace conv2d_loops
 
 }  // namespace mixgrad::kernels

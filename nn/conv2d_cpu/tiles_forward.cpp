@@ -31,7 +31,7 @@ void forward_of_few_outputs(std::int64_t count, std::int64_t out, std::int64_t w
 
 }  // namespace
 
-void forward(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y) {
+void forward(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias, Out y) {
   const std::int64_t patch = s.patch(), blocks = num_blocks(s.out_channels), at_once = images_at_once(s);
   const bool few = by_patches(s);
   const Border border = padded_input(s);

@@ -75,7 +75,7 @@ Border padded_output(const Conv2dShape& s) {
 
 }  // namespace
 
-void input_gradient(const Conv2dShape& s, const Tensor& weight, const Tensor& y, const Tensor& dy, const Tensor& dx) {
+void input_gradient(const Conv2dShape& s, const Tensor& weight, const Tensor& y, const Tensor& dy, Out dx) {
   const std::int64_t blocks = num_blocks(s.in_channels), at_once = images_at_once(s);
   const Border border = padded_output(s);
   const BorderedImages padded(border, at_once);

@@ -65,8 +65,8 @@ void add_product(const Offsets& a_rows, const std::int64_t* a_steps, std::int64_
 
 }  // namespace
 
-void parameter_gradients(const Conv2dShape& s, const Tensor& x, const Tensor& y, const Tensor& dy,
-                         const Tensor& dweight, const Tensor& dbias) {
+void parameter_gradients(const Conv2dShape& s, const Tensor& x, const Tensor& y, const Tensor& dy, Out dweight,
+                         Out dbias) {
   const std::int64_t patch = s.patch(), blocks = num_blocks(s.out_channels),
                      at_once = images_at_once(s, 8 * most_rows(1));
   // A unit of work is a range of images and a block of output channels; few ranges where there are many blocks.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Tests of the command line of train_mnist on a small stand-in for MNIST: bad input, Ctrl-C, options, --out; and of
-# make_mnist_sample, which is looked for beside it.
+# lesson and make_mnist_sample, which are looked for beside it.
 # Ends with the line "N passed, N failed" (", N skipped" may follow).
 #
 #   tests/test_app.sh <path of train_mnist>
@@ -746,9 +746,25 @@ test_other_runs() {
     printed "^(wrote|skipped: the picture) $work/lr/lr_find.png"
 }
 
+# The results of each epoch, without the time.
+table() { awk '/^[0-9]+ / { print $1, $2, $3, $4 }' "$work/out"; }
+
+test_lesson() {
+  local lesson table
+  lesson=$(dirname "$app")/lesson
+  run env -C "$work" "$lesson"
+  table=$(table)
+  check "lesson: prints a row for each of the 8 epochs" all succeeded '[ "$(rows)" = 8 ]'
+  train --mixup
+  check "lesson: trains as train_mnist --mixup does, digit for digit" all succeeded '[ "$(table)" = "$table" ]'
+  run env -C "$work/empty" "$lesson"
+  check "lesson: says in one line that MNIST is missing" all 'is_refusal "mnist is not a folder"' '[ "$status" = 1 ]'
+}
+
 make_mnist "$work/mnist" 128 32
 touch "$work/file"
 test_bad_data
+test_lesson
 test_bad_options
 test_bad_values
 test_unprintable

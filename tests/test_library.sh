@@ -143,10 +143,10 @@ is_quoted() {
 
 test_readmes() {
   local folder sources file
-  sources=$(for file in "$root"/{core,nn,data,augment,train}/*.{h,cpp} "$root"/tests/*.cpp; do plain "$file"; done)
-  for folder in core nn data augment train; do
-    split "$root/$folder/README.md" "$work/$folder"
-    check "$folder/README.md: its code is in a file that is compiled" is_quoted "$work/$folder"
+  sources=$(for file in "$root"/{core,nn,data,augment,train}/*.{h,cpp} "$root"/{apps/lesson,tests/*}.cpp; do plain "$file"; done)
+  for folder in . core nn data augment train; do
+    split "$root/$folder/README.md" "$work/quoted/$folder"
+    check "$folder/README.md: its code is in a file that is compiled" is_quoted "$work/quoted/$folder"
   done
 }
 

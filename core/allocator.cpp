@@ -31,7 +31,7 @@ std::size_t size_class(std::size_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
-// Under AddressSanitizer sizes stay as they are, so that an overrun by one byte is seen.
+// Under AddressSanitizer sizes are not rounded, so that an overrun by one byte is detected.
 std::size_t block_size(std::size_t bytes) {
   return allocator_caches() ? size_class(bytes) : std::max<std::size_t>(bytes, 1);
 }
@@ -77,7 +77,7 @@ class CachingAllocator {
     try {
       free_blocks(pool)[size].push_back(memory);
       stats_.bytes_cached += size;
-    } catch (const std::bad_alloc&) {  // no room to remember the block: give it back instead
+    } catch (const std::bad_alloc&) {  // no memory to record the block: free it instead
       private_.erase(memory);
       source_.deallocate(memory);
     }
@@ -93,7 +93,8 @@ class CachingAllocator {
     release_locked(shared_pool);
   }
 
-  // While a pool is open, no memory goes back to the system: for that a GPU stops, which it must not in a capture.
+  // While a pool is open, no memory is returned to the system: that synchronises a GPU, which is illegal during
+  // capture.
   std::uint32_t open_pool() {
     const std::scoped_lock lock(mutex_);
     return pool_ = ++last_pool_;
@@ -115,7 +116,7 @@ class CachingAllocator {
 
   void* system_allocate(std::size_t size) {
     if (void* memory = source_.allocate(size)) return memory;
-    if (pool_ == shared_pool) {  // what is cached in other sizes may make room
+    if (pool_ == shared_pool) {  // freeing blocks of other sizes may make room
       release_locked(shared_pool);
       if (void* memory = source_.allocate(size)) return memory;
     }

@@ -1,5 +1,5 @@
-// The caching allocator: memory a tensor gives back is kept and handed to the next tensor of its size class, so
-// that a training step in steady state asks the system for nothing.
+// The caching allocator: freed memory is kept and reused for the next tensor of its size class, so that a training step
+// in steady state requests nothing from the system.
 #pragma once
 
 #include <cstddef>
@@ -11,9 +11,9 @@ namespace mixgrad {
 
 struct AllocatorStats {
   std::uint64_t hits = 0;        // requests served from the cache
-  std::uint64_t misses = 0;      // requests that went to the system
-  std::size_t bytes_in_use = 0;  // handed out now, rounded up to size classes
-  std::size_t bytes_cached = 0;  // held, free for reuse
+  std::uint64_t misses = 0;      // requests passed on to the system
+  std::size_t bytes_in_use = 0;  // currently allocated, rounded up to size classes
+  std::size_t bytes_cached = 0;  // cached, free for reuse
   std::size_t peak_in_use = 0;   // the largest bytes_in_use so far
 };
 
@@ -21,7 +21,7 @@ struct AllocatorStats {
 void* allocate(Device device, std::size_t bytes);
 void deallocate(Device device, void* memory, std::size_t bytes) noexcept;
 
-// `count` floats, or doubles, on the CPU while it lives, for a kernel's own use: aligned to 64 bytes, not initialised.
+// Scratch memory of a CPU kernel: `count` floats or doubles, aligned to 64 bytes, uninitialised, freed at scope exit.
 // Throws as allocate does.
 template <class T = float>
 class Scratch : NonCopyable {
@@ -37,8 +37,8 @@ class Scratch : NonCopyable {
 };
 
 AllocatorStats allocator_stats(Device device = cpu);
-// While it lives, what is allocated on the device comes from a pool of its own: memory that nobody else is given, even
-// once it is free, because a captured step (core/graph.h) writes to it again at each replay. Not for two at once.
+// While it lives, allocations on the device come from its own pool: memory that is given to nobody else, even once it
+// is free, because a captured step (core/graph.h) writes to it again at each replay. At most one is alive per device.
 class PrivatePool : NonCopyable {
  public:
   explicit PrivatePool(Device device);
@@ -53,12 +53,12 @@ class PrivatePool : NonCopyable {
   std::uint32_t id_;
   bool kept_ = false;
 };
-// The pool's free memory goes back to the system; what is in use becomes memory like any other.
+// Returns the pool's free memory to the system; memory in use becomes ordinary memory.
 void release_pool(Device device, std::uint32_t id) noexcept;
 
-// Gives all cached memory back to the system, but for that of private pools.
+// Returns all cached memory to the system, except that of private pools.
 void release_cache(Device device = cpu);
-// False under AddressSanitizer, where caching would hide every use after free: then each request is a miss.
+// False under AddressSanitizer, where caching would hide every use after free: each request is then a miss.
 bool allocator_caches();
 
 }  // namespace mixgrad

@@ -26,12 +26,12 @@ namespace fs = std::filesystem;
 fs::path target_of(const std::string& path) {
   std::error_code error;
   if (!fs::exists(path, error)) return path;
-  check(fs::is_regular_file(path, error), path, ": cannot be written: is not a regular file");
+  check(fs::is_regular_file(path, error), path, ": cannot be written: not a regular file");
   const fs::path target = fs::canonical(path, error);
   return error ? fs::path(path) : target;
 }
 
-// An open folder, to be synced: that makes a renaming last.
+// An open folder, to be synced: that makes a rename durable.
 class Folder : NonCopyable {
  public:
   Folder(const std::string& path, const fs::path& folder)
@@ -50,7 +50,7 @@ class Folder : NonCopyable {
   int descriptor_;
 };
 
-// A new file beside the target, which goes again unless it is renamed to it.
+// A new file beside the target, removed again unless it is renamed to it.
 class TemporaryFile : NonCopyable {
  public:
   TemporaryFile(const std::string& path, const fs::path& target) : path_(path), target_(target.string()) {
@@ -62,7 +62,7 @@ class TemporaryFile : NonCopyable {
   }
   ~TemporaryFile() {
     if (!renamed_) ::unlink(name_.c_str());
-    ::close(descriptor_);  // and with it goes the lock
+    ::close(descriptor_);  // and releases the lock
   }
 
   void write(std::span<const std::byte> bytes) {
@@ -81,7 +81,7 @@ class TemporaryFile : NonCopyable {
   }
 
  private:
-  // Opens the file of this name, unless a process that lives has locked it: a killed one's lock is gone with it. False
+  // Opens the file of this name, unless a live process has locked it: a killed process loses its lock. False
   // where another process renamed or removed the file before it was locked here.
   bool open() {
     const int file = ::open(name_.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
@@ -117,7 +117,7 @@ void write_file_atomically(const std::string& path, const std::vector<std::span<
 void check_can_write_atomically(const std::string& path) {
   const fs::path target = target_of(path);
   const Folder folder(path, target.parent_path());
-  const TemporaryFile file(path, target);  // gone again at once
+  const TemporaryFile file(path, target);  // removed again at once
 }
 
 }  // namespace mixgrad

@@ -10,10 +10,10 @@ namespace mixgrad {
 namespace {
 
 thread_local bool recording = true;
-thread_local const char* running_op = "backward";  // whose backward function runs now, for error messages
+thread_local const char* running_op = "backward";  // whose backward function is running, for error messages
 std::atomic<std::uint64_t> next_id{1};
 
-// What a backward() adds to leaves that have a gradient already; all at once in the end, which is one launch on a GPU.
+// What backward() adds to leaves that already have a gradient: all at once at the end, in one launch on a GPU.
 class LeafAdditions {
  public:
   void add(const Tensor& grad, const Tensor& gradient) {
@@ -27,7 +27,7 @@ class LeafAdditions {
  private:
   std::vector<Addition> list_;
 };
-thread_local LeafAdditions* leaf_additions = nullptr;  // of the backward() that runs now
+thread_local LeafAdditions* leaf_additions = nullptr;  // of the backward() that is running
 
 constexpr auto older = [](const std::shared_ptr<Node>& a, const std::shared_ptr<Node>& b) { return a->id < b->id; };
 
@@ -120,8 +120,8 @@ void record(const Tensor& out, const char* op, std::span<const Tensor> inputs, B
 }
 
 void Tensor::backward() const {
-  check(numel() == 1, "backward: starts from a single value, not from shape ", shape());
-  check(requires_grad(), "backward: the tensor depends on nothing that requires a gradient");
+  check(numel() == 1, "backward: needs a single value, got shape ", shape());
+  check(requires_grad(), "backward: the tensor does not depend on anything that requires a gradient");
   const NoGrad off;
   LeafAdditions additions;
   const Temporarily collecting(leaf_additions, &additions);
@@ -133,10 +133,10 @@ void Tensor::backward() const {
       const auto node = worklist.pop();
       if (node->leaf) continue;
       const Tensor grad = std::exchange(node->grad, {});
-      if (!grad.defined()) continue;  // its consumers had nothing to pass on
-      // Without its name: the caller may never have heard of it, as of the reshape within a sum.
+      if (!grad.defined()) continue;  // its consumers passed nothing on
+      // Without the operation's name: the caller may not know it, such as the reshape within a sum.
       check(node->backward != nullptr,
-            "backward: an earlier backward() has used up what led to this tensor, or a part "
+            "backward: an earlier backward() has already consumed the tape of this tensor, or a part "
             "of it; compute it again, or add the losses and call backward() once");
       for (const auto& input : node->inputs)
         if (input) worklist.push(input);
@@ -146,7 +146,7 @@ void Tensor::backward() const {
       node->inputs.clear();
     }
     additions.run();
-  } catch (...) {  // what was not passed on must not be taken for a gradient another time
+  } catch (...) {  // discard it, so that no later backward() sees it
     while (!worklist.empty())
       if (const auto node = worklist.pop(); !node->leaf) node->grad = {};
     throw;

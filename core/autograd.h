@@ -1,6 +1,6 @@
 // Autograd: a tape of nodes, one per recorded operation, walked from the newest to the oldest.
 //
-// An operation computes its output and then records how a gradient flows back through it:
+// An operation computes its output and then records how the gradient flows back through it:
 //
 //   Tensor y = Tensor::empty(...);  ... compute ...
 //   record(y, "mul", {a, b}, [a = Saved(a), b = Saved(b)](const Tensor& grad, Gradients& to) {
@@ -10,8 +10,8 @@
 //   return y;
 //
 // Nodes carry increasing ids, and an operation's id exceeds those of its inputs; so backward takes the highest id
-// first, with neither sort nor recursion, and lets go of each node as soon as it has run. The tape is spent by
-// backward: a second backward through the same operation is an error.
+// first, with neither sort nor recursion, and releases each node as soon as it has run. backward consumes the tape: a
+// second backward through the same operation is an error.
 #pragma once
 
 #include <cstdint>
@@ -43,8 +43,8 @@ class Gradients {
 // recording off.
 using Backward = std::function<void(const Tensor& grad, Gradients& to)>;
 
-// A value backward reads: the data without its history, and a check that it was not overwritten since. Empty while
-// recording is off, when there will be no backward.
+// A value that backward reads: the data without its history, and a check that it has not been overwritten since. Empty
+// while recording is off, as there will be no backward.
 class Saved {
  public:
   Saved() = default;
@@ -57,7 +57,7 @@ class Saved {
   std::uint64_t version_ = 0;
 };
 
-// Makes `out` a node of the tape; a no-op when recording is off or no input takes part in a gradient. `op` must
+// Makes `out` a node of the tape; a no-op when recording is off or no input requires a gradient. `op` must
 // outlive the tape (a string literal).
 void record(const Tensor& out, const char* op, std::span<const Tensor> inputs, Backward backward);
 inline void record(const Tensor& out, const char* op, std::initializer_list<Tensor> inputs, Backward backward) {
@@ -82,7 +82,7 @@ decltype(auto) no_grad(F&& f) {
   return f();
 }
 
-// One recorded operation, or (without a backward function) a leaf. Public so that the tape can be looked at.
+// One recorded operation, or (without a backward function) a leaf. Public so that the tape can be inspected.
 class Node : NonCopyable {
  public:
   Node(const char* op, const Tensor& out);
@@ -92,8 +92,8 @@ class Node : NonCopyable {
   std::uint64_t id;  // increasing in order of recording
   Shape shape;       // of the output, and so of grad
   DType dtype;
-  std::vector<std::shared_ptr<Node>> inputs;  // null where an input takes no part
-  Backward backward;                          // empty: a leaf, or already spent
+  std::vector<std::shared_ptr<Node>> inputs;  // null where an input requires no gradient
+  Backward backward;                          // empty: a leaf, or already run
   bool leaf = false;
   Tensor grad;
 

@@ -22,7 +22,7 @@ __global__ void broadcast_kernel(BroadcastLoops<sizeof...(In)> loops, std::int64
   if (i < n) out[i] = apply_at(std::index_sequence_for<In...>{}, loops.element(i), f, in...);
 }
 
-// out = f(operands...), broadcast to out's shape; the elements of operand k are of type In[k], those of out of Out.
+// out = f(operands...), broadcast to out's shape; operand k has elements of type In[k], out of type Out.
 template <class Out, class... In, class F>
 void map_broadcast(Cuda device, F f, const Tensor& out, const std::array<Tensor, sizeof...(In)>& operands) {
   [&]<std::size_t... k>(std::index_sequence<k...>) {

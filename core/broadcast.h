@@ -27,7 +27,7 @@ class BroadcastLoops {
  public:
   struct Loop {
     std::int64_t extent;
-    std::array<std::int64_t, N> strides;  // 0: the operand stays
+    std::array<std::int64_t, N> strides;  // 0: the operand does not advance
   };
 
   BroadcastLoops(const std::array<Shape, N>& operands, const Shape& out) {
@@ -80,8 +80,8 @@ class BroadcastLoops {
   std::size_t count_ = 0;
 };
 
-// Calls f(offsets, strides, first, n) in parallel for each stretch of n output elements from `first` on along which
-// operand i stands at offsets[i], offsets[i] + strides[i], ... with strides of 0 or 1.
+// Calls f(offsets, strides, first, n) in parallel for each stretch of n output elements from `first` on, along which
+// operand i is read at offsets[i], offsets[i] + strides[i], ... with strides of 0 or 1.
 template <std::size_t N, class F>
 void for_each_stretch(const std::array<Shape, N>& operands, const Shape& out, F&& f) {
   const BroadcastLoops<N> loops(operands, out);

@@ -1,5 +1,5 @@
-// Errors: every mistake a caller can make ends in a mixgrad::Error whose text names the operation, the shapes or
-// values at fault and what to do. Nothing aborts, nothing is silently wrong.
+// Errors: every mistake a caller can make throws a mixgrad::Error whose text names the operation, the shapes or values
+// at fault and what to do. Nothing aborts, nothing is silently wrong.
 #pragma once
 
 #include <sstream>
@@ -9,18 +9,18 @@
 
 namespace mixgrad {
 
-// Text from elsewhere (a file name, a name read from a file, another library's words) as part of a message: on one
-// line, without control characters, and short. Every byte of what cannot be printed - control characters, also those
-// that turn the direction of writing, and what is not UTF-8 - becomes '?'; what exceeds `longest` bytes becomes "...".
+// Text from elsewhere (a file name, a name read from a file, another library's message) made fit for a message: on one
+// line, without control characters, and short. Every byte that cannot be printed - of control characters, including
+// those that change the text direction, and of invalid UTF-8 - becomes '?'; what exceeds `longest` bytes becomes "...".
 std::string printable(std::string_view text, std::size_t longest = 200);
 
-// Its text is printable, whatever it is made of.
+// Its text is always printable.
 struct Error : std::runtime_error {
   explicit Error(const std::string& text) : std::runtime_error(printable(text, std::string::npos)) {}
 };
 
-// A stream to write text to that is the same in every locale. Others, and printf, write a number as the locale that the
-// program has set wants it, such as 1.234,5.
+// A stream whose output is the same in every locale. Other streams, and printf, format numbers by the program's locale,
+// such as 1.234,5.
 struct TextStream : std::ostringstream {
   TextStream();
 };
@@ -43,7 +43,7 @@ template <class... Parts>
 }
 
 // check(cond, "conv2d: input has ", c, " channels, weight expects ", k): throws unless cond holds. The parts are
-// written out only on failure, so they may be whole shapes.
+// formatted only on failure, so they may be whole shapes.
 template <class... Parts>
 void check(bool condition, const Parts&... parts) {
   if (!condition) [[unlikely]]

@@ -1,10 +1,9 @@
 // Reductions over the rows of a matrix, for each column (private: for .cu files): the sums behind sum and mean, the
 // gradient of a bias and batch norm's, and the moments of batch norm.
 //
-// A reduction is a struct of `size` results, each a function value(j) of it, with nothing in it when it is made of
-// zeros, and with
+// A reduction is a struct with `size` results, read by value(j), which is empty when zero-initialised, and has
 //
-//   __device__ void add(const Term (&block)[sum_block]);   eight terms, as many as are added in f32 (core/sums.h)
+//   __device__ void add(const Term (&block)[sum_block]);   a block, which may be added in f32 (core/sums.h)
 //   __device__ void add(const Term& term);                 one
 //   __device__ void merge(const Reduction& other);
 //
@@ -38,12 +37,12 @@ struct Sums {
   __device__ double value(int j) const { return total[j]; }
 };
 
-// Where the results of one block go, and of what: [rows, columns] is cut into slabs of rows and strips of columns.
+// What one block reduces, and where its results go: [rows, columns] is cut into slabs of rows and strips of columns.
 struct ColumnsShape {
   std::int64_t rows, columns;
-  std::int64_t slab, slabs;  // rows that one block takes, and how many such
+  std::int64_t slab, slabs;  // rows of a block; number of slabs
   int strip, lanes;          // columns of a block; threads that share a column
-  int half;                  // the least power of two that is lanes / 2 or more, 0 for one lane
+  int half;                  // the smallest power of two >= lanes / 2, 0 for one lane
   double divisor;
 };
 
@@ -99,7 +98,7 @@ struct SlabResults {  // the term that a slab is
   }
 };
 
-// Two arrays in a row: element i of the first, or, behind its end, of the second.
+// Two arrays one after the other: element i of the first, or, past its end, of the second.
 struct TwoArrays {
   float* first;
   std::int64_t size;  // of the first
@@ -112,8 +111,8 @@ struct TwoArrays {
 template <class Reduction, class Term, class Out>
 void reduce_columns(Cuda device, std::int64_t outer, std::int64_t rows, std::int64_t columns, Term term, Out out,
                     double divisor = 1) {
-  // Where blocks would be few, narrower strips give each column more threads, down to 8 columns, which memory hands out
-  // together.
+  // Where there would be few blocks, narrower strips give each column more threads, down to 8 columns: one memory
+  // transaction.
   constexpr std::int64_t rows_per_lane = 32, few_per_lane = 8, narrowest = 8, enough_blocks = 256, most_slabs = 1024;
   std::int64_t strip = std::clamp<std::int64_t>(columns, 1, block_threads);
   while (strip / 2 >= narrowest && columns / strip < enough_blocks &&

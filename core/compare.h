@@ -5,7 +5,7 @@
 
 namespace mixgrad {
 
-// 1 where it holds and 0 where not, as u8. Any dtype, the same for both; with a nan, only not_equal holds. Not
+// 1 where the comparison holds, else 0, as u8. Any dtype, the same for both; with a nan, only not_equal holds. Not
 // differentiable. Throws as arithmetic does (core/pointwise.h).
 Tensor less(const Tensor& a, const Tensor& b);
 Tensor less_equal(const Tensor& a, const Tensor& b);
@@ -19,7 +19,7 @@ Tensor not_equal(const Tensor& a, const Tensor& b);
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 
 // Operators; a number stands for a scalar tensor of the other operand's dtype. There is no ==: it would be mistaken for
-// the question whether two tensors are the same.
+// asking whether two tensors are equal as a whole.
 inline Tensor operator<(const Tensor& a, const Tensor& b) { return less(a, b); }
 inline Tensor operator<=(const Tensor& a, const Tensor& b) { return less_equal(a, b); }
 inline Tensor operator>(const Tensor& a, const Tensor& b) { return greater(a, b); }

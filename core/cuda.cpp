@@ -8,7 +8,7 @@
 namespace mixgrad {
 namespace {
 
-constexpr const char* oldest = "8.0";  // the least compute capability there is machine code for
+constexpr const char* oldest = "8.0";  // the lowest compute capability there is machine code for
 constexpr int oldest_major = 8;
 constexpr std::size_t small_upload = std::size_t{16} << 10;  // bytes
 
@@ -18,8 +18,8 @@ int attribute(cudaDeviceAttr name) {
   return value;
 }
 
-// Pinned memory through which host memory goes to the device, a piece at a time: the host waits only for a piece that
-// is still on its way from the last time round.
+// Pinned memory through which host memory is copied to the device, a piece at a time: the host waits only for a piece
+// whose previous copy is still in flight.
 class StagingRing {
  public:
   StagingRing(std::size_t pieces, std::size_t piece_size) : size_(piece_size), sent_(pieces, nullptr) {}
@@ -63,7 +63,7 @@ struct DeviceState {
   }
   cudaStream_t stream = nullptr;
   DeviceError* error = nullptr;
-  // One large piece is filled while the other is on its way; with small ones the host is some steps ahead.
+  // One large piece is filled while the other is in flight; with small ones the host is some steps ahead.
   StagingRing large{2, std::size_t{4} << 20}, small{128, small_upload};
 };
 

@@ -1,11 +1,11 @@
-// Devices and how an operation reaches its kernel.
+// Devices, and how an operation reaches its kernel.
 //
-// A kernel is two plain functions of one name, told apart by a tag: kernel(Cpu, ...) in the operation's .cpp and
+// A kernel is two plain functions with one name, distinguished by a tag: kernel(Cpu, ...) in the operation's .cpp and
 // kernel(Cuda, ...) in its .cu. MIXGRAD_KERNEL declares both; dispatch picks one:
 //
 //   dispatch("conv2d_forward", x.device(), [&](auto device) { kernels::conv2d_forward(device, x, weight, y); });
 //
-// A build without CUDA never instantiates the Cuda branch; with CUDA a missing kernel is a link error.
+// A build without CUDA never instantiates the Cuda branch; with CUDA, a missing kernel is a link error.
 #pragma once
 
 #include <ostream>
@@ -42,7 +42,7 @@ inline void check_available(Device device) {
 }
 #endif
 
-// Throws unless both operands of an operation are on one device: "matmul: operands on cpu and cuda".
+// Throws unless both operands of an operation are on the same device: "matmul: operands on cpu and cuda".
 inline void check_same_device(const char* op, Device a, Device b) {
   check(a == b, op, ": operands on ", a, " and ", b);
 }
@@ -59,7 +59,7 @@ decltype(auto) dispatch(const char* kernel, Device device, F&& f) {
   return std::forward<F>(f)(Cpu{});
 }
 
-// For an operation whose CUDA kernel does not exist: says so instead of failing to link.
+// For an operation without a CUDA kernel: throws instead of failing to link.
 template <class F>
 decltype(auto) dispatch_cpu(const char* kernel, Device device, F&& f) {
   check(device == cpu, kernel, ": has no CUDA kernel; move the tensor to the CPU first");

@@ -41,7 +41,7 @@ constexpr const char* name_of(DType dtype) {
 
 constexpr bool is_floating(DType dtype) { return dtype == DType::f32 || dtype == DType::f64; }
 
-// A number as another type: to an integer it is cut off at the point and kept within the range; nan becomes the least.
+// Converts a value: to an integer it is truncated, then clamped; NaN becomes the minimum.
 template <class To, class From>
 MIXGRAD_HOST_DEVICE To number_as(From value) {
   if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {

@@ -1,5 +1,5 @@
-// Eigen, for .cpp files only: row-major maps over raw memory. Eigen's own threads are off, because its product gives
-// other bits with two threads than with one; whoever calls it cuts the work by shape (core/parallel.h).
+// Eigen, for .cpp files only: row-major maps over raw memory. Eigen's own threads are off, because the bits of its
+// product depend on their number; callers cut the work by shape (core/parallel.h).
 #pragma once
 
 #ifndef EIGEN_DONT_PARALLELIZE

@@ -1,4 +1,4 @@
-// What the operations of core/unary.h, pointwise.h and compare.h compute of each element: function objects, each for
+// What the operations of core/unary.h, pointwise.h and compare.h compute for each element: function objects, each for
 // every dtype and device, and the kernels that take them (private).
 #pragma once
 
@@ -12,7 +12,7 @@
 namespace mixgrad::functions {
 
 // A function of one element: y = f(x), and dx = dy f'(x) as from_input(x, dy) or from_output(y, dy), the latter where y
-// will do: the layer after it keeps y alive anyway.
+// suffices: the next layer keeps y alive anyway.
 
 struct Neg {
   static constexpr const char* name = "neg";
@@ -119,7 +119,7 @@ struct Silu {
 
 struct Gelu {
   static constexpr const char* name = "gelu";
-  // erfc rather than 1 + erf, of which nothing is left where erf is nearly -1.
+  // erfc rather than 1 + erf, which cancels where erf is nearly -1.
   template <class T>
   MIXGRAD_HOST_DEVICE static T normal_cdf(T x) {
     return std::erfc(-x * static_cast<T>(0.7071067811865476)) / 2;
@@ -140,7 +140,7 @@ inline constexpr bool saves_input = requires(F f) {
   f.from_input(0.0f, 0.0f);
 };
 
-// The derivative of F as a function of what it is computed from, and of dy.
+// The derivative of F as a function of dy and of what it is computed from.
 template <class F>
 struct Backward {
   F f;
@@ -161,7 +161,7 @@ struct Weighted {
   }
 };
 
-// Functions of two elements: of one floating type, and of any type to a truth value.
+// Functions of two elements: of one floating type, and of any type to a boolean.
 using Arithmetic = std::variant<std::plus<>, std::minus<>, std::multiplies<>, std::divides<>, BinaryPow, Weighted>;
 using Comparison = std::variant<std::less<>, std::less_equal<>, std::equal_to<>, std::not_equal_to<>>;
 

@@ -26,7 +26,7 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
           std::int64_t lda, const float* b, std::int64_t ldb, float* c, std::int64_t ldc, Accumulate accumulate) {
   constexpr std::int64_t most_depth = 384;
   const std::int64_t a_row = transpose_a ? 1 : lda, a_step = transpose_a ? lda : 1;
-  // A long sum is taken in parts, whose sums are added in f64 (core/sums.h).
+  // A long sum is split into parts, whose sums are added in f64 (core/sums.h).
   constexpr std::int64_t most_chain = 8 * most_depth;
   if (k > most_chain) {
     const Scratch<double> total(m * n);

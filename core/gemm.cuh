@@ -1,12 +1,12 @@
-// The matrix product of every CUDA kernel that is one (private: for .cu files).
+// The matrix product behind every CUDA kernel that computes one (private: for .cu files).
 //
 //   out(m, n) = sum over k of a(m, k) b(n, k)
 //
-// The operands are functions of their indices, so that a convolution is a product whose `a` finds the patches in the
-// image as it goes (an implicit GEMM). An operand is a trivially copyable struct with
+// The operands are functions of their indices, so that a convolution is a product whose `a` reads the patches from the
+// image on the fly (an implicit GEMM). An operand is a trivially copyable struct with
 //
 //   static constexpr bool along_k;                    whether four neighbours in k lie side by side, or four in m (n)
-//   __device__ Row row(int row) const;                what is known of an element by its row, asked for once
+//   __device__ Row row(int row) const;                what an element's row determines, computed once
 //   __device__ float4 load(Row row, int k) const;     four elements from (row, k) on, in that direction; those outside
 //                                                     of the operand are 0
 //
@@ -14,11 +14,11 @@
 // (m, n + 3), of which the first `valid` exist.
 //
 // A block computes a tile of the output. It goes through k in steps of `depth`: while it multiplies one step's slices
-// of a and b out of shared memory, the next one's are on their way to registers. Each thread owns threadM x threadN
-// outputs, in groups of four. Small tiles are for products of few columns, where there is little to multiply and a
-// thread mostly waits: their steps are deep, and `shares` teams of threads multiply a part of each step and add their
-// sums in the end. k may also be split among blocks (split_k), whose sums the caller then adds in order. A sum over
-// more of k than `long_sum` is taken in parts, and the parts are added in f64, in memory (core/sums.h).
+// of a and b from shared memory, the next step's are loaded into registers. Each thread owns threadM x threadN outputs,
+// in groups of four. Small tiles are for products with few columns, which are bound by latency: their steps are deep,
+// and `shares` teams of threads each multiply a part of each step and add their sums at the end. k may also be split
+// among blocks (split_k), whose sums the caller then adds in order. A sum over more of k than `long_sum` is split into
+// parts, which are added in f64, in memory (core/sums.h).
 #pragma once
 
 #include <utility>
@@ -27,8 +27,8 @@
 
 namespace mixgrad {
 
-// Four elements that lie side by side, of which the first `valid` exist. `wide`: they are aligned to 16 bytes and exist
-// all or not at all.
+// Four adjacent elements, of which the first `valid` exist. `wide`: they are aligned to 16 bytes, and all or none
+// exist.
 __device__ inline float4 load4(bool wide, const float* from, int valid) {
   if (valid <= 0) return make_float4(0, 0, 0, 0);
   if (wide) return *reinterpret_cast<const float4*>(from);
@@ -57,13 +57,13 @@ struct Tile {
   static_assert(thread_m % 4 == 0 && thread_n % 4 == 0 && team % warp_threads == 0 && depth % (4 * shares) == 0);
 };
 
-// One operand's slices: from the device's memory by way of registers to shared memory, there as [depth][rows].
+// One operand's slices: from global memory through registers to shared memory, there as [depth][rows].
 template <class Tile, int rows, class Operand>
 struct SliceLoader {
   static constexpr int loads = rows * Tile::depth / 4;  // of four elements each
   static constexpr int per_thread = (loads + Tile::threads - 1) / Tile::threads;
-  static constexpr bool even = loads % Tile::threads == 0;  // every thread has as many
-  static constexpr int pitch = rows + 4;                    // of shared memory, so that columns do not meet in one bank
+  static constexpr bool even = loads % Tile::threads == 0;  // every thread has the same number
+  static constexpr int pitch = rows + 4;                    // of shared memory: avoids bank conflicts
   using Slice = float[Tile::depth * pitch];
 
   decltype(std::declval<Operand>().row(0)) row[per_thread];
@@ -133,7 +133,7 @@ __device__ void add_shares(int thread, int share, float (&sums)[Tile::per_thread
     each([&](int i, int j) { sums[i][j] += partial[other][i][j][thread]; });
 }
 
-// A thread's totals in f64, which lie `Tile::threads` apart, += its sums, which begin again.
+// A thread's totals in f64, `Tile::threads` apart, += its sums, which restart at 0.
 template <class Tile>
 __device__ void add_part(bool first, double* totals, float (&sums)[Tile::per_thread_m][Tile::per_thread_n]) {
   UNROLL
@@ -145,9 +145,8 @@ __device__ void add_part(bool first, double* totals, float (&sums)[Tile::per_thr
   }
 }
 
-// Called by a whole block for the tile whose first output is (first_m, first_n), over k in [begin_k, end_k), of which
-// begin_k is a multiple of 4. Outputs from (end_m, end_n) on do not exist. totals: the block's, for a long sum, or
-// null.
+// Called by a whole block for the tile whose first output is (first_m, first_n), over k in [begin_k, end_k), begin_k a
+// multiple of 4. Outputs from (end_m, end_n) on do not exist. totals: the block's, for a long sum, or null.
 template <class Tile, class A, class B, class Epilogue>
 __device__ void gemm_tile(const A& a, const B& b, const Epilogue& epilogue, int first_m, int end_m, int first_n,
                           int end_n, int begin_k, int end_k, double* totals) {
@@ -223,7 +222,7 @@ struct GemmShape {
 inline constexpr int long_sum = 4096;
 
 // Operands and epilogue know which product of the batch they belong to by at(batch), an epilogue by at(batch, split).
-// At least two blocks fit on a multiprocessor, one of which multiplies while the other waits.
+// At least two blocks fit on a multiprocessor, so that one multiplies while the other waits.
 template <class Tile, class A, class B, class Epilogue>
 __global__ void __launch_bounds__(Tile::threads, 2) gemm_kernel(GemmShape s, A a, B b, Epilogue epilogue) {
   wait_for_previous_kernel();

@@ -1,15 +1,15 @@
-// The one matrix product everything on the CPU calls. Single-threaded: its callers run several side by side.
+// The one matrix product of everything on the CPU. Single-threaded: its callers run several in parallel.
 #pragma once
 
 #include <cstdint>
 
 namespace mixgrad {
 
-// How a product lands in C.
+// Whether a product replaces C or is added to it.
 enum class Accumulate { overwrite, add };
 
 // C = op(A) op(B), or C += op(A) op(B), for row-major C [m, n], op(A) [m, k], op(B) [k, n]. A transposed operand is
-// stored as [k, m] or [n, k]. lda, ldb, ldc are the distances between rows in memory. C overlaps neither operand.
+// stored as [k, m] or [n, k]. lda, ldb, ldc are the distances between rows in memory. C must overlap neither operand.
 // T is float, by tiles (core/tile.h), or double, by Eigen.
 template <class T>
 void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, const T* a,

@@ -1,4 +1,4 @@
-// What CUDA kernels are written with (private: for .cu files).
+// The building blocks of CUDA kernels (private: for .cu files).
 //
 // One source serves two compilers: nvcc, and the host's compiler with the executor of tests/cuda_executor, which runs
 // kernels on a CPU. Hence SHARED(T, name) for a __shared__ variable, DYNAMIC_SHARED(T, name) for the shared memory
@@ -12,7 +12,7 @@
 //     launch(device, scale_kernel, blocks_for(out.numel()), block_threads, 0, factor, read(x), write(out), ...);
 //   }
 //
-// Kernels add in a fixed order and use no atomics on floats, so that the same input always gives the same bits.
+// Kernels add in a fixed order and use no float atomics, so that the same input always gives the same bits.
 // Tensors on the device are f32, or i32 and u8 for labels and images.
 #pragma once
 
@@ -46,19 +46,18 @@ constexpr unsigned blocks_for(std::int64_t n, std::int64_t per_block = block_thr
   return static_cast<unsigned>((n + per_block - 1) / per_block);
 }
 
-// The first statement of every kernel: until here it may run beside the kernel before it, whose results it must not
-// have touched (programmatic dependent launch, from compute capability 9.0 on; much of the time of a small kernel is
-// the way to its first instruction).
+// The first statement of every kernel: until here it may overlap with the previous kernel, whose results it must not
+// have touched (programmatic dependent launch, from compute capability 9.0 on; launch latency dominates small kernels).
 __device__ inline void wait_for_previous_kernel() {
 #if !defined(__CUDACC__)
   executor::wait_for_previous_kernel();
 #elif defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  cudaTriggerProgrammaticLaunchCompletion();  // the next kernel may come as soon as all of this one's blocks have
+  cudaTriggerProgrammaticLaunchCompletion();  // the next kernel may launch once all blocks of this one have
   cudaGridDependencySynchronize();
 #endif
 }
 
-// Whether the machine code that runs on this device waits.
+// Whether the machine code for this device waits.
 bool kernels_wait_for_previous();
 
 // Queues kernel(args...) on the device's stream. A grid without blocks (an empty tensor) does nothing. Throws with the
@@ -99,7 +98,7 @@ T* write(const Tensor& x) {
   return x.mutable_cuda_data<T>();
 }
 
-// with_dtype (core/dtype.h) for what exists on the device.
+// with_dtype (core/dtype.h) for the dtypes that exist on the device.
 template <class F>
 decltype(auto) with_cuda_dtype(DType dtype, F&& f) {
   switch (dtype) {
@@ -109,7 +108,7 @@ decltype(auto) with_cuda_dtype(DType dtype, F&& f) {
   }
 }
 
-// The index of this thread among all of a one-dimensional launch.
+// The index of this thread in a one-dimensional launch.
 __device__ inline std::int64_t global_index() { return std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; }
 
 // Dividing a number below 2^31 by a constant known at the launch: a multiplication and a shift (Granlund and
@@ -136,15 +135,15 @@ class Divisor {
   std::uint32_t divisor_, multiplier_ = 0, shift_ = 0;
 };
 
-// check(index, position): the index, or, where it is outside 0..size-1, one that is inside: the error has been posted
-// (core/cuda.h), but the kernel runs on.
+// check(index, position): the index, or 0 where it is outside 0..size-1: the error has been reported (core/cuda.h), but
+// the kernel runs on.
 class IndexCheck {
  public:
   IndexCheck(const char* op, std::int64_t size)
       : op_(reinterpret_cast<std::uintptr_t>(op)), size_(size), error_(device_error()) {}
   __device__ std::int64_t operator()(std::int64_t index, std::int64_t position) const {
     if (index >= 0 && index < size_) return index;
-    if (atomicCAS(reinterpret_cast<unsigned long long*>(&error_->op), 0ull, op_) == 0) {  // it is the first
+    if (atomicCAS(reinterpret_cast<unsigned long long*>(&error_->op), 0ull, op_) == 0) {  // the first error
       error_->index = index;
       error_->position = position;
       error_->size = size_;
@@ -193,7 +192,7 @@ bool is_aligned(const T* p, int width) {
   return reinterpret_cast<std::uintptr_t>(p) % (sizeof(T) * static_cast<unsigned>(width)) == 0;
 }
 
-// out[i] = f(in[i]...) for i below n, four elements at a time where all arrays are aligned to that.
+// out[i] = f(in[i]...) for i < n, four elements at a time where all arrays are aligned for it.
 template <class F, class Out, class... In>
 void map(Cuda device, std::int64_t n, F f, Out* out, const In*... in) {
   constexpr int width = 4;
@@ -217,8 +216,8 @@ __global__ void update_kernel(std::int64_t n, F f, T*... arrays) {
   }
 }
 
-// f(arrays[i]...) for i below n, in place: f takes a reference to each array's element, and may change those of arrays
-// that are not const.
+// f(arrays[i]...) for i < n, in place: f takes a reference to each array's element, and may change those of non-const
+// arrays.
 template <class F, class... T>
 void update(Cuda device, std::int64_t n, F f, T*... arrays) {
   constexpr int width = 4;
@@ -228,18 +227,18 @@ void update(Cuda device, std::int64_t n, F f, T*... arrays) {
   else launch(device, update_kernel<1, F, T...>, blocks_for(n), block_threads, 0, n, f, arrays...);
 }
 
-// The functor F(numbers), for numbers that are in device memory.
+// The functor F(values), for values in device memory.
 template <class F>
 struct FromMemory {
-  const float* numbers;
+  const float* values;
   template <class... X>
   __device__ void operator()(X&... x) const {
-    F f(numbers);
+    F f(values);
     f(x...);
   }
 };
 
-// A thread's elements lie a multiple of the channels apart, so that it reads what belongs to their channels once.
+// A thread's elements are a multiple of `channels` apart, so that it reads the values of their channels once.
 template <int width, class F, class... In>
 __global__ void map_channels_kernel(std::int64_t n, Divisor channels, F f, float* out, const In*... in) {
   wait_for_previous_kernel();
@@ -260,16 +259,16 @@ __global__ void map_channels_kernel(std::int64_t n, Divisor channels, F f, float
   }
 }
 
-// out[i] = f.at(i mod channels)(in[i]...) for i below n: for numbers that belong to the last axis. Throws when n
-// exceeds 2^31.
+// out[i] = f.at(i mod channels)(in[i]...) for i < n: for functions with values per channel (the last axis). Throws
+// unless n < 2^31.
 template <class F, class... In>
 void map_channels(Cuda device, std::int64_t n, std::int64_t channels, F f, float* out, const In*... in) {
-  check(n < std::int64_t{1} << 31, device.op, ": ", n, " elements are more than the GPU's kernel takes");
+  check(n < std::int64_t{1} << 31, device.op, ": ", n, " elements are more than the CUDA kernel supports (2^31 - 1)");
   if (n == 0) return;
   const auto launch_with = [&]<int width>(std::integral_constant<int, width>) {
     constexpr std::int64_t per_block = block_threads * width, enough_blocks = 1024;
     const std::int64_t rounds = std::clamp<std::int64_t>(n / per_block / enough_blocks, 1, 8);
-    // So many blocks take a multiple of the channels at once.
+    // This many blocks together take a multiple of the channels.
     const std::int64_t unit = channels / std::gcd(channels, per_block);
     launch(device, map_channels_kernel<width, F, In...>,
            blocks_for(n, per_block * rounds * unit) * static_cast<unsigned>(unit), block_threads, 0, n,
@@ -295,7 +294,7 @@ __device__ float block_sum(float value) {
   SHARED(Sums, sums);
   const int thread = static_cast<int>(threadIdx.x);
   value = warp_sum(value);
-  __syncthreads();  // sums may still be read from the call before
+  __syncthreads();  // the previous call may still be reading sums
   if (thread % warp_threads == 0) sums[thread / warp_threads] = value;
   __syncthreads();
   float total = 0;

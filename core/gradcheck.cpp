@@ -32,7 +32,7 @@ std::string gradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& f
   const Tensor projection = random_normal(output.shape(), random);
   sum(output * projection).backward();
 
-  // s where one of the inputs is shifted by so much along a direction
+  // s with one of the inputs shifted by this much along a direction
   const auto value_at = [&](const Tensor& input, const std::vector<double>& direction, double shift) {
     const NoGrad off;
     const Tensor original = input.clone();
@@ -51,7 +51,7 @@ std::string gradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& f
     const double above = value_at(input, direction, options.step), below = value_at(input, direction, -options.step);
     const double numeric = (above - below) / (2 * options.step);
     if (std::abs(analytic - numeric) <= options.tolerance * (1 + std::abs(numeric))) return true;
-    report = text_of(": backward says ", analytic, ", the difference quotient ", numeric);
+    report = text_of(": backward says ", analytic, ", the finite difference ", numeric);
     return false;
   };
 

@@ -1,4 +1,4 @@
-// The gradient checker: does backward agree with the function it claims to differentiate?
+// The gradient checker: does backward agree with the function that it differentiates?
 #pragma once
 
 #include <functional>

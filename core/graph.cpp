@@ -12,10 +12,10 @@ namespace mixgrad {
 
 namespace {
 
-// Captures what goes to the stream while it lives. However that ends, the stream is as before.
+// Captures what is queued on the stream while it lives. However that ends, the stream is as before.
 class Capture : NonCopyable {
  public:
-  Capture() {  // relaxed: memory may be allocated meanwhile
+  Capture() {  // relaxed: memory may be allocated during capture
     check_cuda("graph", cudaStreamBeginCapture(cuda_stream(), cudaStreamCaptureModeRelaxed));
   }
   ~Capture() {

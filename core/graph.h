@@ -3,9 +3,8 @@
 //   const Graph step([&] { ... });   // runs the function on the host; its kernels are recorded instead of run
 //   for (...) step.replay();         // queues all of them
 //
-// A replay reads and writes the very memory that was captured, and does nothing else that the function did. What the
-// function allocates comes from a pool of the graph's own, which nobody else is given memory from while the graph
-// lives.
+// A replay reads and writes exactly the memory that was captured, and does nothing else that the function did. What the
+// function allocates comes from the graph's private pool, which serves nobody else while the graph lives.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +16,8 @@ namespace mixgrad {
 
 class Graph : NonCopyable {
  public:
-  // Throws what the function throws, such as the error of something that must wait for the device, which a step cannot
-  // while it is captured; and where there is no CUDA device.
+  // Rethrows what the function throws (waiting for the device is illegal during capture); throws where there is no CUDA
+  // device.
   explicit Graph(const std::function<void()>& step);
   ~Graph();
   void replay() const;

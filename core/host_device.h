@@ -1,4 +1,4 @@
-// Marks what kernels on both devices call: a CUDA compiler then makes it for the GPU too.
+// Marks functions that kernels on both devices call: a CUDA compiler then compiles them for the GPU, too.
 #pragma once
 
 #ifdef __CUDACC__

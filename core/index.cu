@@ -11,7 +11,7 @@ __global__ void check_indices_kernel(IndexCheck check, const std::int32_t* indic
   if (i < n) check(indices[i], i);
 }
 
-// What an index outside the table reads: the error has been posted, but the kernel runs on.
+// What an index out of range reads: the error has been reported, but the kernel runs on.
 __device__ std::int64_t inside(std::int64_t index, std::int64_t size) {
   return index < 0 ? 0 : index >= size ? size - 1 : index;
 }

@@ -12,15 +12,15 @@ Tensor gather(const Tensor& x, const Tensor& indices);
 // Class indices i32 [N] as rows [N, classes] with a 1 at each index. Throws when an index is outside 0..classes-1.
 Tensor one_hot(const Tensor& indices, std::int64_t classes, DType dtype = DType::f32);
 
-// Throws "op: index 7 at position 3 is outside 0..4" unless all indices (i32) lie in 0..size-1; where there is no such
-// number, at once on either device.
+// Throws "op: index 7 at position 3 is outside 0..4" unless all indices (i32) are in 0..size-1; for size 0, at once on
+// either device.
 void check_indices(const char* op, const Tensor& indices, std::int64_t size);
 
 namespace kernels {
 MIXGRAD_KERNEL(gather, const Tensor& x, const Tensor& indices, const Tensor& out);
 MIXGRAD_KERNEL(gather_backward, const Tensor& indices, const Tensor& dy, const Tensor& dx);  // dx is overwritten
 MIXGRAD_KERNEL(one_hot, const Tensor& indices, const Tensor& out);
-// As mixgrad::check_indices; on the GPU the error is thrown when the host next waits for the device (core/cuda.h).
+// As mixgrad::check_indices; on the GPU, the error is thrown when the host next waits for the device (core/cuda.h).
 MIXGRAD_KERNEL(check_indices, const char* op, const Tensor& indices, std::int64_t size);
 }  // namespace kernels
 

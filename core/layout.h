@@ -1,4 +1,4 @@
-// Copies of tensors under another arrangement. Any dtype; differentiable for f32 and f64.
+// Copies of tensors in another layout. Any dtype; differentiable for f32 and f64.
 #pragma once
 
 #include <span>

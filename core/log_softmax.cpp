@@ -11,7 +11,7 @@
 namespace mixgrad {
 
 Tensor log_softmax(const Tensor& x) {
-  check(x.rank() >= 1 && x.size(-1) > 0, "log_softmax: needs a last axis that is not empty, got ", x.shape());
+  check(x.rank() >= 1 && x.size(-1) > 0, "log_softmax: needs a non-empty last axis, got ", x.shape());
   Tensor out = Tensor::empty(x.shape(), x.options());
   dispatch("log_softmax", x.device(), [&](auto device) { kernels::log_softmax(device, x, out); });
   record(out, "log_softmax", {x}, [y = Saved(out)](const Tensor& grad, Gradients& to) {

@@ -9,7 +9,7 @@ namespace mixgrad {
 // Throws unless x has a last axis with at least one element.
 Tensor log_softmax(const Tensor& x);
 
-// y_i = exp(x_i) / sum_j exp(x_j): the exponential of log_softmax, and so as safe.
+// y_i = exp(x_i) / sum_j exp(x_j): the exponential of log_softmax, and so as stable.
 Tensor softmax(const Tensor& x);
 
 namespace kernels {

@@ -44,7 +44,7 @@ void with_matrix(const Tensor& x, bool transposed, F&& f) {
 void matmul(Cuda device, const Tensor& a, const Tensor& b, MatmulOptions options, const Tensor& out) {
   for (const std::int64_t extent : {a.size(0), a.size(1), b.size(0), b.size(1)})
     check(extent <= std::int64_t{1} << 30, device.op, ": an extent of ", extent,
-          " is more than the GPU's kernel takes");
+          " is more than the CUDA kernel supports (2^30)");
   with_matrix(a, options.transpose_a, [&](const auto& rows) {
     with_matrix(b, !options.transpose_b, [&](const auto& columns) {
       gemm(device, {.m = rows.rows, .n = columns.rows, .k = rows.depth}, rows, columns,

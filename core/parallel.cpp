@@ -22,14 +22,14 @@ using Job = void (*)(const void* context, std::int64_t range);
 
 thread_local ThreadRole this_thread;
 
-constexpr int most_threads = 4096;        // many more, and OpenMP may fail to start them, which ends the program
+constexpr int most_threads = 4096;        // with many more, OpenMP may fail to start them, which ends the program
 std::atomic<int> threads_of_process = 0;  // set by set_num_threads; 0: as many as OpenMP would use
 
 // How long a thread polls for work before it sleeps: longer than the host takes between two operations, much shorter
-// than a time slice of the system (tests/bench/NOTES.md has the measurement).
+// than a scheduler time slice (measured in tests/bench/NOTES.md).
 constexpr std::chrono::microseconds polling_time{100};
 
-// Leaves the core to its other hardware thread for a moment.
+// Yields the core to its other hardware thread for a moment.
 void pause() {
 #ifdef __x86_64__
   __builtin_ia32_pause();
@@ -37,10 +37,9 @@ void pause() {
 }
 
 // OpenMP's threads, so that OMP_NUM_THREADS, OMP_PLACES and the like apply, but with our own way of waiting. OpenMP
-// ends every region with a barrier: on a busy machine all wait there for a thread that the system has descheduled, even
-// if it has nothing to do, and GCC's threads burn milliseconds meanwhile. Here the threads stay in one region. A job is
-// open to whoever arrives in time; the caller works on it too, closes it when every range has begun, and waits for
-// those that joined.
+// ends every region with a barrier: on a busy machine all wait there for a descheduled thread, even one without work,
+// and GCC's threads spin for milliseconds meanwhile. Here the threads stay in one region. Any thread may join a job
+// while it is open; the caller works on it, too, closes it when every range has begun, and waits for those that joined.
 class Team : NonCopyable {
  public:
   explicit Team(int threads)
@@ -93,8 +92,8 @@ class Team : NonCopyable {
     }
   }
 
-  // Neighbouring ranges stay with one thread, so that it finds in its cache what it wrote before; a thread that is done
-  // takes over what others have not begun.
+  // Neighbouring ranges stay with one thread, so that they are in its cache; idle threads take over a descheduled
+  // thread's ranges.
   void work(int self) {
     const Temporarily<ThreadRole> inside(this_thread, {true, self});
     const auto threads = std::ssize(shares_);
@@ -141,15 +140,15 @@ class Team : NonCopyable {
   std::exception_ptr error_;
   std::int64_t error_range_ = 0;
   std::promise<void> end_;
-  std::thread region_;  // the last member: it uses the others
+  std::thread region_;  // last: it uses the other members
 };
 
 // The team of the process, and whether a thread is using it.
 Team* team = nullptr;
 std::atomic<bool> in_use = false;
 
-// What becomes of the team when the process forks or ends. A child has none of its parent's threads and makes its own;
-// at exit the threads return before OpenMP's library is gone.
+// What happens to the team when the process forks or exits. A child has none of its parent's threads and starts its
+// own; at exit the threads return before OpenMP's library is unloaded.
 struct TeamOfProcess {
   TeamOfProcess() {
     pthread_atfork(nullptr, nullptr, [] { team = nullptr, in_use = false; });
@@ -168,7 +167,7 @@ int num_threads() {
 }
 
 void set_num_threads(int threads) {
-  check(threads >= 1 && threads <= most_threads, "set_num_threads: ", threads, " threads, needs 1 to ", most_threads);
+  check(threads >= 1 && threads <= most_threads, "set_num_threads: ", threads, " threads are not in 1..", most_threads);
   threads_of_process = threads;
 }
 

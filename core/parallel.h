@@ -1,5 +1,5 @@
-// Work shared among threads, with results that do not depend on their number: ranges are cut by the size of the
-// problem alone, and whoever reduces keeps one partial result per range and adds them in range order.
+// Work shared among threads, with results that do not depend on their number: ranges are cut by the size of the problem
+// alone, and a reduction keeps one partial result per range and adds them in range order.
 #pragma once
 
 #include <algorithm>
@@ -13,14 +13,14 @@ int num_threads();                  // that parallel_for may use here: 1 while a
 void set_num_threads(int threads);  // of the process: 1 to 4096, else it throws; OpenMP's own default until then
 int thread_index();                 // 0..num_threads()-1 inside parallel_for, 0 outside
 
-// What parallel work means to this thread.
+// The part of this thread in parallel work.
 struct ThreadRole {
   bool single_threaded = false;
   int index = 0;
 };
 
-// While it lives, parallel_ranges and parallel_for run inline on this thread: for threads that run beside others, each
-// with a core's worth of work.
+// While it lives, parallel_ranges and parallel_for run inline on this thread: for threads that run in parallel
+// themselves, each with enough work for a core.
 class SingleThreaded {
  public:
   SingleThreaded();
@@ -37,11 +37,11 @@ constexpr std::int64_t rows_per_range(std::int64_t row_size, std::int64_t elemen
   return std::max<std::int64_t>(elements / std::max<std::int64_t>(row_size, 1), 1);
 }
 
-// Calls f(context, range) for 0..ranges-1 in parallel, or inline while another thread of the program is doing so.
+// Calls f(context, range) for 0..ranges-1 in parallel, or inline while another thread of the process is doing so.
 void for_each_range(std::int64_t ranges, void (*f)(const void* context, std::int64_t range), const void* context);
 
-// Calls f(range, begin, end) for each range of `grain` indices in 0..n-1, in parallel. What f throws comes out of here;
-// of several errors it is that of the lowest range.
+// Calls f(range, begin, end) for each range of `grain` indices in 0..n-1, in parallel. Rethrows what f throws; of
+// several errors, that of the lowest range.
 template <class F>
 void parallel_ranges(std::int64_t n, std::int64_t grain, F&& f) {
   const std::int64_t ranges = num_ranges(n, grain);
@@ -56,7 +56,7 @@ void parallel_ranges(std::int64_t n, std::int64_t grain, F&& f) {
       &call);
 }
 
-// Calls f(begin, end) likewise, for work whose ranges are independent.
+// The same with f(begin, end), for work whose ranges are independent.
 template <class F>
 void parallel_for(std::int64_t n, std::int64_t grain, F&& f) {
   parallel_ranges(n, grain, [&](std::int64_t, std::int64_t begin, std::int64_t end) { f(begin, end); });

@@ -91,7 +91,7 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
 }
 
 void add_(const Tensor& a, const Tensor& b) {
-  check(!a.requires_grad() || !grad_enabled(), "add_: writes in place to a tensor that takes part in a gradient");
+  check(!a.requires_grad() || !grad_enabled(), "add_: writes in place to a tensor that requires a gradient");
   check(a.shape() == b.shape() && a.dtype() == b.dtype(), "add_: ", a.shape(), " += ", b.shape());
   dispatch("add_", a.device(), [&](auto device) { kernels::binary(device, std::plus<>{}, a, b, a); });
 }

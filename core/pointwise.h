@@ -1,7 +1,7 @@
 // Arithmetic with NumPy broadcasting. f32 and f64.
 //
 // Shapes broadcast as in NumPy: aligned at the last axis, an extent of 1 stretches. Operands must agree in dtype and
-// device. Every operation throws an Error that names it and both shapes otherwise.
+// device. Otherwise an operation throws an Error that names it and both shapes.
 #pragma once
 
 #include <span>
@@ -18,7 +18,7 @@ Tensor div(const Tensor& a, const Tensor& b);  // a / b, IEEE: x/0 is inf or nan
 // a^b, as std::pow. The derivative in a is 0 where b is 0; the derivative in b is 0 where a is 0.
 Tensor pow(const Tensor& a, const Tensor& b);
 
-// weight * x, but 0 where the weight is 0, be x infinite or nan: a term that counts for nothing. There the derivative
+// weight * x, but 0 where the weight is 0, even if x is infinite or nan: the term is skipped. There the derivative
 // in x is 0, and that in the weight is x where x is finite and 0 elsewhere.
 Tensor weighted(const Tensor& weight, const Tensor& x);
 

@@ -1,4 +1,4 @@
-// Where the time goes: a table of the kernels that a thread runs, with calls, time and arithmetic.
+// Where the time goes: a table of the kernels that a thread runs, with calls, time and FLOPs.
 //
 //   Profile profile;
 //   learn.fit(1);
@@ -19,7 +19,7 @@ inline double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// Counts every kernel that this thread dispatches while it lives; of two at once, the later one counts.
+// Counts every kernel that this thread dispatches while it lives; of two alive at once, the later one counts.
 class Profile {
  public:
   Profile();
@@ -27,11 +27,11 @@ class Profile {
   struct Entry {
     std::string kernel;
     std::uint64_t calls = 0;
-    double seconds = 0;  // without that of kernels called inside it
-    double flops = 0;    // floating-point operations of the products; 0 for kernels that are bound by memory
+    double seconds = 0;  // excluding kernels called inside it
+    double flops = 0;    // floating-point operations of the products; 0 for memory-bound kernels
   };
   std::vector<Entry> entries() const;  // by time, the longest first
-  double seconds() const;              // since it began
+  double seconds() const;              // since construction
 
  private:
   friend class KernelTimer;
@@ -40,17 +40,17 @@ class Profile {
   Temporarily<Profile*> active_;
   std::vector<Entry> entries_;
   double pending_flops_ = 0;
-  double inner_seconds_ = 0;  // of kernels that ran inside the one that runs now
+  double inner_seconds_ = 0;  // of kernels that ran inside the current one
   std::chrono::steady_clock::time_point start_;
 };
 
 // kernel, calls, milliseconds, share of the time since the profile began, GFLOP/s; then what was not spent in kernels.
 std::ostream& operator<<(std::ostream& out, const Profile& profile);
 
-// The kernel that is dispatched next performs so many floating-point operations.
+// Announces the floating-point operations of the kernel that is dispatched next.
 void count_flops(double flops);
 
-// What dispatch (core/device.h) times a kernel with; does nothing unless a Profile lives on this thread.
+// Times a kernel for dispatch (core/device.h); does nothing unless a Profile lives on this thread.
 class KernelTimer : NonCopyable {
  public:
   explicit KernelTimer(const char* kernel);

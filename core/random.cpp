@@ -54,7 +54,7 @@ double exp(double x) {
   double series = 1;
   for (int n = 14; n >= 2; --n) series = 1 + r * series / n;
   const double result = 1 + r * series;
-  const int half = k / 2;  // in two steps, so that neither factor leaves the range
+  const int half = k / 2;  // in two steps, so that neither factor overflows
   return result * power_of_two(half) * power_of_two(k - half);
 }
 
@@ -82,14 +82,15 @@ double Random::uniform() {
 }
 
 double Random::uniform(double low, double high) {
-  check(low <= high && std::isfinite(high - low), "random: uniform from ", low, " to ", high);
+  check(low <= high && std::isfinite(high - low), "random: uniform from ", low, " to ", high,
+        ": needs finite low <= high");
   const double x = low + (high - low) * uniform();
   return x < high ? x : std::nextafter(high, low);  // the sum may have been rounded up
 }
 
 // Lemire, "Fast random integer generation in an interval", 2019.
 std::uint32_t Random::below(std::uint32_t bound) {
-  check(bound > 0, "random: no integer is below 0");
+  check(bound > 0, "random: below(0): the bound must be positive");
   std::uint64_t product = std::uint64_t{bits()} * bound;
   if (static_cast<std::uint32_t>(product) < bound) {
     const std::uint32_t rejected = (0u - bound) % bound;
@@ -141,7 +142,8 @@ double Random::beta(double a, double b) {
 }
 
 std::vector<std::int32_t> Random::permutation(std::int64_t n) {
-  check(n >= 0 && n <= std::numeric_limits<std::int32_t>::max(), "random: no permutation of ", n, " elements");
+  check(n >= 0 && n <= std::numeric_limits<std::int32_t>::max(), "random: a permutation of ", n,
+        " elements, not 0 to 2^31 - 1");
   std::vector<std::int32_t> order(static_cast<std::size_t>(n));
   std::iota(order.begin(), order.end(), 0);
   for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[below(static_cast<std::uint32_t>(i))]);

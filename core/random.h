@@ -1,10 +1,10 @@
 // Random numbers that are the same on every platform, thread count and device.
 //
 // A Random is a stream of the counter-based generator Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy
-// as 1, 2, 3", SC 2011), named by what it is for: (seed, purpose, epoch, batch, index). Streams with different names
-// are independent, a stream with the same name repeats itself, and making one costs nothing: so nothing random has to
-// be saved, handed on or drawn in order. The distributions are our own, because those of the standard library, and
-// even log, differ between vendors: this file's code uses + - * / and sqrt in double only.
+// as 1, 2, 3", SC 2011), named by its use: (seed, purpose, epoch, batch, index). Streams with different names are
+// independent, a stream with the same name repeats itself, and making one costs nothing: so no random state has to be
+// saved, passed on or drawn in order. The distributions are our own, because those of the standard library, and even
+// log, differ between vendors: this file's code uses + - * / and sqrt in double only.
 #pragma once
 
 #include <array>
@@ -73,15 +73,15 @@ class Random {
   bool has_spare_ = false;
 };
 
-// The seed that everything draws from unless it is given one of its own: weights, shuffling, mixing, dropout. What has
-// no name for its streams, initial weights and dropout, takes the next in order; setting the seed starts both orders
-// anew, so that the same program text gives the same numbers.
+// The seed of everything that is not given its own: weights, shuffling, mixing, dropout. Initial weights and dropout,
+// whose streams have no other name, are numbered in order; setting the seed restarts both counts, so that the same
+// program gives the same results.
 void manual_seed(std::uint64_t seed);
 std::uint64_t default_seed();            // 42 until set
-std::uint32_t next_initializer_index();  // counts the tensors initialised since manual_seed
-std::uint32_t next_dropout_index();      // counts the calls of dropout since manual_seed
+std::uint32_t next_initializer_index();  // the number of tensors initialised since manual_seed
+std::uint32_t next_dropout_index();      // the number of calls of dropout since manual_seed
 
-// All of it, so that a checkpoint can go on where it was.
+// All of this state, so that a checkpoint can resume.
 struct RandomState {
   std::uint64_t seed = 42;
   std::uint32_t initializers = 0, dropouts = 0;

@@ -49,7 +49,7 @@ Tensor divided_sum(const char* op, const Tensor& x, const Split& split, double d
 }
 
 Tensor arg_extreme(const char* op, Extreme which, const Tensor& x, const Split& split) {
-  check(split.shape[1] <= std::numeric_limits<std::int32_t>::max(), op, ": the places of ", split.shape[1],
+  check(split.shape[1] <= std::numeric_limits<std::int32_t>::max(), op, ": the indices of ", split.shape[1],
         " elements do not fit into i32");
   Tensor index = Tensor::empty(split.kept, {.dtype = DType::i32, .device = x.device()});
   dispatch(op, x.device(), [&](auto device) {
@@ -83,7 +83,7 @@ Tensor reduce(const char* op, const Tensor& x, const Axes& axes, ReduceOptions o
   std::array<bool, Shape::max_rank> reduced{};
   for (const int axis : axes) {
     bool& mark = reduced[static_cast<std::size_t>(x.shape().axis(axis, op))];
-    check(!mark, op, ": axis ", axis, " of ", x.shape(), " is named twice");
+    check(!mark, op, ": axis ", axis, " of ", x.shape(), " is given twice");
     mark = true;
   }
   const auto is_reduced = [&](int axis) { return reduced[static_cast<std::size_t>(axis)]; };
@@ -153,8 +153,8 @@ void sum(Cpu, const Tensor& x, const Tensor& out, double divisor) {
     const std::int64_t outer = x.size(0), n = x.size(1), inner = x.size(2);
     const T* px = x.data<T>();
     T* po = out.mutable_data<T>();
-    // Each of the `outer` blocks [n, inner] is cut into slabs of rows, not so many and not so low that it is much to
-    // add their sums, in order.
+    // Each of the `outer` blocks [n, inner] is cut into slabs of rows, few and tall enough that adding their sums, in
+    // order, costs little.
     constexpr std::int64_t most_slabs = 128, least_rows = 16;
     const std::int64_t slab = std::max({rows_per_range(inner, reduce_grain), num_ranges(n, most_slabs), least_rows});
     const std::int64_t slabs = std::max<std::int64_t>(num_ranges(n, slab), 1);

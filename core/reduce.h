@@ -1,5 +1,5 @@
-// Reductions over one axis, several, or everything. Sums are taken in a fixed order, cut by the shape alone: the same
-// bits for any number of threads.
+// Reductions over one axis, several, or everything. Sums are computed in a fixed order, cut by the shape alone: the
+// same bits for any number of threads.
 #pragma once
 
 #include <initializer_list>
@@ -19,11 +19,10 @@ struct Axes : std::vector<int> {
   Axes(std::initializer_list<int> axes) : std::vector<int>(axes) {}
 };
 
-// Each reduced axis is dropped, or kept with extent 1. Throw on an axis that is not there or is named twice.
+// Each reduced axis is dropped, or kept with extent 1. Throw on an axis that does not exist or is given twice.
 Tensor sum(const Tensor& x, const Axes& axes, ReduceOptions options = {});
 Tensor mean(const Tensor& x, const Axes& axes, ReduceOptions options = {});  // throws on an empty axis
-// The largest or smallest element; the gradient goes to the first of equals. A nan is larger, and smaller, than all
-// else. Throw on an empty axis.
+// The largest or smallest element; on ties the gradient goes to the first. nan propagates. Throw on an empty axis.
 Tensor max(const Tensor& x, const Axes& axes, ReduceOptions options = {});
 Tensor min(const Tensor& x, const Axes& axes, ReduceOptions options = {});
 // The index (i32) of the first largest element, or of the first nan. Not differentiable. Throws on an empty axis.
@@ -42,7 +41,7 @@ namespace kernels {
 MIXGRAD_KERNEL(sum, const Tensor& x, const Tensor& out, double divisor);
 // dx[o, n, i] = factor dy[o, i], for dy [outer, inner] and dx [outer, n, inner].
 MIXGRAD_KERNEL(sum_backward, const Tensor& dy, const Tensor& dx, double factor);
-// The place (i32) of the first extreme over n, for x [outer, n, inner]; a nan is one.
+// The index (i32) of the first extreme over n, for x [outer, n, inner]; nan counts as the extreme.
 MIXGRAD_KERNEL(arg_extreme, Extreme which, const Tensor& x, const Tensor& out);
 // out[o, i] = x[o, index[o, i], i]
 MIXGRAD_KERNEL(take, const Tensor& x, const Tensor& index, const Tensor& out);

@@ -1,4 +1,4 @@
-// What is read as a file must be one: opening a pipe would wait for a writer, and a device has no size.
+// Only regular files are read: opening a pipe would wait for a writer, and a device has no size.
 #pragma once
 
 #include <filesystem>
@@ -8,7 +8,8 @@
 
 namespace mixgrad {
 
-// Throws "path: is a directory, not a file" or "path: is not a regular file". Where nothing is, opening says why.
+// Throws "path: is a directory, not a file" or "path: is not a regular file". If nothing exists there, opening it
+// reports why.
 inline void check_regular_file(const std::string& path) {
   std::error_code ignored;
   const std::filesystem::file_status status = std::filesystem::status(path, ignored);

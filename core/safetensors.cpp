@@ -63,7 +63,7 @@ void convert_all(std::span<const std::byte> bytes, const Tensor& to) {
   });
 }
 
-// How elements are stored in a file, and what they become. Those in front are written, too.
+// How elements are stored in a file, and what they become. The first four are written, too.
 struct StoredType {
   const char* name;
   DType dtype;
@@ -92,7 +92,7 @@ constexpr StoredType stored_types[] = {
     integer<std::uint64_t>("U64"),
 };
 
-// A tensor's part of a file's checksum: the parts' sum, so that they may stand in any order.
+// A tensor's part of a file's checksum: the parts' sum, so that their order does not matter.
 std::uint64_t checksum_of(const std::string& name, const std::string& dtype, const Shape& shape,
                           std::span<const std::byte> elements) {
   const std::string head = text_of(name, ' ', dtype, shape);
@@ -105,7 +105,7 @@ std::string checksum_text(std::uint64_t checksum) {
 
 std::string in_quotes(const std::string& name) { return '"' + printable(name) + '"'; }
 
-// What the header says of one tensor.
+// What the header says about one tensor.
 struct Entry {
   std::string name, dtype;
   std::vector<std::int64_t> shape, offsets;
@@ -137,8 +137,8 @@ class HeaderParser : public nlohmann::json_sax<json> {
       if (!in_metadata_) header.entries.push_back({.name = key, .dtype = {}, .shape = {}, .offsets = {}});
       fields_.clear();
     } else {
-      check(in_metadata_ || key == "dtype" || key == "shape" || key == "data_offsets", where(),
-            ": has the unknown field ", in_quotes(key));
+      check(in_metadata_ || key == "dtype" || key == "shape" || key == "data_offsets", where(), ": unknown field ",
+            in_quotes(key));
       check(fields_.insert(key).second, where(), ": has the field ", in_quotes(key), " twice");
       key_ = key;
     }
@@ -163,7 +163,7 @@ class HeaderParser : public nlohmann::json_sax<json> {
     Entry& entry = header.entries.back();
     std::vector<std::int64_t>& array = key_ == "shape" ? entry.shape : entry.offsets;
     check(number <= std::numeric_limits<std::int64_t>::max(), where(), ": ", key_, " holds ", number);
-    check(array.size() < Shape::max_rank, where(), ": has more than ", Shape::max_rank, " numbers in ", key_);
+    check(array.size() < Shape::max_rank, where(), ": has more than ", Shape::max_rank, " values in ", key_);
     array.push_back(static_cast<std::int64_t>(number));
     return true;
   }
@@ -198,7 +198,7 @@ class HeaderParser : public nlohmann::json_sax<json> {
   }
   [[noreturn]] void refuse_value() const {
     if (level_ == in_header) fail(where(), ": is not an object");
-    fail(where(), ": ", in_quotes(key_), " has a value it can't have");
+    fail(where(), ": ", in_quotes(key_), " has an invalid value");
   }
 
   std::string path_, key_;
@@ -229,9 +229,9 @@ class Reader {
   std::size_t left() const { return left_; }  // bytes not yet read
 
   void read(void* to, std::size_t count) {
-    check(count <= left_, path_, ": cut off: ", count, " bytes are missing their end");
+    check(count <= left_, path_, ": truncated: expected ", count, " bytes, ", left_, " remain");
     file_.read(static_cast<char*>(to), static_cast<std::streamsize>(count));
-    check(static_cast<std::size_t>(file_.gcount()) == count, path_, ": cannot be read to its end");
+    check(static_cast<std::size_t>(file_.gcount()) == count, path_, ": cannot be read to the end");
     left_ -= count;
   }
 
@@ -246,8 +246,8 @@ std::string read_header(const std::string& path, Reader& reader) {
   check(reader.left() >= length_bytes, path, ": not a safetensors file: shorter than ", length_bytes, " bytes");
   reader.read(&length, length_bytes);
   check(length <= max_header_bytes, path, ": not a safetensors file: its header would have ", length, " bytes");
-  check(length <= reader.left(), path, ": cut off in its header: ", length, " bytes announced, ", reader.left(),
-        " there");
+  check(length <= reader.left(), path, ": truncated in its header: expected ", length, " bytes, ", reader.left(),
+        " remain");
   std::string text(length, ' ');
   reader.read(text.data(), length);
   return text;
@@ -258,7 +258,7 @@ std::vector<std::size_t> data_order(const std::string& path, const std::vector<E
                                     std::size_t data_bytes) {
   for (const Entry& entry : entries)
     check(entry.offsets.size() == 2 && entry.offsets[0] <= entry.offsets[1], path, ": tensor ", in_quotes(entry.name),
-          ": its data_offsets are not two numbers in order");
+          ": its data_offsets are not two ascending values");
   std::vector<std::size_t> order(entries.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::sort(order.begin(), order.end(),
@@ -267,7 +267,7 @@ std::vector<std::size_t> data_order(const std::string& path, const std::vector<E
   for (const std::size_t i : order) {
     const auto refuse = [&](const char* reason) { fail(path, ": tensor ", in_quotes(entries[i].name), ": ", reason); };
     if (entries[i].offsets[0] < position) refuse("its data overlaps another's");
-    if (entries[i].offsets[0] > position) refuse("there is a hole before its data");
+    if (entries[i].offsets[0] > position) refuse("there is a gap before its data");
     position = entries[i].offsets[1];
     if (static_cast<std::size_t>(position) > data_bytes) refuse("its data runs past the end of the file");
   }
@@ -370,8 +370,8 @@ SafeTensors read_safetensors(const std::string& path) {
     checksum += read_elements(path, header.entries[i], reader, result.tensors[i].tensor);
   const auto saved = result.metadata.extract(checksum_key);
   check(saved.empty() || saved.mapped() == checksum_text(checksum), path,
-        ": damaged: its tensors do not have the checksum that its metadata gives; where a program changed them on "
-        "purpose, it must leave out ",
+        ": damaged: its tensors do not match the checksum in its metadata; a program that changes them on "
+        "purpose must remove ",
         checksum_key);
   return result;
 }

@@ -1,4 +1,4 @@
-// What a scope holds: objects that are never copied, and values that return when they go.
+// What belongs to a scope: objects that are never copied, and values restored at scope exit.
 #pragma once
 
 #include <utility>
@@ -12,7 +12,7 @@ struct NonCopyable {
   NonCopyable& operator=(const NonCopyable&) = delete;
 };
 
-// Gives a variable another value while it lives, and then its old one back.
+// Gives a variable another value, and restores the old one at scope exit.
 template <class T>
 class Temporarily : NonCopyable {
  public:

@@ -16,7 +16,7 @@ void Series::append(std::span<const Tensor> row) {
   check(std::ssize(row) == rows_.size(1), "series: ", row.size(), " values for ", rows_.size(1), " columns");
   std::vector<Tensor> values;
   for (const Tensor& value : row) {
-    check(value.numel() == 1, "series: a value of shape ", value.shape(), " is no number");
+    check(value.numel() == 1, "series: a value of shape ", value.shape(), " is not a single element");
     values.push_back(value.detach().to(rows_.device()).to(DType::f32));
   }
   dispatch("append_row", rows_.device(), [&](auto device) { kernels::append_row(device, values, rows_, count_); });

@@ -1,5 +1,5 @@
-// Series: rows of numbers that the device computes, one row per step, and the host reads some at a time. Appending
-// waits for nothing, and can be captured (core/graph.h).
+// Series: rows of values that the device computes, one row per step, and that the host reads in batches. Appending does
+// not wait, and can be captured (core/graph.h).
 //
 //   Series losses(cuda, 1, 64);
 //   for (...) losses.append({loss});
@@ -17,13 +17,13 @@ namespace mixgrad {
 class Series : NonCopyable {
  public:
   static constexpr std::int64_t most_columns = 64;
-  // Holds up to `rows` rows of so many columns until they are taken; what is appended beyond them is lost. Throws on
+  // Holds up to `rows` rows of `columns` values until they are taken; rows appended beyond that are lost. Throws on
   // more than most_columns.
   Series(Device device, std::int64_t columns, std::int64_t rows);
-  // One number for each column, f32. Throws unless there are as many.
+  // One f32 value for each column. Throws on any other count.
   void append(std::span<const Tensor> row);
   void append(std::initializer_list<Tensor> row) { append(std::span(row.begin(), row.size())); }
-  // All rows appended since the last time, one after the other; waits for the device.
+  // All rows appended since the last call, one after the other; waits for the device.
   std::vector<double> take();
 
  private:

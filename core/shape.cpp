@@ -16,7 +16,7 @@ Shape::Shape(std::span<const std::int64_t> extents) {
     check(extent >= 0, "shape: axis ", rank_, " has the negative extent ", extent);
     extents_[static_cast<std::size_t>(rank_++)] = extent;
   }
-  std::int64_t nonzero = 1;  // of the extents that are not zero, so that no product of some of them overflows later on
+  std::int64_t nonzero = 1;  // of the extents that are not zero, so that no partial product overflows later
   for (const std::int64_t extent : extents) {
     const std::int64_t factor = std::max<std::int64_t>(extent, 1);
     check(nonzero <= (std::int64_t{1} << 60) / factor, "shape: ", *this, " has more than 2^60 elements");

@@ -15,13 +15,13 @@ class Shape {
 
   Shape() = default;  // rank 0: a scalar, one element
   // Throws when an extent is negative, there are more than max_rank, or the product of those that are not 0 exceeds
-  // 2^60: so sums of extents and counts of bytes stay in 63 bits.
+  // 2^60: so sums of extents and byte counts fit in 63 bits.
   Shape(std::initializer_list<std::int64_t> extents);
   explicit Shape(std::span<const std::int64_t> extents);
 
   int rank() const { return rank_; }
   std::int64_t numel() const { return numel_; }
-  // The extent of an axis; a negative axis counts from the end. Throws when there is no such axis.
+  // The extent of an axis; a negative axis counts from the end. Throws if there is no such axis.
   std::int64_t operator[](int axis) const { return extents_[static_cast<std::size_t>(this->axis(axis))]; }
   // An axis in -rank..rank-1 as 0..rank-1. Throws "op: axis 5 is out of range for [2, 3]".
   int axis(int axis, const char* op = "shape") const;
@@ -31,7 +31,7 @@ class Shape {
 
   Shape with(int axis, std::int64_t extent) const;  // one extent replaced
   Shape without(int axis) const;                    // one axis dropped
-  Shape prepend(std::int64_t extent) const;         // one axis put in front
+  Shape prepend(std::int64_t extent) const;         // with a new leading axis
   std::int64_t product(int first, int last) const;  // of the extents of axes [first, last)
 
   friend bool operator==(const Shape& a, const Shape& b);

@@ -25,8 +25,8 @@ inline Vector load(const float* from) {
 }
 inline void store(float* to, Vector v) { std::memcpy(to, &v, sizeof v); }
 
-// Of a vector, the first `count` numbers; of one read, the rest are 0. (g++ makes each loop a masked instruction, but
-// not where it is inlined into a loop that it unrolls.)
+// Only the first `count` lanes; the others load as 0. (g++ compiles each loop to a masked instruction, but not where it
+// is inlined into a loop that it unrolls.)
 [[gnu::noinline]] inline Vector load_first(int count, const float* from) {
   Vector v{};
   for (int i = 0; i < lanes; ++i) v[i] = i < count ? from[i] : 0.0f;
@@ -36,7 +36,7 @@ inline void store(float* to, Vector v) { std::memcpy(to, &v, sizeof v); }
   for (int i = 0; i < lanes; ++i)
     if (i < count) to[i] = v[i];
 }
-// The same where perhaps all of its numbers are there.
+// The same where often all lanes are used.
 inline Vector load(const float* from, std::int64_t count) {
   return count >= lanes ? load(from) : load_first(static_cast<int>(count), from);
 }
@@ -45,8 +45,7 @@ inline void store(float* to, Vector v, std::int64_t count) {
   else store_first(static_cast<int>(count), to, v);
 }
 
-// Copies n numbers, which is quicker than memmove where they are few; where `mask` is given, 0 where the
-// mask's number is at most 0.
+// Copies n elements, faster than memmove for small n; if `mask` is given, 0 where the mask's element is at most 0.
 inline void copy_row(const float* from, const float* mask, std::int64_t n, float* to) {
   const auto masked = [](Vector v, Vector m) { return m <= Vector{} ? Vector{} : v; };
   const auto copy_vector = [=](std::int64_t i) {
@@ -60,7 +59,7 @@ inline void copy_row(const float* from, const float* mask, std::int64_t n, float
   copy_vector(n - lanes);
 }
 
-// The numbers' sum: by halves.
+// The sum of all lanes, by halves.
 template <int half, std::size_t... i>
 Vector add_half(Vector v, std::index_sequence<i...>) {
   return v + __builtin_shufflevector(v, v, (static_cast<int>(i) ^ half)...);

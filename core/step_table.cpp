@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::size_t word = sizeof(std::int32_t);
 
-// Calls f with the elements of a tensor of numbers of four bytes.
+// Calls f with the elements of a tensor of a four-byte type.
 template <class F>
 void with_words(const Tensor& x, F f) {
   if (x.dtype() == DType::f32) return f(x.data<float>());

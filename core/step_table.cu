@@ -12,7 +12,7 @@ struct Places {
   std::size_t count;
 };
 
-// One block: all threads have read the row's number before one of them changes it.
+// One block: all threads have read the row's index before one of them changes it.
 __global__ void next_row_kernel(const std::int32_t* table, std::int64_t words, Places places, std::int32_t* row) {
   wait_for_previous_kernel();
   const std::int32_t* from = table + *row * words;

@@ -1,6 +1,6 @@
-// StepTable (private): small tensors that have another value in each step, such as the numbers of a batch's samples,
-// mixup's lambda, the learning rate. The host decides those of many steps ahead and uploads them at once; on the device
-// one kernel per step copies the next row of the table to a fixed place, where the kernels of a captured step
+// StepTable (private): small tensors whose value changes with each step, such as the indices of a batch's samples,
+// mixup's lambda, the learning rate. The host decides them many steps ahead and uploads them at once; on the device one
+// kernel per step copies the next row of the table to a fixed place, where the kernels of a captured step
 // (core/graph.h) find it.
 //
 //   StepTable table(cuda, 100);
@@ -21,15 +21,15 @@ class StepTable : NonCopyable {
  public:
   StepTable(Device device, std::int64_t most_rows) : device_(device), most_rows_(most_rows) {}
 
-  // Rows are put in order, each with as many values of the same shapes and dtypes as the first. Throws on others, or on
+  // Rows are put in order, each with as many values of the same shapes and dtypes as the first. Throws otherwise, or on
   // more than most_rows.
   StepTable& begin_row();
-  // Adds a value, f32 or i32 on the CPU, to this row. What is returned, on the device, has it once next() has reached
-  // the row.
+  // Adds a value, f32 or i32 on the CPU, to this row. The tensor returned, on the device, holds it once next() has
+  // reached the row.
   Tensor put(const Tensor& value);
   void upload();  // all rows; the first is next
   void next();    // queues the kernel
-  void clear();   // forgets the rows; what put() returned stays where it is
+  void clear();   // drops the rows; the tensors that put() returned stay where they are
 
   std::int64_t rows() const { return rows_; }
 
@@ -40,7 +40,7 @@ class StepTable : NonCopyable {
   std::size_t filled_ = 0;            // values in this row
   std::vector<std::int32_t> values_;  // of all rows, as bits
   Tensor table_;                      // i32 [most_rows, words of a row]
-  Tensor row_;                        // i32 [1]: the next one
+  Tensor row_;                        // i32 [1]: the next row
 };
 
 namespace kernels {

@@ -1,6 +1,7 @@
-// Long sums (private). Adding n numbers one after the other loses up to n roundings: ten million times 0.1f is off by
-// 2e-5. Here at most `sum_block` numbers are added in T, and the sums of blocks in f64, whose roundings do not show. So
-// for f32 a sum is off by less than sum_block * 2^-24 * sum of |x| < 5e-7 * sum of |x|, however many numbers there are.
+// Long sums (private). Adding n values one after the other accumulates up to n rounding errors: ten million times 0.1f
+// is off by 2e-5. Here at most `sum_block` values are added in T, and the sums of blocks in f64, whose rounding is
+// negligible. So an f32 sum is off by less than sum_block * 2^-24 * sum of |x| < 5e-7 * sum of |x|, whatever its
+// length.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +14,7 @@ namespace mixgrad {
 
 inline constexpr int sum_block = 8;
 
-// A sum of single numbers, in the order in which they come: what a GPU's thread does.
+// A running sum of single values, in order: what a GPU thread does.
 template <class T>
 class RunningSum {
  public:
@@ -51,7 +52,7 @@ struct Terms {
 };
 
 // totals[j * columns + c] += sum over rows begin..end-1 of term(row * columns + c, c).value[j], for each column: what a
-// CPU's thread does with its range of rows.
+// CPU thread does with its range of rows.
 template <class T, int k, class F>
 void add_rows(std::int64_t begin, std::int64_t end, std::int64_t columns, double* totals, F term) {
   const auto add = [=](auto sums) {

@@ -89,7 +89,7 @@ Tensor Tensor::to(DType target) const {
 
 void Tensor::check_writable(const char* op) const {
   check(!requires_grad() || !grad_enabled(), op,
-        ": writes in place to a tensor that takes part in a gradient; use "
+        ": writes in place to a tensor that requires a gradient; use "
         "no_grad or detach()");
 }
 
@@ -98,7 +98,7 @@ void Tensor::fill_(double value) const {
   with_dtype(dtype(), [&]<class T>(T) {
     if constexpr (std::is_integral_v<T>)
       check(value >= std::numeric_limits<T>::min() && value <= std::numeric_limits<T>::max(), "fill_: ", value,
-            " is no ", name_of(dtype()));
+            " is not a ", name_of(dtype()));
   });
   dispatch("fill", device(), [&](auto device) { kernels::fill(device, *this, value); });
 }
@@ -147,7 +147,7 @@ constexpr std::int64_t copy_grain = std::int64_t{1} << 18;
 // Axis `axis` of the block of elements that starts at `values`.
 template <class T>
 std::string axis_text(const T* values, const Shape& shape, int axis) {
-  if (axis == shape.rank()) return text_of(+*values);  // a number, not a character
+  if (axis == shape.rank()) return text_of(+*values);  // as a number, not a character
   constexpr std::int64_t edge = 3;                     // elements shown at each end of a long axis
   const std::int64_t extent = shape[axis];
   const std::int64_t stride = shape.product(axis + 1, shape.rank());

@@ -1,6 +1,6 @@
-// Tensor: a handle to a dense, row-major array on one device and, where it takes part in a gradient, to its node
-// on the tape. Copying a Tensor copies the handle; clone() copies the data. There are no strides: views exist only
-// as reshape and as a slice of the leading axis (core/view.h).
+// Tensor: a handle to a dense, row-major array on one device and, if it requires a gradient, to its node on the tape.
+// Copying a Tensor copies the handle; clone() copies the data. There are no strides: views exist only as reshape and as
+// a slice of the leading axis (core/view.h).
 #pragma once
 
 #include <algorithm>
@@ -26,8 +26,8 @@ struct TensorOptions {
   Device device = cpu;
 };
 
-// A block of memory shared by every tensor that views it. The version counts the writes to it, so that backward can
-// tell when a value it needs has been overwritten.
+// A block of memory shared by every tensor that views it. The version counts the writes to it, so that backward detects
+// when a value it needs has been overwritten.
 class Storage : NonCopyable {
  public:
   Storage(Device device, std::size_t bytes);
@@ -92,7 +92,7 @@ class Tensor {
     impl().storage->bump_version();
     return reinterpret_cast<T*>(bytes(dtype_of<T>(), cpu));
   }
-  // The same of a tensor on the GPU, for its kernels: pointers to device memory.
+  // The same for a tensor on the GPU, for its kernels: pointers to device memory.
   template <class T>
   const T* cuda_data() const {
     return reinterpret_cast<const T*>(bytes(dtype_of<T>(), cuda));
@@ -112,11 +112,11 @@ class Tensor {
   Tensor clone() const;            // a copy of the data, outside any gradient
   Tensor detach() const;           // the same data, outside any gradient
   Tensor to(Device device) const;  // itself when already there; differentiable
-  // Itself when already so; differentiable between f32 and f64. To an integer: cut off at the point, and kept within
-  // its range (nan becomes the least).
+  // Itself when already of that dtype; differentiable between f32 and f64. To an integer: truncated, then clamped (NaN
+  // becomes the minimum).
   Tensor to(DType dtype) const;
 
-  // In place, never recorded; throws on a tensor that takes part in a gradient while recording is on.
+  // In place, never recorded; throws on a tensor that requires a gradient while recording is on.
   void fill_(double value) const;
   void copy_(const Tensor& source) const;  // same shape and dtype, from any device
 
@@ -127,8 +127,8 @@ class Tensor {
   void backward() const;                               // of a scalar: fills grad() of every leaf it depends on
   const std::shared_ptr<Node>& node() const { return impl().node; }
 
-  // For the few that manage memory themselves (core/view.h, flat parameters): the storage, a tensor that views it
-  // from a byte offset on, and rebinding every handle of this tensor to the memory of another of the same shape.
+  // For code that manages memory itself (core/view.h, flat parameters): the storage; a tensor that views it from an
+  // element on; rebinding every handle of this tensor to the memory of another of the same shape.
   const std::shared_ptr<Storage>& storage() const { return impl().storage; }
   Tensor raw_view(const Shape& shape, std::int64_t first_element) const;
   void rebind_(const Tensor& other) const;
@@ -141,7 +141,7 @@ class Tensor {
     std::size_t offset = 0;  // in bytes
     Shape shape;
     TensorOptions options;
-    std::shared_ptr<Node> node;  // null: takes no part in a gradient
+    std::shared_ptr<Node> node;  // null: requires no gradient
   };
   Impl& impl() const {
     check(impl_ != nullptr, "tensor: used while undefined");
@@ -164,7 +164,7 @@ MIXGRAD_KERNEL(copy, const Tensor& source, const Tensor& out);     // same devic
 MIXGRAD_KERNEL(convert, const Tensor& source, const Tensor& out);  // element by element between dtypes
 }  // namespace kernels
 
-// A tensor and what it is called: a parameter of a model, an entry of a file.
+// A tensor and its name: a parameter of a model, an entry of a file.
 struct NamedTensor {
   std::string name;
   Tensor tensor;

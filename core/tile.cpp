@@ -7,7 +7,7 @@
 namespace mixgrad {
 namespace {
 
-// The tile's sums, over `steps` at a time: an offset of a row is read once for all of them.
+// The tile's sums, over `steps` at a time: a row's offset is read once for all of them.
 template <int rows, int vectors, int steps>
 [[gnu::always_inline]] inline void add_steps(const float* a, const volatile std::int64_t* a_rows,
                                              const std::int64_t* a_steps, const float* b, std::int64_t b_row,
@@ -35,7 +35,7 @@ template <int rows, int vectors, int steps>
 // `full`: the columns are whole vectors.
 template <int rows, int vectors, bool full>
 void multiply(const Tile& t) {
-  constexpr int steps = vectors == 1 ? 3 : 1;  // more would take more registers than there are
+  constexpr int steps = vectors == 1 ? 3 : 1;  // more would run out of registers
   const auto columns_from = [&](int v) { return full ? lanes : t.columns - v * lanes; };
   const auto each = [](auto f) {
 #pragma GCC unroll 16
@@ -44,8 +44,8 @@ void multiply(const Tile& t) {
       for (int v = 0; v < vectors; ++v) f(r, v);
   };
   Vector sums[rows][vectors] = {};
-  // Volatile, so that a row's offset is read when it is used: the compiler would keep more of them than there are
-  // registers, the rest in vectors, which takes a third more time.
+  // Volatile, so that a row's offset is read when it is used: the compiler would keep them all, spilling some into
+  // vector registers, which takes a third more time.
   const volatile std::int64_t* a_rows = t.a_rows;
   const auto add_products = [&](std::int64_t k, std::int64_t end) {
     for (; k + steps <= end; k += steps)
@@ -55,7 +55,7 @@ void multiply(const Tile& t) {
   };
   constexpr std::int64_t most_chain = 192;
   add_products(0, std::min(t.depth, most_chain));
-  if (t.depth > most_chain) {  // a long sum is that of its parts (core/sums.h)
+  if (t.depth > most_chain) {  // a long sum is the sum of its parts (core/sums.h)
     Vector parts[rows][vectors] = {};
     for (std::int64_t k = most_chain; k < t.depth; k += most_chain) {
       each([&](int r, int v) { parts[r][v] += std::exchange(sums[r][v], Vector{}); });
@@ -63,7 +63,7 @@ void multiply(const Tile& t) {
     }
     each([&](int r, int v) { sums[r][v] += parts[r][v]; });
   }
-  // Last: to a large number, as the sum of what came before may be, products would be added one by one.
+  // Last: otherwise products would be added one by one to what may already be a large sum.
   if (t.start) each([&](int r, int v) { sums[r][v] += load(t.start + r * t.start_row + v * lanes, columns_from(v)); });
   if (t.relu) each([&](int r, int v) { sums[r][v] = sums[r][v] <= Vector{} ? Vector{} : sums[r][v]; });
   each([&](int r, int v) { store(t.c + t.c_rows[r] + v * lanes, sums[r][v], columns_from(v)); });
@@ -91,15 +91,15 @@ void multiply(const Tile& t) {
 
 namespace {
 
-// The numbers of a and b by turns: of their first halves, or of their second.
+// Interleaves the lower (upper) halves of a and b.
 template <bool second, std::size_t... i>
 Vector interleave(Vector a, Vector b, std::index_sequence<i...>) {
   return __builtin_shufflevector(a, b,
                                  (static_cast<int>(i % 2) * lanes + static_cast<int>(i / 2) + second * lanes / 2)...);
 }
 
-// Each step rotates the bits of a number's place, row and column side by side, by one: log2(lanes) of them swap the
-// two.
+// Each step rotates the bits of an element's position (row and column bits concatenated) by one: log2(lanes) steps swap
+// the two.
 void transpose(Vector (&rows)[lanes]) {
   constexpr auto all = std::make_index_sequence<lanes>();
   for (int step = 1; step < lanes; step *= 2) {

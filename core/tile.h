@@ -1,4 +1,4 @@
-// The product that the CPU's convolutions are made of (private): a tile of the result that stays in registers while it
+// The product that the CPU's convolutions consist of (private): a tile of the result that stays in registers while it
 // is summed.
 //
 //   c(r, j) = start(r, j) + sum over k < depth of a(r, k) b(k, j)      r < rows, j < columns
@@ -8,10 +8,10 @@
 //   start(r, j) = start[r * start_row + j], or 0 where start is null
 //   c(r, j) = c[c_rows[r] + j]
 //
-// A long sum is taken in parts: of equal terms it is off by less than (48 + depth / 768) * 2^-24.
+// A long sum is split into parts: for equal terms its relative error is below (48 + depth / 768) * 2^-24.
 //
-// Numbers of `a` are broadcast, and may lie anywhere: the pixels under a convolution's kernel need not be copied side
-// by side. Rows of `b` are read in whole vectors.
+// Elements of `a` are broadcast, and may lie anywhere: the pixels under a convolution's kernel need not be copied side
+// by side. Rows of `b` are read as whole vectors.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@
 namespace mixgrad {
 
 inline constexpr std::int64_t tile_columns = 2 * lanes;
-// How many rows a tile may have: their sums take three quarters of the 32 or 16 registers, at most; of one vector
-// each, more than 16 gain nothing.
+// How many rows a tile may have: their sums take at most three quarters of the 32 or 16 registers; at one vector each,
+// more than 16 gain nothing.
 constexpr std::int64_t most_rows(std::int64_t columns) {
 #if defined(__AVX512F__) || defined(__aarch64__)
   return columns <= lanes ? 16 : 12;
@@ -47,12 +47,12 @@ struct Tile {
 
 void multiply(const Tile& tile);
 
-// Copies b(k, j) = from[k * row + j], or where `transposed` from[j * row + k], k < depth, j < columns, to where a tile
-// reads it best: rows side by side, [depth, width] in whole vectors, with zeros behind.
+// Copies b(k, j) = from[k * row + j], or where `transposed` from[j * row + k], k < depth, j < columns, into the layout
+// a tile reads best: adjacent rows, [depth, width] in whole vectors, padded with zeros.
 void copy_panel(bool transposed, std::int64_t depth, std::int64_t columns, const float* from, std::int64_t row,
                 float* panel);
 
-// Calls f(first, count) for parts of 0..n-1 that are as many as tiles of `most` need, and as equal as can be.
+// Calls f(first, count) for the fewest parts of 0..n-1 of at most `most`, evenly sized.
 template <class F>
 void for_each_part(std::int64_t n, std::int64_t most, F&& f) {
   const std::int64_t parts = (n + most - 1) / most;

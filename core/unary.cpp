@@ -9,7 +9,7 @@ namespace {
 
 template <class F>
 Tensor unary(const F& f, const Tensor& x) {
-  static const std::string backward = std::string(F::name) + "_backward";  // what a Profile lists it under
+  static const std::string backward = std::string(F::name) + "_backward";  // its name in a Profile
   check(is_floating(x.dtype()), F::name, ": needs f32 or f64, not ", name_of(x.dtype()));
   Tensor out = Tensor::empty(x.shape(), x.options());
   dispatch(F::name, x.device(), [&](auto device) { kernels::unary(device, f, x, out); });
@@ -38,7 +38,7 @@ Tensor silu(const Tensor& x) { return unary(functions::Silu{}, x); }
 Tensor gelu(const Tensor& x) { return unary(functions::Gelu{}, x); }
 
 Tensor clamp(const Tensor& x, double low, double high) {
-  check(low <= high, "clamp: from ", low, " to ", high);
+  check(low <= high, "clamp: needs low <= high, got ", low, " and ", high);
   return unary(functions::Clamp{low, high}, x);
 }
 

@@ -14,7 +14,7 @@ constexpr std::uint64_t prime1 = 0x9E3779B185EBCA87, prime2 = 0xC2B2AE3D27D4EB4F
 
 std::uint64_t mixed(std::uint64_t lane, std::uint64_t word) { return std::rotl(lane + word * prime2, 31) * prime1; }
 
-// The first word of the bytes, which it takes off them.
+// Removes the first word from the bytes and returns it.
 template <class Word>
 std::uint64_t take(std::span<const std::byte>& bytes) {
   Word word;

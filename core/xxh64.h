@@ -1,5 +1,5 @@
-// XXH64 (Yann Collet, github.com/Cyan4973/xxHash, doc/xxhash_spec.md): a fast hash that tells whether bytes are still
-// what they were. It withstands accidents, not an adversary.
+// XXH64 (Yann Collet, github.com/Cyan4973/xxHash, doc/xxhash_spec.md): a fast hash that detects accidental changes of
+// data, not malicious ones.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 
 namespace mixgrad {
 
-// Chained by its seed, xxh64(b, xxh64(a)), it stands for several pieces of memory.
+// Chained through its seed, xxh64(b, xxh64(a)), it covers several pieces of memory.
 std::uint64_t xxh64(std::span<const std::byte> bytes, std::uint64_t seed = 0);
 
 }  // namespace mixgrad

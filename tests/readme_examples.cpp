@@ -73,7 +73,7 @@ TEST_CASE("core/README.md: the tape as Graphviz") {
   const std::shared_ptr<Node> y = relu(w * x + w).node();
   std::cout << "digraph tape {\n";
   for (std::map<std::uint64_t, std::shared_ptr<Node>> open{{y->id, y}}; !open.empty();) {
-    const auto node = open.extract(std::prev(open.end())).mapped();  // the largest number first, as backward() does
+    const auto node = open.extract(std::prev(open.end())).mapped();  // the largest id first, as in backward()
     std::cout << "  " << node->id << " [label=\"" << node->op << " " << node->shape << "\"]\n";
     for (const auto& input : node->inputs)
       if (input) open[input->id] = input, std::cout << "  " << input->id << " -> " << node->id << "\n";

@@ -220,14 +220,14 @@ TEST_CASE("safetensors: a file that is missing, or not a file, is named") {
   check_refused("/dev/zero", "not a regular file");
 }
 
-TEST_CASE("safetensors: a file that is empty, cut off anywhere, or too long is refused") {
+TEST_CASE("safetensors: a file that is empty, truncated anywhere, or too long is refused") {
   if (!has_json()) return;
   const TemporaryFolder folder;
   write_safetensors(folder / "good", golden_tensors(), golden_metadata);
   const std::string good = content(folder / "good");
   for (std::size_t size = 0; size < good.size(); ++size) check_refused(folder.write("cut", good.substr(0, size)), "");
   check_refused(folder.write("cut", good.substr(0, 7)), "shorter than 8 bytes");
-  check_refused(folder.write("cut", good.substr(0, 100)), "cut off in its header");
+  check_refused(folder.write("cut", good.substr(0, 100)), "truncated in its header");
   check_refused(folder.write("cut", good.substr(0, good.size() - 1)), "past the end of the file");
   check_refused(folder.write("long", good + 'x'), "longer than its header announces");
 }
@@ -243,8 +243,8 @@ TEST_CASE("safetensors: a header length that lies is refused before memory is ta
   };
   check_refused(with_length(0), "not a JSON object");
   check_refused(with_length(1), "not valid JSON");
-  check_refused(with_length(103), "cut off in its header");
-  check_refused(with_length(100'000'000), "cut off in its header");
+  check_refused(with_length(103), "truncated in its header");
+  check_refused(with_length(100'000'000), "truncated in its header");
   for (const std::uint64_t length : {std::uint64_t{100'000'001}, std::uint64_t{1} << 63, ~std::uint64_t{0}})
     check_refused(with_length(length), "not a safetensors file");
   CHECK(read_safetensors(with_length(102)).tensors.empty());
@@ -372,7 +372,7 @@ TEST_CASE("safetensors: shapes that are too large, or do not fit their data, are
   refused("F32", "[9223372036854775808]", "shape holds 9223372036854775808");
   refused("F32", "[4294967296,4294967296]", "more than 2^60 elements");
   refused("F32", "[9223372036854775807,9223372036854775807,0]", "more than 2^60 elements");
-  refused("F32", "[1,1,1,1,1,1,2]", "more than 6 numbers in shape");
+  refused("F32", "[1,1,1,1,1,1,2]", "more than 6 values in shape");
   check_header_refused("{" + entry("a", "F32", "[1]", "[0,3]") + "}", "does not fit its 3 bytes", 3);
   const AllocatorStats after = allocator_stats();
   CHECK(after.hits + after.misses == before.hits + before.misses);
@@ -385,16 +385,16 @@ TEST_CASE("safetensors: offsets that overlap, leave holes, go backwards or past 
   };
   refused("[0,4]", "[0,4]", "overlaps");
   refused("[0,4]", "[3,7]", "tensor \"b\": its data overlaps");
-  refused("[4,8]", "[2,6]", "tensor \"b\": there is a hole before");
+  refused("[4,8]", "[2,6]", "tensor \"b\": there is a gap before");
   refused("[0,8]", "[2,6]", "overlaps");
   refused("[0,3]", "[4,8]", "tensor \"b\": there is a hole");
   refused("[1,4]", "[4,8]", "tensor \"a\": there is a hole");
   refused("[0,4]", "[4,7]", "longer than its header announces");
   refused("[0,4]", "[4,9]", "tensor \"b\": its data runs past the end");
   refused("[0,4]", "[4,9223372036854775807]", "past the end");
-  refused("[4,0]", "[4,8]", "not two numbers in order");
-  refused("[0,4]", "[9223372036854775807,0]", "not two numbers in order");
-  for (const char* offsets : {"[]", "[0]", "[0,4,8]"}) refused(offsets, "[4,8]", "not two numbers");
+  refused("[4,0]", "[4,8]", "not two ascending values");
+  refused("[0,4]", "[9223372036854775807,0]", "not two ascending values");
+  for (const char* offsets : {"[]", "[0]", "[0,4,8]"}) refused(offsets, "[4,8]", "not two ascending values");
   refused("[0,4]", "[4,18446744073709551615]", "data_offsets holds 18446744073709551615");
 }
 
@@ -415,7 +415,7 @@ TEST_CASE("safetensors: a hundred thousand brackets do not overflow the stack") 
   constexpr std::size_t depth = 100'000;
   std::string objects;
   for (std::size_t i = 0; i < depth; ++i) objects += "{\"a\":";
-  check_header_refused(objects, "has the unknown field");
+  check_header_refused(objects, "unknown field");
   check_header_refused("{\"a\":" + std::string(depth, '['), "is not an object");
   check_header_refused("{" + entry("a", "U8", std::string(depth, '['), "[0,1]") + "}", "\"shape\" has");
   check_header_refused("{" + entry("a", "U8", "[" + std::string(depth, ',') + "]", "[0,1]") + "}", "not valid JSON");

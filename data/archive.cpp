@@ -23,7 +23,7 @@ namespace mixgrad::data {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::int64_t disk_block = 4096;  // the least that an entry takes
+constexpr std::int64_t disk_block = 4096;  // the minimum that an entry takes
 
 // The entries of an archive, one after the other. gzip is unpacked by a ByteReader, which checks its checksum;
 // libarchive does not.
@@ -36,17 +36,16 @@ class ArchiveReader {
                     ARCHIVE_OK);
   }
 
-  // The next entry, or null at the end; what follows the last one is read too, for the checksum. libarchive takes a
-  // file that ends between two entries for complete, so the mark of the end, which stands where an entry would, is
-  // asked for.
+  // The next entry, or null at the end; what follows the last one is read, too, for the checksum. libarchive accepts a
+  // file that ends between two entries, so the end marker, in place of an entry, is required.
   archive_entry* next() {
     archive_entry* entry = nullptr;
     const int result = archive_read_next_header(archive_.get(), &entry);
-    // A warning is a name that the locale can't express.
+    // A warning: the name cannot be represented in the locale.
     check_succeeded(result == ARCHIVE_OK || result == ARCHIVE_WARN || result == ARCHIVE_EOF);
     if (result != ARCHIVE_EOF) return entry;
     check(archive_filter_bytes(archive_.get(), 0) > archive_read_header_position(archive_.get()), path_,
-          ": cannot be unpacked: cut off, or not closed by the block of zeros that ends an archive");
+          ": cannot be unpacked: truncated: the zero block that ends an archive is missing");
     while (source_.read(buffer_.data(), buffer_.size()) > 0) continue;
     return nullptr;
   }
@@ -66,7 +65,7 @@ class ArchiveReader {
     fail(path_, ": cannot be unpacked: ", printable(reason != nullptr ? reason : "damaged archive"));
   }
 
-  // Called by libarchive, through which no exception may pass.
+  // Called by libarchive, which exceptions must not cross.
   static la_ssize_t read_source(archive* to, void* self, const void** bytes) {
     auto& reader = *static_cast<ArchiveReader*>(self);
     try {
@@ -87,18 +86,18 @@ class ArchiveReader {
 
 std::string name_of(archive_entry* entry) {
   const char* name = archive_entry_pathname(entry);
-  if (name == nullptr) name = archive_entry_pathname_utf8(entry);  // one that the locale can't express
+  if (name == nullptr) name = archive_entry_pathname_utf8(entry);  // a name that the locale cannot represent
   return name == nullptr ? "" : name;
 }
 
-// Where the entry goes, in a folder without links. Refuses names that lead out of it.
+// The entry's path in the folder, which contains no links. Refuses names that lead out of it.
 fs::path destination(const std::string& where, const fs::path& folder, const fs::path& name) {
   check(!name.empty() && name.is_relative() && std::find(name.begin(), name.end(), "..") == name.end(), where,
         ": would leave the folder it is unpacked in");
   return folder / name;
 }
 
-// Copies the bytes of the current entry to a new file, as long as they fit into `room`; returns their number.
+// Copies the bytes of the current entry to a new file, if they fit into `room`; returns their count.
 std::int64_t write_file(ArchiveReader& reader, const std::string& where, const fs::path& path, std::int64_t room) {
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "wbx"), std::fclose);
   check(file != nullptr, where, ": cannot be written: ", std::strerror(errno));
@@ -131,7 +130,7 @@ void unpack_entries(const std::string& archive, const fs::path& folder, std::int
     check(!error, where, ": cannot be written: ", error.message());
     if (!is_folder) room -= write_file(reader, where, path, room);
   }
-  check(room < max_bytes, archive, ": cannot be unpacked: holds no file");
+  check(room < max_bytes, archive, ": cannot be unpacked: contains no file");
 }
 
 }  // namespace
@@ -139,7 +138,7 @@ void unpack_entries(const std::string& archive, const fs::path& folder, std::int
 void unpack(const std::string& archive, const std::string& folder, std::int64_t max_bytes) {
   std::error_code error;
   check(fs::create_directory(folder, error), folder,
-        ": cannot be made: ", error ? error.message() : std::string("there is something of this name"));
+        ": cannot be created: ", error ? error.message() : std::string("it already exists"));
   try {
     unpack_entries(archive, folder, max_bytes);
   } catch (...) {

@@ -13,7 +13,7 @@ DataLoader::DataLoader(std::shared_ptr<const Dataset> dataset, const LoaderOptio
     : dataset_(std::move(dataset)), options_(options) {
   check(dataset_->size() > 0, "data loader: the dataset is empty");
   check(dataset_->size() <= std::numeric_limits<std::int32_t>::max(), "data loader: a dataset of ", dataset_->size(),
-        " samples is too large; their numbers are i32");
+        " samples is too large; indices are i32");
   check(options.batch_size >= 1, "data loader: batch size ", options.batch_size, " must be at least 1");
   check(options.workers >= 0 && options.workers <= 1024, "data loader: ", options.workers,
         " workers are not in 0..1024");

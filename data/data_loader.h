@@ -1,4 +1,4 @@
-// DataLoader: a dataset cut into batches, shuffled anew for every epoch.
+// DataLoader: a dataset cut into batches, reshuffled every epoch.
 #pragma once
 
 #include <memory>
@@ -14,47 +14,47 @@ class Prefetch;  // data/prefetch.h
 struct LoaderOptions {
   std::int64_t batch_size = 64;
   bool shuffle = false;
-  bool drop_last = false;               // leave out a last batch that is not full
+  bool drop_last = false;               // drop the last batch if it is not full
   std::uint64_t seed = default_seed();  // of the shuffle
-  Purpose purpose = Purpose::shuffle;   // tells loaders with one seed apart (mixup's second loader)
-  int workers = 0;  // threads that read batches ahead, for datasets that decode (data/prefetch.h); 0: read when asked
+  Purpose purpose = Purpose::shuffle;   // distinguishes loaders with the same seed (mixup's second loader)
+  int workers = 0;  // threads that prefetch batches, for datasets that decode (data/prefetch.h); 0: read on demand
 };
 
 // for (const Batch& batch : loader.epoch(3)) ...
 //
-// The order is a permutation named by (seed, purpose, epoch): the same for any number of threads or workers, and for
-// any epoch without running those before it.
+// The order is a permutation determined by (seed, purpose, epoch): the same for any number of threads or workers, and
+// available for any epoch without running the previous ones.
 class DataLoader {
  public:
-  // Throws unless 1 <= batch_size and 0 <= workers <= 1024, and, where short batches are dropped, batch_size <= dataset
-  // size; a dataset that is empty or has more than 2^31 - 1 samples is refused.
+  // Throws unless 1 <= batch_size, 0 <= workers <= 1024, the dataset has 1 to 2^31 - 1 samples and, with drop_last, at
+  // least batch_size.
   DataLoader(std::shared_ptr<const Dataset> dataset, const LoaderOptions& options);
 
   std::int64_t num_batches() const;
   std::int64_t size_of(std::int64_t batch) const;  // samples in a batch: the last one may be short
   const Dataset& dataset() const { return *dataset_; }
   const LoaderOptions& options() const { return options_; }
-  // The same dataset under other options.
+  // The same dataset with other options.
   DataLoader with(const LoaderOptions& options) const { return {dataset_, options}; }
-  // The dataset, if all of it lies in the memory of a device; else null.
+  // The dataset, if all of it is in the memory of a device; else null.
   const ImageDataset* resident() const { return dynamic_cast<const ImageDataset*>(dataset_.get()); }
-  // The same with the dataset on another device, if it is a resident one.
+  // The same with the dataset on another device, if it is resident.
   DataLoader to(Device device) const;
 
-  // One pass over the data; must not outlive the loader. A loop over it has the workers read ahead; they stop when the
-  // iterator goes, however the loop ends. epoch[i] reads batch i at once, without workers.
+  // One pass over the data; must not outlive the loader. During a loop over it the workers prefetch; they stop when the
+  // iterator is destroyed, however the loop ends. epoch[i] reads batch i at once, without workers.
   class Epoch {
    public:
     Epoch(const DataLoader& loader, std::uint32_t epoch, std::int64_t first_batch);
     std::int64_t size() const { return loader_->num_batches(); }
     Batch operator[](std::int64_t batch) const { return loader_->dataset().get(numbers(batch)); }
-    std::span<const std::int32_t> numbers(std::int64_t batch) const;  // of the samples in the batch
+    std::span<const std::int32_t> numbers(std::int64_t batch) const;  // indices of the samples in the batch
 
     struct End {};
     struct Iterator {
       const Epoch* epoch;
       std::int64_t batch;
-      std::shared_ptr<Prefetch> ahead;  // none without workers
+      std::shared_ptr<Prefetch> ahead;  // null without workers
       Batch operator*() const;
       Iterator& operator++() { return ++batch, *this; }
       bool operator!=(End) const { return batch < epoch->size(); }
@@ -75,11 +75,11 @@ class DataLoader {
   LoaderOptions options_;
 };
 
-// What a model is trained on and what it is judged by.
+// What a model is trained on and what it is evaluated on.
 struct DataLoaders {
   DataLoader train, valid;
   const std::vector<std::string>& classes() const { return train.dataset().classes(); }
-  // The same data, shuffled by another seed.
+  // The same data, shuffled with another seed.
   DataLoaders with_seed(std::uint64_t seed) const;
   DataLoaders to(Device device) const { return {train.to(device), valid.to(device)}; }
 };

@@ -23,8 +23,8 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-// Where the bytes of a transfer go. Its two static functions are called by libcurl, through which no exception may
-// pass: they keep the reason for ending a transfer in `problem`.
+// Receives the bytes of a transfer. Its two static functions are called by libcurl, which exceptions must not cross:
+// they store the reason for ending a transfer in `problem`.
 struct Sink {
   const DownloadOptions& options;
   std::FILE* file;
@@ -37,7 +37,7 @@ struct Sink {
     sink.last_byte = Clock::now();
     sink.size += static_cast<std::int64_t>(count);
     if (sink.size > sink.options.max_bytes)
-      sink.problem = "sends more than " + std::to_string(sink.options.max_bytes) + " bytes";
+      sink.problem = "the server sends more than " + std::to_string(sink.options.max_bytes) + " bytes";
     else if (std::fwrite(bytes, 1, count, sink.file) != count)
       sink.problem = std::string("cannot be written to the disk: ") + std::strerror(errno);
     return sink.problem.empty() ? count : 0;
@@ -48,7 +48,7 @@ struct Sink {
     Sink& sink = *static_cast<Sink*>(to);
     const double silence = seconds_since(sink.last_byte);
     if (silence < sink.options.stall_seconds) return 0;
-    sink.problem = "the server sends nothing any more (waited " + std::to_string(int(silence)) + " seconds)";
+    sink.problem = "the server has stopped sending (waited " + std::to_string(int(silence)) + " seconds)";
     return 1;
   }
 };
@@ -65,11 +65,11 @@ void limit_protocols(CURL* curl, const std::string& address) {
 #endif
 }
 
-// Fetches the address from the byte at which the file ends. False when the server sends no such part.
+// Downloads the address from the byte at which the file ends. False when the server does not send such a range.
 bool transfer(const std::string& address, std::FILE* file, std::int64_t first, const DownloadOptions& options) {
   static const CURLcode initialised = curl_global_init(CURL_GLOBAL_DEFAULT);
   const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> handle(curl_easy_init(), curl_easy_cleanup);
-  check(initialised == CURLE_OK && handle != nullptr, address, ": download failed: libcurl does not start");
+  check(initialised == CURLE_OK && handle != nullptr, address, ": download failed: libcurl cannot be initialised");
   CURL* curl = handle.get();
   Sink sink{.options = options, .file = file, .size = first};
   char message[CURL_ERROR_SIZE] = "";
@@ -98,7 +98,7 @@ bool transfer(const std::string& address, std::FILE* file, std::int64_t first, c
   return true;
 }
 
-// The same into a file by name, continued from `first` on or begun anew.
+// The same into a file by name, resumed from `first` on or started again.
 bool transfer_to(const std::string& address, const std::string& path, std::int64_t first,
                  const DownloadOptions& options) {
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), first > 0 ? "ab" : "wb"), std::fclose);

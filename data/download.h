@@ -7,16 +7,15 @@
 namespace mixgrad::data {
 
 struct DownloadOptions {
-  std::int64_t max_bytes = std::int64_t{1} << 33;  // of the whole file; whoever sends more is refused
-  double stall_seconds = 30;                       // without a byte before the server is given up
+  std::int64_t max_bytes = std::int64_t{1} << 33;  // of the whole file; more is an error
+  double stall_seconds = 30;                       // without a byte before giving up
 };
 
-// Fetches an http or https address into a file. Of a file that exists already, only the rest is asked for (HTTP Range);
-// a server that can't do that sends it whole, in place of what was there. Returns whether the file was continued: then
-// its beginning may be of another version, and only a checksum tells. Follows up to five redirections, from https to
-// https only. Needs libcurl.
-// Throws an error that names the address when the server can't be reached, answers with an error, stalls, cuts the
-// connection or sends too much, or when the file can't be written. What has arrived stays, to be continued.
+// Downloads an http or https address to a file. Resumes a partial file (HTTP Range); if the server does not support
+// that, downloads it again as a whole. Returns whether a file was resumed: its beginning may then be of another
+// version, which only a checksum detects. Follows up to five redirects, from https to https only. Needs libcurl. Throws
+// an error that names the address when the server can't be reached, answers with an error, stalls, drops the connection
+// or sends too much, or when the file can't be written. The partial file stays, to be resumed.
 bool download(const std::string& address, const std::string& path, const DownloadOptions& options = {});
 
 }  // namespace mixgrad::data

@@ -1,4 +1,4 @@
-// A batch from the bytes of stored images, on the GPU (private: for the .cu of what gathers images).
+// A batch from the bytes of stored images, on the GPU (private: for .cu files that gather images).
 #pragma once
 
 #include "core/gpu.cuh"
@@ -14,11 +14,11 @@ struct StoredImages {
         bytes_each(bytes_of_one(images)),
         inside("dataset", images.size(0)) {}
 
-  // The bytes of image numbers[n], whose label is written to y[n] if this is the thread to do it.
-  __device__ const std::uint8_t* image(const std::int32_t* numbers, int n, std::int32_t* y, bool write_label) const {
-    const std::int64_t number = inside(numbers[n], n);
-    if (write_label) y[n] = labels[number];
-    return bytes + number * bytes_each;
+  // The bytes of image indices[n]; if write_label, also writes its label to y[n].
+  __device__ const std::uint8_t* image(const std::int32_t* indices, int n, std::int32_t* y, bool write_label) const {
+    const std::int64_t index = inside(indices[n], n);
+    if (write_label) y[n] = labels[index];
+    return bytes + index * bytes_each;
   }
 
   const std::uint8_t* bytes;
@@ -27,16 +27,16 @@ struct StoredImages {
   IndexCheck inside;
 };
 
-// grey (data/gather_images.h) to the last bit, at a third of a division's cost: the product with the rounded 1 / 255,
-// and one step of Newton's method.
+// grey (data/gather_images.h) bit for bit, at a third of a division's cost: the product with the rounded 1 / 255, and
+// one Newton step.
 __device__ inline float grey_of(std::uint8_t byte) {
   constexpr float inverse = 1.0f / 255.0f;
   const float value = byte, product = value * inverse;
   return __fmaf_rn(__fmaf_rn(-255.0f, product, value), inverse, product);
 }
 
-// Each thread makes `width` neighbouring bytes of an image into floats. known_copies: how often each is written side by
-// side; 0: any number.
+// Each thread converts `width` neighbouring bytes of an image to floats. known_copies: how many adjacent copies of each
+// are written; 0: any number.
 template <int width, int known_copies, class F>
 __global__ void fill_images_kernel(std::int64_t total, Divisor bytes_each, int copies, F pixels, float* x) {
   wait_for_previous_kernel();
@@ -50,7 +50,7 @@ __global__ void fill_images_kernel(std::int64_t total, Divisor bytes_each, int c
   if constexpr (known_copies == 1) {
     if (first < total) store(x + first, value);
   } else if constexpr (known_copies > 1) {
-    // By way of shared memory, so that neighbouring threads write neighbouring numbers.
+    // Through shared memory, so that writes are coalesced.
     using Packs = Pack<float, width>[block_threads * known_copies];
     SHARED(Packs, staged);
     const int thread = static_cast<int>(threadIdx.x);
@@ -71,12 +71,12 @@ __global__ void fill_images_kernel(std::int64_t total, Divisor bytes_each, int c
 }
 
 // x[n, i, every channel] = value(i) for each byte i of a stored image, where pixels(n, first).at<w>(i) is value(i) to
-// value(i + w - 1) and `first` is true for one of the threads that make image n.
+// value(i + w - 1) and `first` is true for one of the threads of image n.
 template <class F>
 void fill_images(Cuda device, const Tensor& images, const Tensor& x, F pixels) {
   const std::int64_t each = bytes_of_one(images), total = x.size(0) * each, copies = x.size(3) / images.size(3);
   check(x.numel() < std::int64_t{1} << 31, device.op, ": a batch of ", x.numel(),
-        " elements is more than the GPU's kernel takes");
+        " elements is more than the CUDA kernel supports (2^31 - 1)");
   const auto launch_with = [&]<int width, int known_copies>() {
     launch(device, fill_images_kernel<width, known_copies, F>, blocks_for(total, block_threads * width), block_threads,
            0, total, Divisor(std::max<std::int64_t>(each, 1)), static_cast<int>(copies), pixels, write(x));

@@ -1,5 +1,5 @@
-// A batch from the bytes of stored images (private: for the kernels that gather images, and for those that do more with
-// them in the same pass over memory).
+// A batch from the bytes of stored images (private: for kernels that gather images, or process them in the same pass
+// over memory).
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,7 @@ void fill_images(const Tensor& images, const Tensor& x, F pixels) {
       float* target = to + n * image * copies;
       if (copies == 1)
         for (std::int64_t i = 0; i < image; ++i) target[i] = value(i);
-      else if (copies == 3)  // as vectors, which a loop over the copies would not be
+      else if (copies == 3)  // vectorises, unlike a loop over the copies
         for (std::int64_t i = 0; i < image; ++i) target[3 * i] = target[3 * i + 1] = target[3 * i + 2] = value(i);
       else
         for (std::int64_t i = 0; i < image; ++i) std::fill_n(target + i * copies, copies, value(i));
@@ -33,13 +33,13 @@ void fill_images(const Tensor& images, const Tensor& x, F pixels) {
   });
 }
 
-// On the CPU, y[n] = labels[numbers[n]]; throws when a number is outside.
-inline void gather_labels(const Tensor& labels, const Tensor& numbers, const Tensor& y) {
-  mixgrad::check_indices("dataset", numbers, labels.numel());
+// On the CPU, y[n] = labels[indices[n]]; throws when an index is out of range.
+inline void gather_labels(const Tensor& labels, const Tensor& indices, const Tensor& y) {
+  mixgrad::check_indices("dataset", indices, labels.numel());
   const auto* label = labels.data<std::int32_t>();
-  const auto* number = numbers.data<std::int32_t>();
+  const auto* index = indices.data<std::int32_t>();
   auto* to = y.mutable_data<std::int32_t>();
-  for (std::int64_t n = 0; n < y.numel(); ++n) to[n] = label[number[n]];
+  for (std::int64_t n = 0; n < y.numel(); ++n) to[n] = label[index[n]];
 }
 
 }  // namespace mixgrad::kernels

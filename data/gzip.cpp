@@ -16,18 +16,18 @@ namespace mixgrad::data {
 
 #ifdef MIXGRAD_WITH_ZLIB
 
-// zlib's inflate and not its gzread, which takes a file for complete that ends where the caller's buffer is full, with
-// its checksum unread.
+// zlib's inflate and not its gzread, which accepts a file that ends where the caller's buffer is full, its checksum
+// unread.
 struct ByteReader::Gzip : NonCopyable {
   explicit Gzip(const std::string& path) {
     constexpr int gzip_alone = 16;
-    check(inflateInit2(&stream, gzip_alone + MAX_WBITS) == Z_OK, path, ": cannot be unpacked: out of memory");
+    check(inflateInit2(&stream, gzip_alone + MAX_WBITS) == Z_OK, path, ": cannot be decompressed: out of memory");
   }
   ~Gzip() { inflateEnd(&stream); }
 
   z_stream stream{};
   std::vector<Bytef> input = std::vector<Bytef>(1u << 17);
-  bool in_member = true;  // whether bytes must follow; false once a checksum was verified
+  bool in_member = true;  // whether bytes must follow; false once a checksum has been verified
 };
 
 std::size_t ByteReader::read(void* to, std::size_t count) {
@@ -38,7 +38,7 @@ std::size_t ByteReader::read(void* to, std::size_t count) {
     if (stream.avail_in == 0) {
       stream.next_in = input.data();
       stream.avail_in = static_cast<uInt>(read_file(input.data(), input.size()));
-      check(stream.avail_in > 0 || !in_member, path_, ": cut off gzip data");
+      check(stream.avail_in > 0 || !in_member, path_, ": truncated gzip data");
       if (stream.avail_in == 0) break;
     }
     if (!in_member) {
@@ -64,7 +64,8 @@ std::size_t ByteReader::read(void* to, std::size_t count) {
 
 struct ByteReader::Gzip {
   explicit Gzip(const std::string& path) {
-    fail(path, ": this build cannot read gzip data (built without zlib: package zlib1g-dev); unpack the file first");
+    fail(path,
+         ": this build cannot read gzip data (built without zlib: package zlib1g-dev); decompress the file first");
   }
 };
 

@@ -1,4 +1,4 @@
-// What image_file.cpp asks of the two libraries (private). Errors do not name the file; its name is added there.
+// What image_file.cpp needs from the two libraries (private). Errors do not name the file; its name is added there.
 #pragma once
 
 #include <cstddef>

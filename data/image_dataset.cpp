@@ -13,7 +13,7 @@ ImageDataset::ImageDataset(LabelledImages images, std::vector<std::string> class
   check(bytes.rank() == 4 && bytes.dtype() == DType::u8, "dataset: images must be u8 [N, H, W, C], got ",
         name_of(bytes.dtype()), bytes.shape());
   check(channels_ > 0 && channels_ <= 1024 && (bytes.size(3) == 1 || bytes.size(3) == channels_), "dataset: images ",
-        bytes.shape(), " cannot be given ", channels_, " channels");
+        bytes.shape(), " cannot be converted to ", channels_, " channels");
   check(stored_.labels.numel() == size(), "dataset: ", size(), " images but ", stored_.labels.numel(), " labels");
   check_indices("dataset labels", stored_.labels, static_cast<std::int64_t>(classes_.size()));
 }
@@ -24,23 +24,23 @@ std::shared_ptr<const ImageDataset> ImageDataset::to(Device device) const {
   return moved;
 }
 
-Batch ImageDataset::get(std::span<const std::int32_t> numbers) const {
-  return gather(Tensor::from(numbers, {std::ssize(numbers)}).to(device()));
+Batch ImageDataset::get(std::span<const std::int32_t> indices) const {
+  return gather(Tensor::from(indices, {std::ssize(indices)}).to(device()));
 }
 
-Tensor ImageDataset::empty_batch(const Tensor& numbers) const {
-  check_same_device("dataset", numbers.device(), device());
-  check(numbers.rank() == 1 && numbers.dtype() == DType::i32, "dataset: the numbers of samples are ",
-        name_of(numbers.dtype()), numbers.shape(), ", not i32 [N]");
-  check(size() > 0 || numbers.numel() == 0, "dataset: ", numbers.numel(), " samples of none");
-  return Tensor::empty({numbers.size(0), stored_.images.size(1), stored_.images.size(2), channels_},
+Tensor ImageDataset::empty_batch(const Tensor& indices) const {
+  check_same_device("dataset", indices.device(), device());
+  check(indices.rank() == 1 && indices.dtype() == DType::i32, "dataset: sample indices are ", name_of(indices.dtype()),
+        indices.shape(), ", not i32 [N]");
+  check(size() > 0 || indices.numel() == 0, "dataset: ", indices.numel(), " samples of an empty dataset");
+  return Tensor::empty({indices.size(0), stored_.images.size(1), stored_.images.size(2), channels_},
                        {.device = device()});
 }
 
-Batch ImageDataset::gather(const Tensor& numbers) const {
-  Tensor x = empty_batch(numbers), y = Tensor::empty(numbers.shape(), numbers.options());
+Batch ImageDataset::gather(const Tensor& indices) const {
+  Tensor x = empty_batch(indices), y = Tensor::empty(indices.shape(), indices.options());
   dispatch("gather_images", device(),
-           [&](auto device) { kernels::gather_images(device, stored_.images, stored_.labels, numbers, x, y); });
+           [&](auto device) { kernels::gather_images(device, stored_.images, stored_.labels, indices, x, y); });
   return {x, y};
 }
 
@@ -61,15 +61,14 @@ LabelledImages select(const LabelledImages& all, std::span<const std::int32_t> l
 
 namespace mixgrad::kernels {
 
-void gather_images(Cpu, const Tensor& images, const Tensor& labels, const Tensor& numbers, const Tensor& x,
+void gather_images(Cpu, const Tensor& images, const Tensor& labels, const Tensor& indices, const Tensor& x,
                    const Tensor& y) {
-  gather_labels(labels, numbers, y);
+  gather_labels(labels, indices, y);
   const std::uint8_t* byte = images.data<std::uint8_t>();
-  const std::int32_t* number = numbers.data<std::int32_t>();
+  const std::int32_t* index = indices.data<std::int32_t>();
   const std::int64_t image = bytes_of_one(images);
-  fill_images(images, x, [=](std::int64_t n) {
-    return [own = byte + number[n] * image](std::int64_t i) { return grey(own[i]); };
-  });
+  fill_images(images, x,
+              [=](std::int64_t n) { return [own = byte + index[n] * image](std::int64_t i) { return grey(own[i]); }; });
 }
 
 }  // namespace mixgrad::kernels

@@ -6,7 +6,7 @@ namespace {
 
 struct Plain {
   StoredImages stored;
-  const std::int32_t* numbers;
+  const std::int32_t* indices;
   std::int32_t* y;
 
   struct Pixels {
@@ -20,15 +20,15 @@ struct Plain {
       return out;
     }
   };
-  __device__ Pixels operator()(int n, bool first) const { return {stored.image(numbers, n, y, first)}; }
+  __device__ Pixels operator()(int n, bool first) const { return {stored.image(indices, n, y, first)}; }
 };
 
 }  // namespace
 
-void gather_images(Cuda device, const Tensor& images, const Tensor& labels, const Tensor& numbers, const Tensor& x,
+void gather_images(Cuda device, const Tensor& images, const Tensor& labels, const Tensor& indices, const Tensor& x,
                    const Tensor& y) {
   fill_images(device, images, x,
-              Plain{StoredImages(images, labels), read<std::int32_t>(numbers), write<std::int32_t>(y)});
+              Plain{StoredImages(images, labels), read<std::int32_t>(indices), write<std::int32_t>(y)});
 }
 
 }  // namespace mixgrad::kernels

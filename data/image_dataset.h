@@ -1,4 +1,4 @@
-// Images kept in memory as bytes, given out as numbers in [0, 1].
+// Images kept in memory as bytes and read as floats in [0, 1].
 #pragma once
 
 #include <memory>
@@ -7,22 +7,21 @@
 
 namespace mixgrad::data {
 
-// Which of two disjoint sets of images: to train on, or to judge by.
+// Which of two disjoint sets of images: for training, or for validation.
 enum class Split : std::uint8_t { train, valid };
 
-// What a source of images delivers: N images of H by W pixels, grey (C = 1) or in colour, and the class of each:
-// element n of one belongs to element n of the other.
+// What a source of images delivers: N images of H by W pixels, grey (C = 1) or in colour, and the class of each.
 struct LabelledImages {
   Tensor images;  // u8 [N, H, W, C]; of handwriting, ink is 255 and paper 0
   Tensor labels;  // i32 [N], 0..classes-1
 };
 
 struct ImageDatasetOptions {
-  std::int64_t channels = 3;  // grey images are copied to as many channels; at most 1024
+  std::int64_t channels = 3;  // grey images are copied to this many channels; at most 1024
 };
 
-// Batches x f32 [N, H, W, channels] = byte / 255 and y i32 [N]. Nothing is normalised or transformed. All images lie in
-// the memory of one device, where one kernel gathers a batch of them.
+// Batches x f32 [N, H, W, channels] = byte / 255 and y i32 [N]. Nothing is normalised or transformed. All images are in
+// the memory of one device, where one kernel gathers a batch.
 class ImageDataset : public Dataset {
  public:
   // images u8 [N, H, W, C] with C = 1 or C = channels, labels i32 [N] in 0..classes-1, both on one device.
@@ -31,17 +30,17 @@ class ImageDataset : public Dataset {
 
   std::int64_t size() const override { return stored_.images.size(0); }
   const std::vector<std::string>& classes() const override { return classes_; }
-  Batch get(std::span<const std::int32_t> numbers) const override;
+  Batch get(std::span<const std::int32_t> indices) const override;
 
   Device device() const { return stored_.images.device(); }
   const LabelledImages& stored() const { return stored_; }
   // The same samples on another device.
   std::shared_ptr<const ImageDataset> to(Device device) const;
-  // The samples with these numbers, i32 [N] on device(), in this order. Throws when one is outside 0..size()-1; on the
+  // The samples with these indices, i32 [N] on device(), in this order. Throws when one is outside 0..size()-1; on the
   // GPU, when the host next waits for the device.
-  Batch gather(const Tensor& numbers) const;
-  // The x of such a batch, not filled yet. Throws unless numbers are i32 [N] on device().
-  Tensor empty_batch(const Tensor& numbers) const;
+  Batch gather(const Tensor& indices) const;
+  // The x of such a batch, uninitialised. Throws unless indices are i32 [N] on device().
+  Tensor empty_batch(const Tensor& indices) const;
 
  private:
   LabelledImages stored_;
@@ -55,7 +54,7 @@ LabelledImages select(const LabelledImages& all, std::span<const std::int32_t> l
 }  // namespace mixgrad::data
 
 namespace mixgrad::kernels {
-// x[n, p, c] = images[numbers[n], p, c or 0] / 255 for images u8 [S, pixels, 1 or channels]; y[n] = labels[numbers[n]]
-MIXGRAD_KERNEL(gather_images, const Tensor& images, const Tensor& labels, const Tensor& numbers, const Tensor& x,
+// x[n, p, c] = images[indices[n], p, c or 0] / 255 for images u8 [S, pixels, 1 or channels]; y[n] = labels[indices[n]]
+MIXGRAD_KERNEL(gather_images, const Tensor& images, const Tensor& labels, const Tensor& indices, const Tensor& x,
                const Tensor& y);
 }  // namespace mixgrad::kernels

@@ -28,7 +28,7 @@ Tensor read_any(std::FILE* file, const ImageFileOptions& options) {
   fail("is neither a PNG nor a JPEG image");
 }
 
-// The image [H, W, 1 or 3] in `channels` channels, 1 or 3.
+// The image [H, W, 1 or 3] converted to `channels` channels, 1 or 3.
 Tensor with_channels(const Tensor& image, std::int64_t channels) {
   if (image.size(2) == channels) return image;
   const Tensor result = Tensor::empty({image.size(0), image.size(1), channels}, {.dtype = DType::u8});
@@ -56,8 +56,8 @@ Tensor read_image(const std::string& path, const ImageFileOptions& options) {
 }
 
 void check_pixels(std::int64_t height, std::int64_t width, const ImageFileOptions& options) {
-  check(height <= options.max_pixels / width, "an image of ", width, " x ", height, " pixels, more than the ",
-        options.max_pixels, " that are allowed (max_pixels)");
+  check(height <= options.max_pixels / width, "an image of ", width, " x ", height, " pixels exceeds the ",
+        options.max_pixels, " allowed (max_pixels)");
 }
 
 void write_png(const std::string& path, const Tensor& image) {

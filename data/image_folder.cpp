@@ -22,7 +22,7 @@ struct ImageFile {
   std::int32_t label;
 };
 
-// What is in a folder, sorted by name, hidden files left out.
+// The entries of a folder, sorted by name, without hidden files.
 std::vector<fs::path> list(const fs::path& folder) {
   std::vector<fs::path> entries;
   std::error_code error;
@@ -46,7 +46,7 @@ std::string any_of(std::span<const char* const> names) {
   return text;
 }
 
-// The folder of a part of the data: the one that is named, else the first of the common names that is there, else none.
+// The folder of a part of the data: the one named, else the first existing one of the common names, else none.
 fs::path part_in(const fs::path& root, const std::string& name, std::span<const char* const> common) {
   check(name.empty() || is_folder(root / name), (root / name).string(), ": is not a folder");
   if (!name.empty()) return root / name;
@@ -55,7 +55,7 @@ fs::path part_in(const fs::path& root, const std::string& name, std::span<const 
   return found == common.end() ? fs::path() : root / *found;
 }
 
-// `lacking` is added to the errors: what the folder might have had instead.
+// `lacking` is appended to errors: what the folder could have had instead.
 std::vector<std::string> class_names(const fs::path& folder, const std::string& lacking = "") {
   std::vector<std::string> names;
   for (const fs::path& entry : list(folder)) {
@@ -63,7 +63,7 @@ std::vector<std::string> class_names(const fs::path& folder, const std::string& 
           folder.string(), lacking);
     names.push_back(entry.filename().string());
   }
-  check(!names.empty(), folder.string(), ": holds no class folders", lacking);
+  check(!names.empty(), folder.string(), ": contains no class folders", lacking);
   return names;
 }
 
@@ -75,9 +75,9 @@ std::vector<ImageFile> image_files(const fs::path& folder, const std::vector<std
           ", which the training data has");
   for (const std::string& name : names) {
     const auto found = std::find(classes.begin(), classes.end(), name);
-    check(found != classes.end(), (folder / name).string(), ": a class that the training data lacks");
+    check(found != classes.end(), (folder / name).string(), ": the training data lacks this class");
     const std::vector<fs::path> entries = list(folder / name);
-    check(!entries.empty(), (folder / name).string(), ": an empty class folder");
+    check(!entries.empty(), (folder / name).string(), ": the class folder is empty");
     for (const fs::path& entry : entries)
       files.push_back({entry.filename().string(), entry.string(), static_cast<std::int32_t>(found - classes.begin())});
   }
@@ -87,10 +87,10 @@ std::vector<ImageFile> image_files(const fs::path& folder, const std::vector<std
   return files;
 }
 
-// Moves a random part of the files out of `train`, both in order.
+// Moves a random part of the files out of `train`; both stay sorted.
 std::vector<ImageFile> split(std::vector<ImageFile>& train, const std::string& path, const FolderOptions& options) {
   const auto n = static_cast<std::int64_t>(train.size());
-  check(n >= 2, path, ": holds one image, two are needed to hold one back for validation");
+  check(n >= 2, path, ": contains one image; two are needed, one of them for validation");
   const auto wanted = static_cast<std::int64_t>(options.valid_fraction * static_cast<double>(n) + 0.5);
   const auto count = static_cast<std::size_t>(std::clamp<std::int64_t>(wanted, 1, n - 1));
   const std::vector<std::int32_t> order = Random(options.seed, Purpose::split).permutation(n);
@@ -102,7 +102,7 @@ std::vector<ImageFile> split(std::vector<ImageFile>& train, const std::string& p
   return valid;
 }
 
-// Image files that are decoded whenever they are asked for.
+// Image files that are decoded on demand.
 class ImageFiles : public Dataset {
  public:
   // All images must have the size of `first`, the image in the file first_path.
@@ -139,14 +139,14 @@ class ImageFiles : public Dataset {
     try {
       const Tensor image = read_image(path, options_);
       check(image.shape() == shape_, path, ": is ", image.size(1), " x ", image.size(0), " pixels, but ", first_path_,
-            " is ", shape_[1], " x ", shape_[0], "; all images must have one size");
+            " is ", shape_[1], " x ", shape_[0], "; all images must have the same size");
       std::copy_n(image.data<std::uint8_t>(), image.numel(), to);
     } catch (const Error& error) {
       fail(error.what(), " (sample ", index, ")");
     }
   }
 
-  // In parallel; the error is that of the first sample that has one.
+  // In parallel; throws the error of the first sample that has one.
   LabelledImages decode(std::span<const std::int32_t> indices) const {
     const auto n = static_cast<std::int64_t>(indices.size());
     LabelledImages result{Tensor::empty(shape_.prepend(n), {.dtype = DType::u8}),
@@ -182,7 +182,7 @@ DataLoaders from_folder(const std::string& path, const FolderOptions& options) {
                  valid_folder = part_in(root, options.valid, valid_folders);
   const bool separate = !train_folder.empty() || !valid_folder.empty();
   const auto require = [&](const fs::path& part, const fs::path& other, std::span<const char* const> looked_for) {
-    check(!separate || !part.empty(), path, ": holds ", other.filename().string(), "/ but no ", any_of(looked_for));
+    check(!separate || !part.empty(), path, ": contains ", other.filename().string(), "/ but no ", any_of(looked_for));
   };
   require(train_folder, valid_folder, train_folders);
   require(valid_folder, train_folder, valid_folders);
@@ -237,7 +237,7 @@ void write_image_folder(const std::string& path, const LabelledImages& train, co
           ": exists and is not an empty folder");
     fs::create_directories(whole.parent_path());
     check(fs::create_directory(part), part.string(),
-          ": is there already: a run was cut off, or is under way; remove it first");
+          ": exists: a run was interrupted, or is in progress; remove it first");
     struct Cleanup {  // removes what was written, unless it has been renamed
       const fs::path& part;
       ~Cleanup() {

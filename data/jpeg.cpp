@@ -19,10 +19,10 @@ namespace mixgrad::data {
 
 namespace {
 
-constexpr int max_scans = 200;  // a small progressive file could otherwise hold thousands, each over the whole image
+constexpr int max_scans = 200;  // a small progressive file could hold thousands, each over the whole image
 
-// libjpeg leaves error handling to its caller, who must not return: here by a long jump, which runs no destructors. So
-// the library is called only inside run(), by functions that own nothing.
+// libjpeg's error handler must not return: here it is a longjmp, which runs no destructors. So the library is called
+// only inside run(), by functions that own nothing.
 class Jpeg : NonCopyable {
  public:
   Jpeg() {
@@ -35,14 +35,14 @@ class Jpeg : NonCopyable {
   }
   ~Jpeg() { jpeg_destroy_decompress(&info_); }
 
-  // Calls f(info) and throws the reason when libjpeg reports an error.
+  // Calls f(info), and throws the reason when libjpeg reports an error.
   template <class F>
   void run(const F& f) {
     if (completes(f)) return;
     const int code = errors_.base.msg_code;
     const bool unsupported = code == JERR_SOF_UNSUPPORTED || code == JERR_BAD_PRECISION || code == JERR_ARITH_NOTIMPL ||
                              code == JERR_CONVERSION_NOTIMPL || code == JERR_NOTIMPL || code == JERR_NOT_COMPILED;
-    fail(unsupported ? "a kind of JPEG that cannot be read: " : "damaged or cut off JPEG data: ",
+    fail(unsupported ? "this kind of JPEG is not supported: " : "damaged or truncated JPEG data: ",
          errors_.message.data());
   }
 
@@ -68,7 +68,7 @@ class Jpeg : NonCopyable {
     std::longjmp(errors->jump, 1);
   }
 
-  // A negative level is a warning: where it means that pixels were made up, it is an error here.
+  // A negative level is a warning: one that means that pixels were invented is an error here.
   static void on_message(j_common_ptr info, int level) {
     const int code = info->err->msg_code;
     if (level < 0 && code != JWRN_EXTRANEOUS_DATA && code != JWRN_JFIF_MAJOR && code != JWRN_ADOBE_XFORM)
@@ -88,8 +88,7 @@ class Jpeg : NonCopyable {
   Errors errors_{};
 };
 
-// What is left of white paper, [H, W, 3], by inks cyan, magenta, yellow and black, [H, W, 4], which are stored
-// inverted: 255 is none.
+// RGB [H, W, 3] from CMYK inks [H, W, 4], which are stored inverted: 255 is no ink.
 Tensor colours_of_inks(const Tensor& inks) {
   const Tensor colours = Tensor::empty({inks.size(0), inks.size(1), 3}, {.dtype = DType::u8});
   const auto* from = inks.data<std::uint8_t>();
@@ -111,7 +110,7 @@ Tensor read_jpeg(std::FILE* file, const ImageFileOptions& options) {
   check_pixels(height, width, options);
   const J_COLOR_SPACE file_space = reader.info().jpeg_color_space;
   check(file_space != JCS_UNKNOWN, "a JPEG of ", reader.info().num_components,
-        " components; grey has 1, colours 3 or 4");
+        " components; grey has 1, colour 3 or 4");
   const bool grey = file_space == JCS_GRAYSCALE, inks = file_space == JCS_CMYK || file_space == JCS_YCCK;
   const std::int64_t channels = grey ? 1 : inks ? 4 : 3;
   const Tensor image = Tensor::empty({height, width, channels}, {.dtype = DType::u8});

@@ -25,7 +25,7 @@ std::string find_file(const fs::path& folder, const std::string& name) {
     check(fs::status_known(status), path, ": ", error.message());
     if (fs::exists(status) && !fs::is_directory(status)) return path;
   }
-  fail("mnist: ", folder.string(), " holds neither ", name, " nor ", dotted, ", plain or .gz");
+  fail("mnist: ", folder.string(), " contains neither ", name, " nor ", dotted, ", plain or .gz");
 }
 
 DataLoaders loaders(const LabelledImages& train, const LabelledImages& valid, const MnistOptions& options) {
@@ -66,7 +66,7 @@ LabelledImages read_mnist(const std::string& folder, Split split) {
   const Tensor images = read_idx(image_file, 3), labels = read_idx(label_file, 1);
   check(images.size(0) == labels.size(0), "mnist: ", image_file, " holds ", images.size(0), " images but ", label_file,
         " ", labels.size(0), " labels");
-  check(images.numel() > 0, "mnist: ", image_file, " holds no image");
+  check(images.numel() > 0, "mnist: ", image_file, " contains no images");
   const std::uint8_t* label = labels.data<std::uint8_t>();
   const auto bad = std::find_if(label, label + labels.numel(), [](std::uint8_t value) { return value > 9; });
   if (bad != label + labels.numel())
@@ -83,13 +83,13 @@ DataLoaders mnist(const std::string& folder, const MnistOptions& options) {
           ", test images ", valid.images.size(1), " x ", valid.images.size(2));
     return loaders(train, valid, options);
   }();
-  release_cache();  // of the digits that were left out
+  release_cache();  // of the digits that were dropped
   return result;
 }
 
 DataLoaders synthetic_mnist(const MnistOptions& options) {
   check_options(options);
-  constexpr std::uint64_t seed = 42;  // of the drawing: one fixed set of images
+  constexpr std::uint64_t seed = 42;  // one fixed set of images
   return loaders(synthetic_digits(20000, seed, Split::train), synthetic_digits(4000, seed, Split::valid), options);
 }
 

@@ -20,8 +20,8 @@ namespace {
 
 using Message = std::array<char, 160>;
 
-// libpng reports an error by a long jump, which runs no destructors. So it is called only inside run(), by functions
-// that own nothing; what they need is owned by those who call run().
+// libpng reports an error by a longjmp, which runs no destructors. So it is called only inside run(), by functions that
+// own nothing; the callers of run() own what they need.
 class PngReader : NonCopyable {
  public:
   PngReader() {
@@ -29,15 +29,15 @@ class PngReader : NonCopyable {
     if (png_ != nullptr) info_ = png_create_info_struct(png_);
     if (info_ == nullptr) {
       destroy();
-      fail("libpng cannot be used: ", message_.data());
+      fail("libpng cannot be initialised: ", message_.data());
     }
   }
   ~PngReader() { destroy(); }
 
-  // Calls f(png, info) and throws the reason when libpng reports an error.
+  // Calls f(png, info), and throws the reason when libpng reports an error.
   template <class F>
   void run(const F& f) {
-    check(completes(f), "damaged or cut off PNG data: ", message_.data());
+    check(completes(f), "damaged or truncated PNG data: ", message_.data());
   }
 
   png_structp png() const { return png_; }
@@ -80,7 +80,7 @@ Tensor read_png(std::FILE* file, const ImageFileOptions& options) {
   reader.run([=](png_structp png, png_infop info) {
     png_init_io(png, file);
     png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
-    png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // check_pixels has a limit of its own
+    png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // check_pixels has its own limit
     png_read_info(png, info);
   });
   const std::int64_t height = png_get_image_height(reader.png(), reader.info());
@@ -88,10 +88,10 @@ Tensor read_png(std::FILE* file, const ImageFileOptions& options) {
   check_pixels(height, width, options);
   // Deflate reaches 1032 : 1 at most.
   const auto row_bytes = static_cast<std::int64_t>(png_get_rowbytes(reader.png(), reader.info()));
-  check(row_bytes <= 1032 * size_of_file(file) / height, "cut off: the header announces ", width, " x ", height,
+  check(row_bytes <= 1032 * size_of_file(file) / height, "truncated: the header announces ", width, " x ", height,
         " pixels, more than the file can hold");
-  // Whatever the file holds becomes grey or colours of 8 bits. libpng is not asked to turn colours into grey: it would
-  // have the result depend on gamma and colour profiles.
+  // Every format becomes 8-bit grey or RGB. libpng must not convert colour to grey: its result would depend on gamma
+  // and colour profiles.
   const bool colour = (png_get_color_type(reader.png(), reader.info()) & PNG_COLOR_MASK_COLOR) != 0;
   const std::int64_t channels = colour ? 3 : 1;
   const Tensor image = Tensor::empty({height, width, channels}, {.dtype = DType::u8});

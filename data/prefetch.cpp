@@ -13,7 +13,7 @@ Prefetch::Prefetch(Read read, std::int64_t count, int workers)
       count_(count),
       window_(std::min(count, std::int64_t{2} * workers) + 1),
       results_(static_cast<std::size_t>(std::max<std::int64_t>(window_, 1))) {
-  check(workers >= 1, "prefetch: ", workers, " workers");
+  check(workers >= 1, "prefetch: ", workers, " workers, needs at least 1");
   try {
     for (std::int64_t worker = 0; worker < std::min<std::int64_t>(workers, count); ++worker)
       threads_.emplace_back([this] { work(); });
@@ -36,7 +36,8 @@ void Prefetch::stop() {
 
 Batch Prefetch::get(std::int64_t batch) {
   std::unique_lock lock(mutex_);
-  check(batch >= asked_ && batch < count_, "prefetch: batch ", batch, " after batch ", asked_, " of ", count_);
+  check(batch >= asked_ && batch < count_, "prefetch: batch ", batch, " requested after batch ", asked_, " of ",
+        count_);
   for (; asked_ < batch; ++asked_) result(asked_) = {};
   next_ = std::max(next_, asked_);
   room_.notify_all();
@@ -56,7 +57,7 @@ void Prefetch::work() {
     lock.unlock();
     Result done = call(batch);
     lock.lock();
-    if (batch < asked_) continue;  // left out by the caller meanwhile
+    if (batch < asked_) continue;  // skipped by the caller meanwhile
     result(batch) = std::move(done);
     ready_.notify_all();
   }

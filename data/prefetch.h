@@ -1,4 +1,4 @@
-// Prefetch: batches read ahead of time by worker threads, handed out in order.
+// Prefetch: batches read ahead by worker threads and returned in order.
 #pragma once
 
 #include <condition_variable>
@@ -13,21 +13,21 @@
 
 namespace mixgrad::data {
 
-// Worker threads call read(0), ..., read(count - 1) in this order, each number once, several at the same time, and at
-// most 2 * workers batches beyond the one last asked for: memory is bounded. They are SingleThreaded (core/parallel.h).
+// Worker threads call read(0), ..., read(count - 1) in this order, each batch once, several concurrently, and at most 2
+// * workers batches beyond the last one requested: memory is bounded. They are SingleThreaded (core/parallel.h).
 //
-// Since each batch is named by its number, what comes out does not depend on the number of workers.
+// Since each batch is determined by its index, the result does not depend on the number of workers.
 class Prefetch : NonCopyable {
  public:
   using Read = std::function<Batch(std::int64_t batch)>;
 
-  // Throws unless workers >= 1, or when no threads are to be had.
+  // Throws unless workers >= 1, and when threads cannot be started.
   Prefetch(Read read, std::int64_t count, int workers);
-  // Waits for the batches that are being read at this moment; what follows is not read.
+  // Waits for the batches that are being read; later ones are not read.
   ~Prefetch();
 
-  // Batch number `batch`, once it is there; throws what reading it threw. Numbers may repeat and be left out, but not
-  // go back. For one thread at a time.
+  // Waits for the batch and returns it; rethrows what reading it threw. A batch may be requested again or skipped, but
+  // never one before the last. For one thread at a time.
   Batch get(std::int64_t batch);
 
  private:
@@ -44,11 +44,11 @@ class Prefetch : NonCopyable {
 
   const Read read_;
   const std::int64_t count_, window_;
-  std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;  // guards the members below
   std::condition_variable ready_, room_;
-  std::vector<Result> results_;  // of batches asked_ .. asked_ + window_ - 1, each in place batch % window_
-  std::int64_t asked_ = 0;       // the batch last asked for
-  std::int64_t next_ = 0;        // that a worker will read
+  std::vector<Result> results_;  // of batches asked_ .. asked_ + window_ - 1, each at index batch % window_
+  std::int64_t asked_ = 0;       // the last batch requested
+  std::int64_t next_ = 0;        // the next batch a worker will read
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

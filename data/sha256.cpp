@@ -81,7 +81,7 @@ std::string sha256_of_file(const std::string& path) {
   std::vector<char> buffer(1u << 16);
   while (file.read(buffer.data(), static_cast<std::streamsize>(buffer.size())), file.gcount() > 0)
     hash.update({reinterpret_cast<const std::uint8_t*>(buffer.data()), static_cast<std::size_t>(file.gcount())});
-  check(file.eof(), path, ": cannot be read to its end");
+  check(file.eof(), path, ": cannot be read to the end");
   return hash.finish();
 }
 

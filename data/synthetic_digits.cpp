@@ -24,9 +24,8 @@ struct Point {
 };
 using Stroke = std::vector<Point>;
 
-// One way to write a digit. A stroke is a smooth curve through its points, x to the right and y down, in a box of
-// about 100 by 100; a point given twice in a row is a corner. Of the glyphs of a digit each is drawn in proportion to
-// its weight.
+// One way to write a digit. A stroke is a smooth curve through its points, x to the right and y down, in a box of about
+// 100 by 100; a point given twice in a row is a corner. Each glyph of a digit is chosen in proportion to its weight.
 struct Glyph {
   int digit;
   std::uint32_t weight;
@@ -252,7 +251,7 @@ LabelledImages synthetic_digits(std::int64_t count, std::uint64_t seed, Split sp
   parallel_for(count, 64, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t n = begin; n < end; ++n) {
       const auto index = static_cast<std::uint32_t>(n);
-      // Every ten images hold every digit, each ten in an order of its own.
+      // Every ten images contain each digit once, in random order.
       labels[n] = Random(seed, Purpose::synthetic, epoch, 1, index / 10).permutation(10)[index % 10];
       Random rng(seed, Purpose::synthetic, epoch, 0, index);
       draw_digit(labels[n], rng, images + n * image_size * image_size);

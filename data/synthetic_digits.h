@@ -1,5 +1,5 @@
-// Handwritten digits that the program draws itself, for where there is no data set to read. They stand in for MNIST
-// closely enough that a model trained on them alone reads most of the real digits.
+// Handwritten digits drawn by the program, for use without a data set. They are close enough to MNIST that a model
+// trained on them alone reads most of the real digits.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ namespace mixgrad::data {
 // for a random pen radius r and edge width w.
 //
 // Image n and its label depend on (seed, split, n) alone, and not on count, the number of threads or the platform.
-// Every ten images from a multiple of ten on hold every digit once. Throws unless 1 <= count <= 2^31 - 1.
+// Every ten images from a multiple of ten on contain each digit once. Throws unless 1 <= count <= 2^31 - 1.
 LabelledImages synthetic_digits(std::int64_t count, std::uint64_t seed, Split split);
 
 }  // namespace mixgrad::data

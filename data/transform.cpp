@@ -64,7 +64,7 @@ void mirror(const Extents& e, const float* from, float* to) {
       std::copy_n(from + i * e.row() + (e.width - 1 - j) * e.channels, e.channels, to + i * e.row() + j * e.channels);
 }
 
-// Fills the square of this size that begins at `corner`, as far as it lies in the image.
+// Fills the square of this size that begins at `corner`, clipped to the image.
 void blank(const Extents& e, Point corner, std::int64_t size, float fill, float* image) {
   const std::int64_t left = std::max<std::int64_t>(corner.x, 0), right = std::min(corner.x + size, e.width);
   const std::int64_t top = std::max<std::int64_t>(corner.y, 0), bottom = std::min(corner.y + size, e.height);

@@ -1,6 +1,6 @@
-// Batch transforms: images changed at random, so that a model sees each a little differently in every epoch.
+// Batch transforms: random changes of images, so that a model sees each a little differently in every epoch.
 //
-// For training only (train/transform_callback.h). What belongs to every input, in validation and prediction too, is a
+// For training only (train/transform_callback.h). What applies to every input, also in validation and prediction, is a
 // layer of the model instead: nn/normalise.h.
 #pragma once
 
@@ -12,15 +12,15 @@
 
 namespace mixgrad::data {
 
-// Takes images x f32 [N, H, W, C] and gives new ones of the same shape; x stays as it is, and no gradient flows. What
-// it draws depends on N, H and W alone and is drawn image by image before any pixel moves, so that the same `random`
-// gives the same batch for any number of threads. Throws on another dtype or rank.
+// Maps images x f32 [N, H, W, C] to new ones of the same shape; x is unchanged, and no gradient flows. Its draws depend
+// on N, H and W alone and are made image by image before any pixel moves, so that the same `random` gives the same
+// batch for any number of threads. Throws on another dtype or rank.
 using Transform = std::function<Tensor(const Tensor& x, Random& random)>;
 
 struct RandomCropOptions {
   std::int64_t padding = 4;  // in pixels, on all four sides
 };
-// A window of H x W, uniform among the (2 padding + 1)^2 of the image with a border of zeros around it:
+// A random window of H x W, uniform among the (2 padding + 1)^2 of the zero-padded image:
 //   y[n, i, j] = x[n, i + dy_n - padding, j + dx_n - padding], zero outside; dy, dx ~ U{0, ..., 2 padding}.
 // Throws unless 0 <= padding <= 2^20.
 Transform random_crop(const RandomCropOptions& options = {});
@@ -28,16 +28,16 @@ Transform random_crop(const RandomCropOptions& options = {});
 struct HorizontalFlipOptions {
   double probability = 0.5;
 };
-// Each image mirrored, left to right, with this probability. Throws unless it is in 0..1.
+// Mirrors each image left to right with this probability. Throws unless it is in 0..1.
 Transform horizontal_flip(const HorizontalFlipOptions& options = {});
 
 struct CutoutOptions {
   std::int64_t size = 8;  // side of the square, in pixels
-  float fill = 0;         // what stands in it; the paper's is the mean of the data
+  float fill = 0;         // its pixels' value; the paper's is the mean of the data
 };
-// A square of each image blanked out (DeVries and Taylor, "Improved regularization of convolutional neural networks
-// with cutout", 2017): rows cy - size/2 .. cy - size/2 + size - 1 and columns likewise, about a centre that is uniform
-// over the image, so that a part of the square may lie outside. Throws unless 1 <= size <= 2^20.
+// Blanks out a square of each image (DeVries and Taylor, "Improved regularization of convolutional neural networks with
+// cutout", 2017): rows cy - size/2 .. cy - size/2 + size - 1 and columns likewise, about a centre that is uniform over
+// the image, so that part of the square may be outside. Throws unless 1 <= size <= 2^20.
 Transform cutout(const CutoutOptions& options = {});
 
 }  // namespace mixgrad::data

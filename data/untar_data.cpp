@@ -32,8 +32,8 @@ std::string name_of(const std::string& address) {
   return name;
 }
 
-// A file that one process at a time can hold open. Its text says where the folder of the same name came from; it stays,
-// since removing it would let two processes lock two files of one name.
+// A file that one process at a time can lock. Its text is the address that the folder of the same name came from; it is
+// never removed, since two processes could then lock two files of one name.
 class LockFile : NonCopyable {
  public:
   explicit LockFile(const fs::path& path)
@@ -59,7 +59,7 @@ class LockFile : NonCopyable {
   int descriptor_;
 };
 
-// The address that a lock file names: of what is, or was being, downloaded under that name.
+// The address in a lock file: of what has been, or was being, downloaded under that name.
 std::string source_in(const fs::path& lock_file) {
   std::ifstream file(lock_file);
   return {std::istreambuf_iterator<char>(file), {}};
@@ -81,8 +81,8 @@ void check_download(const Url& url, const std::string& file) {
   check(hash == url.sha256, "the download has the SHA-256 ", hash, ", not ", url.sha256);
 }
 
-// Downloads, checks and unpacks. A file that proves wrong is removed, and if its beginning was there before (it may
-// have been of another version), all is done once more from the start.
+// Downloads, checks and unpacks. A wrong file is removed, and if it was resumed (its beginning may have been of another
+// version), downloaded once more from the start.
 void fetch(const Url& url, const std::string& part, const std::string& unpacked, const UntarOptions& options) {
   const DownloadOptions limits{.max_bytes = url.bytes > 0 ? url.bytes : options.max_bytes,
                                .stall_seconds = options.stall_seconds};
@@ -99,7 +99,7 @@ void fetch(const Url& url, const std::string& part, const std::string& unpacked,
   }
 }
 
-// The only folder in a folder that holds nothing else, or that folder itself.
+// The only entry of a folder, if that is a folder, or else the folder itself.
 fs::path content_of(const fs::path& folder) {
   const fs::directory_iterator first(folder);
   const bool single = std::distance(fs::directory_iterator(folder), {}) == 1 && first->is_directory();
@@ -115,7 +115,7 @@ std::string cache_folder() {
   };
   const fs::path cache = variable("XDG_CACHE_HOME"), home = variable("HOME");
   if (cache.is_absolute()) return (cache / "mixgrad").string();  // a relative one is to be ignored
-  check(!home.empty(), "untar_data: no folder for the cache: neither XDG_CACHE_HOME nor HOME is set");
+  check(!home.empty(), "untar_data: no cache folder: neither XDG_CACHE_HOME nor HOME is set");
   return (home / ".cache" / "mixgrad").string();
 }
 
@@ -126,7 +126,7 @@ std::string untar_data(const Url& url, const UntarOptions& options) try {
   if (is_done(url, folder, lock_file)) return folder.string();
   fs::create_directories(folder.parent_path());
   LockFile lock(lock_file);
-  if (is_done(url, folder, lock_file)) return folder.string();  // by the process we waited for
+  if (is_done(url, folder, lock_file)) return folder.string();  // by the process that held the lock
   if (source_in(lock_file) != url.address) fs::remove(part);
   lock.write(url.address);
   fetch(url, part, unpacked, options);

@@ -82,7 +82,7 @@ test_bad_data() {
   train_on "$work/dotted" --no-mixup --epochs 1
   check "data: files are found as unpackers name them, with a dot" all succeeded '[ "$(rows)" = 1 ]'
 
-  check "data: images cut off" damaged "cut off" "$images" head -c 5000 "$work/mnist/$images"
+  check "data: images truncated" damaged truncated "$images" head -c 5000 "$work/mnist/$images"
   check "data: labels too long" damaged longer "$labels" cat "$work/mnist/$labels" "$work/mnist/$labels"
   check "data: an empty file" damaged "not an IDX file" "$images" true
   check "data: no IDX file" damaged "not an IDX file" "$images" seq 1000
@@ -95,7 +95,7 @@ test_bad_data() {
   labels 128 | tr '\7' '\3' >"$work/threes_only/$labels"
   train_on "$work/threes_only"
   check "data: labels that lack a digit" is_refusal "256 training images shows the digit 7"
-  check "data: a header that claims 10^18 elements" damaged "cut off" "$images" header 1000000 1000000 1000000
+  check "data: a header that claims 10^18 elements" damaged truncated "$images" header 1000000 1000000 1000000
   check "data: a header that claims 2^96 elements" damaged elements "$images" header 4294967295 4294967295 4294967295
   if ! have gzip; then
     skip "damaged .gz files" "needs gzip"
@@ -103,11 +103,11 @@ test_bad_data() {
     skip "damaged .gz files" "needs a build with zlib"
   else
     check "data: a .gz is read" all succeeded '[ "$(rows)" = 16 ]'
-    check "data: gzip cut off in its header" damaged "" "$images.gz" eval 'zipped "$images" | head -c 3'
-    check "data: gzip cut off" damaged "cut off" "$images.gz" eval 'zipped "$images" | head -c 4000'
+    check "data: gzip truncated in its header" damaged "" "$images.gz" eval 'zipped "$images" | head -c 3'
+    check "data: gzip truncated" damaged truncated "$images.gz" eval 'zipped "$images" | head -c 4000'
     check "data: gzip damaged" damaged gzip "$images.gz" flipped_gzip "$images"
     check "data: a gzipped header that claims 10^18 elements" \
-      damaged "cut off" "$images.gz" eval 'header 1000000 1000000 1000000 | gzip'
+      damaged truncated "$images.gz" eval 'header 1000000 1000000 1000000 | gzip'
   fi
 }
 

@@ -1,4 +1,4 @@
-// Unpacking archives, those included that are cut off or lie.
+// Unpacking archives, including truncated and hostile ones.
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -113,7 +113,7 @@ TEST_CASE("archive: names that no line of text could hold make an error of one s
   check_unpack_refused(tar({{"././@LongLink", deep + '\0', 'L'}, {"d", "x"}}), "cannot be written: File name too long");
 }
 
-TEST_CASE("archive: one that unpacks to more than is allowed is refused, whatever it claims") {
+TEST_CASE("archive: one that unpacks to more than max_bytes is refused, whatever it claims") {
   if (!can_unpack()) return;
   check_unpack_refused(tar({{"a", std::string(300'000, 'x')}}), "more than is allowed", 200'000);
   std::vector<test::TarEntry> many;
@@ -127,7 +127,7 @@ TEST_CASE("archive: one that unpacks to more than is allowed is refused, whateve
   check_unpack_refused(content(zeros + ".gz"), "more than is allowed");
 }
 
-TEST_CASE("archive: what is none, holds nothing, or is cut off or damaged is refused") {
+TEST_CASE("archive: what is not an archive, or is empty, truncated or damaged, is refused") {
   if (!can_unpack()) return;
   check_unpack_refused("", "cannot be unpacked");
   check_unpack_refused("<html>404</html>", "cannot be unpacked");
@@ -165,7 +165,7 @@ TEST_CASE("archive: a compressed one is read to the end of its checksum, whateve
     folder.remove("out");
     folder.remove("tar.gz");
     for (std::size_t missing = 1; missing < 12; ++missing)
-      check_unpack_refused(good.substr(0, good.size() - missing), "cut off", 1 << 22);
+      check_unpack_refused(good.substr(0, good.size() - missing), "truncated", 1 << 22);
     for (std::size_t back = 1; back < 9; ++back) {
       std::string bad = good;
       bad[good.size() - back] = static_cast<char>(bad[good.size() - back] ^ 1);
@@ -174,14 +174,14 @@ TEST_CASE("archive: a compressed one is read to the end of its checksum, whateve
   }
 }
 
-TEST_CASE("archive: one that ends between two files, without the mark of its end, is cut off") {
+TEST_CASE("archive: one that ends between two files, without the end marker, is truncated") {
   if (!can_unpack()) return;
   const std::string whole = tar({{"a", noise(3000)}, {"b", noise(512)}, {"c", std::string(2048, '\0')}});
   const std::size_t end = whole.size() - 1024;
   for (const std::size_t size : {end, end - 512 - 2048, end - 1024 - 512 - 2048, end - 512})
     check_unpack_refused(whole.substr(0, size), "");
-  check_unpack_refused(whole.substr(0, end), "cut off");
-  check_unpack_refused(whole.substr(0, 512 + 3072), "cut off");
+  check_unpack_refused(whole.substr(0, end), "truncated");
+  check_unpack_refused(whole.substr(0, 512 + 3072), "truncated");
   const TemporaryFolder folder;
   data::unpack(folder.write("lone", whole.substr(0, end + 512)), folder / "out");  // as others take it
   CHECK(listing(folder / "out") == "a b c");

@@ -487,7 +487,7 @@ TEST_CASE("cuda: an index outside its table is reported when the host next waits
       std::make_shared<data::ImageDataset>(data::LabelledImages{Tensor::zeros({0, 2, 2, 1}, {.dtype = DType::u8}),
                                                                 Tensor::zeros({0}, {.dtype = DType::i32})},
                                            std::vector<std::string>{"a"});
-  check_refused([&] { none->to(cuda)->gather(index); }, "dataset: 1 samples of none");
+  check_refused([&] { none->to(cuda)->gather(index); }, "dataset: 1 samples of an empty dataset");
 }
 
 TEST_CASE("cuda: at lambda 1 and 0 a mixture is one side exactly, and so it is for equal sides") { check_mix(cuda); }

@@ -78,7 +78,7 @@ Numbers first_numbers(std::size_t count) {
 
 }  // namespace
 
-TEST_CASE("data loader: sizes beyond its numbers are refused") {
+TEST_CASE("data loader: sizes beyond i32 indices are refused") {
   struct Huge : data::Dataset {
     std::int64_t size() const override { return std::int64_t{1} << 31; }
     const std::vector<std::string>& classes() const override { return names; }
@@ -209,7 +209,7 @@ TEST_CASE("image dataset: images of several channels stay as they are, grey ones
         Shape{2, 2, 3, 5});
 }
 
-TEST_CASE("image dataset: wrong shapes, counts, labels and sample numbers are refused") {
+TEST_CASE("image dataset: wrong shapes, counts, labels and sample indices are refused") {
   const LabelledImages good = numbered_images(12);
   const auto refused = [](const Tensor& images, const Tensor& labels, const std::string& words,
                           std::int64_t channels = 3) {
@@ -217,7 +217,7 @@ TEST_CASE("image dataset: wrong shapes, counts, labels and sample numbers are re
   };
   refused(good.images.to(DType::f32), good.labels, "must be u8 [N, H, W, C], got f32[12, 2, 3, 1]");
   refused(good.images.raw_view({12, 6, 1}, 0), good.labels, "got u8[12, 6, 1]");
-  refused(numbered_images(12, 2).images, good.labels, "[12, 2, 3, 2] cannot be given 3 channels");
+  refused(numbered_images(12, 2).images, good.labels, "[12, 2, 3, 2] cannot be converted to 3 channels");
   refused(good.images, good.labels, "0 channels", 0);
   refused(good.images, numbered_images(11).labels, "12 images but 11 labels");
   refused(good.images, good.labels.to(DType::f32), "must be i32 [N], got f32[12]");

@@ -1,4 +1,4 @@
-// Downloading from servers that are slow, cut off or lie. Only 127.0.0.1 is contacted.
+// Downloading from servers that are slow, drop the connection or lie. Only 127.0.0.1 is contacted.
 #include <doctest/doctest.h>
 
 #include <chrono>
@@ -47,7 +47,7 @@ TEST_CASE("download: where nothing can be continued, the file is begun anew") {
     folder.write("file", "something old");
     CHECK(!data::download(server.address("/file"), path));
   }
-  SUBCASE("the server sends another part than was asked for") {
+  SUBCASE("the server sends another range than requested") {
     const HttpServer server([&](const HttpRequest& request, HttpConnection& client) {
       if (request.first == 0) return client.send_file({}, body);
       client.send_head("206 Partial Content", body.size() - 1, "Content-Range: bytes 1-9999/10000\r\n");
@@ -95,7 +95,7 @@ TEST_CASE("download: a server that stalls is given up, before its answer and in 
     const auto start = std::chrono::steady_clock::now();
     const std::string text =
         error_of([&] { data::download(server.address(target), folder / "file", {.stall_seconds = 0.2}); });
-    check_contains(text, "the server sends nothing any more");
+    check_contains(text, "the server has stopped sending");
     CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(20));  // not for ever; machines can be slow
   }
   CHECK(content(folder / "file") == "beginning");
@@ -135,7 +135,7 @@ TEST_CASE("download: refusals of the server, and addresses that are none, are na
   CHECK(content(folder / "out") == "arrived");
 }
 
-TEST_CASE("download: whoever sends more than is allowed is refused, whether or not it says so") {
+TEST_CASE("download: more than max_bytes is refused, whether or not it is announced") {
   if (!can_download()) return;
   const TemporaryFolder folder;
   const HttpServer server([&](const HttpRequest& request, HttpConnection& client) {

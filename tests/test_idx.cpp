@@ -121,12 +121,12 @@ TEST_CASE("idx: a file that is missing, or a folder, is named") {
   check_refused(folder / "pipe", 1, "not a regular file");
 }
 
-TEST_CASE("idx: a file that is empty, cut off anywhere, or too long is refused") {
+TEST_CASE("idx: a file that is empty, truncated anywhere, or too long is refused") {
   const TemporaryFolder folder;
   const std::string good = idx_header({2, 3, 4}) + elements(24);
   check_refused(folder.write("empty", ""), 3, "not an IDX file");
   for (std::size_t size = 1; size < good.size(); ++size)
-    check_refused(folder.write("cut", good.substr(0, size)), 3, size < 4 ? "not an IDX file" : "cut off");
+    check_refused(folder.write("cut", good.substr(0, size)), 3, size < 4 ? "not an IDX file" : "truncated");
   check_refused(folder.write("long", good + '\0'), 3, "longer");
   check_refused(folder.write("more", idx_header({0}) + 'x'), 1, "longer");
   CHECK(holds_elements(read_idx(folder.write("good", good), 3)));
@@ -183,15 +183,15 @@ TEST_CASE("idx: a .gz file with any byte changed is refused or says the same") {
   }
 }
 
-TEST_CASE("idx: a .gz file cut off anywhere is refused, however long it is") {
+TEST_CASE("idx: a .gz file truncated anywhere is refused, however long it is") {
   if (!reads_gzip()) return;
   const TemporaryFolder folder;
   for (const std::uint32_t rows : {300u, 8'000u, 37'450u}) {  // of 28: less than any buffer, and more
     CAPTURE(rows);
     const std::string good = gzip(idx_header({rows, 28}) + elements(28 * rows));
     for (std::size_t missing = 1; missing < 20; ++missing)
-      check_refused(folder.write("cut.gz", good.substr(0, good.size() - missing)), 2, "cut off");
-    check_refused(folder.write("cut.gz", good.substr(0, good.size() / 2)), 2, "cut off");
+      check_refused(folder.write("cut.gz", good.substr(0, good.size() - missing)), 2, "truncated");
+    check_refused(folder.write("cut.gz", good.substr(0, good.size() / 2)), 2, "truncated");
     for (std::size_t left = 0; left < 40; ++left) check_refused(folder.write("cut.gz", good.substr(0, left)), 2);
   }
 }
@@ -216,7 +216,7 @@ TEST_CASE("idx: gzip data may have several members and end in zeros, but in noth
   CHECK(holds_elements(read_idx(folder.write("padded.gz", two + std::string(1000, '\0')), 2)));
   check_refused(folder.write("more.gz", two + "more"), 2, "gzip");
   check_refused(folder.write("third.gz", two + gzip("x")), 2, "longer");
-  check_refused(folder.write("cut.gz", two + gzip("").substr(0, 22)), 2, "cut off");
+  check_refused(folder.write("cut.gz", two + gzip("").substr(0, 22)), 2, "truncated");
 }
 
 TEST_CASE("idx: 2,000 random changes each of a plain and a .gz file either load or throw one clear line") {

@@ -293,8 +293,8 @@ TEST_CASE("image file: a JPEG of a kind that libjpeg does not read is not called
     CHECK(!contains(text, "damaged"));
   };
   refused("\xff\xc0\x00\x11\x08"s, "\xff\xc0\x00\x11\x0c"s,
-          "kind of JPEG that cannot be read: Unsupported JPEG data prec");
-  refused("\xff\xc0\x00\x11"s, "\xff\xc5\x00\x11"s, "kind of JPEG that cannot be read: Unsupported JPEG process");
+          "this kind of JPEG is not supported: Unsupported JPEG data prec");
+  refused("\xff\xc0\x00\x11"s, "\xff\xc5\x00\x11"s, "this kind of JPEG is not supported: Unsupported JPEG process");
   // Two components: their entries in the frame and in the scan go.
   const std::string two =
       replaced(replaced(colour_jpeg(), "\x03\x01\x11\x00\x02\x11\x00\x03\x11\x00"s, "\x02\x01\x11\x00\x02\x11\x00"s),
@@ -370,7 +370,7 @@ TEST_CASE("image file: what is missing, a folder, a pipe or no image is named") 
                        Error);
 }
 
-TEST_CASE("image file: a PNG cut off anywhere, or with any byte changed, is refused or says the same") {
+TEST_CASE("image file: a PNG truncated anywhere, or with any byte changed, is refused or says the same") {
   if (!reads_png()) return;
   const TemporaryFolder folder;
   const std::string good = png({3, 2}, "abcdef");
@@ -423,7 +423,7 @@ TEST_CASE("image file: an image of 20,000 x 20,000 or more is refused before mem
 TEST_CASE("image file: a header that announces more than the file can hold is refused") {
   if (!reads_png()) return;
   const TemporaryFolder folder;
-  check_refused(folder.write("liar", signature + ihdr({8000, 8000, 8, 2}) + chunk("IDAT", zlib("ab"))), "cut off");
+  check_refused(folder.write("liar", signature + ihdr({8000, 8000, 8, 2}) + chunk("IDAT", zlib("ab"))), "truncated");
 }
 
 TEST_CASE("image file: a large image within max_pixels is read, one pixel more is refused") {
@@ -436,7 +436,7 @@ TEST_CASE("image file: a large image within max_pixels is read, one pixel more i
   check_refused(folder / "large.png", "4000 x 3000 pixels, more than the 11999999", {.max_pixels = 11'999'999});
 }
 
-TEST_CASE("image file: a JPEG that is cut off anywhere is refused") {
+TEST_CASE("image file: a JPEG truncated anywhere is refused") {
   if (!reads_jpeg()) return;
   const TemporaryFolder folder;
   for (const std::string& good : {colour_jpeg(), grey_jpeg(), cmyk_jpeg()})

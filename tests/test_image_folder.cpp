@@ -172,7 +172,7 @@ TEST_CASE("from_folder: one folder of classes is split by fraction and seed, eac
   CHECK(split(0.999, 1).size() == 19);
 }
 
-TEST_CASE("from_folder: batches are the same from memory, decoded when asked for, and for any number of threads") {
+TEST_CASE("from_folder: batches are the same from memory, decoded on demand, and for any number of threads") {
   if (!test::has_png()) return;
   const Images images;
   for (int n = 0; n < 60; ++n) {
@@ -236,7 +236,7 @@ TEST_CASE("write_image_folder: what is there already stays, and nothing half-wri
   check_fails(folder / "full/file", "exists and is not an empty folder", ten);
   check_fails(folder / "full/file/below", "full/file/below: cannot be written", ten);
   fs::create_directory(folder / "cut.part");
-  check_fails(folder / "cut", folder / "cut.part" + ": is there already", ten);
+  check_fails(folder / "cut", folder / "cut.part" + ": exists: a run was interrupted", ten);
   check_fails(folder / "few", "index", std::vector<std::string>{"zero", "one"});
   CHECK(!fs::exists(folder / "few"));
   CHECK(!fs::exists(folder / "few.part"));
@@ -260,9 +260,9 @@ TEST_CASE("from_folder: folders that are missing, empty or at odds are named") {
   images.make("valid");
   check_refused(images.path(), {images / "train", "no class folders"});
   images.make("train/cat");
-  check_refused(images.path(), {images / "train/cat", "an empty class folder"});
+  check_refused(images.path(), {images / "train/cat", "the class folder is empty"});
   images.write("train/cat/.hidden", "x");
-  check_refused(images.path(), {images / "train/cat", "an empty class folder"});
+  check_refused(images.path(), {images / "train/cat", "the class folder is empty"});
   images.write("train/stray.png", "x");
   check_refused(images.path(), {images / "train/stray.png", "is not a folder"});
   images.remove("train");
@@ -301,7 +301,7 @@ TEST_CASE("from_folder: common names of the two folders are found, in an order, 
 
 TEST_CASE("from_folder: a folder that was looked for and is not there is named") {
   const Images images;
-  check_refused(images.path(), {images.path(), "no class folders (there is no train/ or training/ either)"});
+  check_refused(images.path(), {images.path(), "contains no class folders (there is no train/ or training/ either)"});
   images.write("labels.txt", "cat dog");
   check_refused(images.path(), {images / "labels.txt", "is not a folder", "there is no train/ or training/ either"});
   images.make("training");
@@ -325,9 +325,9 @@ TEST_CASE("from_folder: names of files and folders are printed without their lin
   refused([&](auto& tree) { tree.write("train/a/" + bad, "x"); }, good + ": is neither a PNG nor a JPEG");
   refused([&](auto& tree) { tree.add("train/a/" + bad, 1, 9, 9); }, good + ": is 9 x 9 pixels");
   refused([&](auto& tree) { tree.write("train/" + bad, "x"); }, good + ": is not a folder");
-  refused([&](auto& tree) { tree.make("train/" + bad); }, good + ": an empty class folder");
+  refused([&](auto& tree) { tree.make("train/" + bad); }, good + ": the class folder is empty");
   refused([&](auto& tree) { tree.add("train/" + bad + "/1.png", 1); }, "lacks the class " + good);
-  refused([&](auto& tree) { tree.add("valid/" + bad + "/1.png", 1); }, good + ": a class that the training data lacks");
+  refused([&](auto& tree) { tree.add("valid/" + bad + "/1.png", 1); }, good + ": the training data lacks this class");
   check_refused("/none/" + bad, {"/none/" + good, ": is not a folder"});
 }
 
@@ -344,7 +344,7 @@ TEST_CASE("from_folder: options that make no sense are refused") {
   check_refused(tree.path(), {"-1 workers"}, {.batch_size = 1, .workers = -1});
 }
 
-TEST_CASE("from_folder: a file that is no image, or of another size, is named with its sample number") {
+TEST_CASE("from_folder: a file that is not an image, or of another size, is named with its sample index") {
   if (!test::has_png()) return;
   struct Damage {
     std::string file;

@@ -175,7 +175,8 @@ TEST_CASE("mnist: files are found as unpackers name them, with a dot before idx,
     CHECK(data::read_mnist(folder.path(), data::Split::valid).images.size(0) == valid_count);
   }
   folder.remove("train-labels.idx1-ubyte");
-  check_refused(folder.path(), {}, {"holds neither train-labels-idx1-ubyte nor train-labels.idx1-ubyte, plain or .gz"});
+  check_refused(folder.path(), {},
+                {"contains neither train-labels-idx1-ubyte nor train-labels.idx1-ubyte, plain or .gz"});
   fs::rename(folder / "train-images.idx3-ubyte", folder / "train-images.idx3-ubyte.gz");  // zlib reads plain files too
   folder.write("train-labels.idx1-ubyte", labels(train_count));
   try {
@@ -202,7 +203,7 @@ TEST_CASE("mnist: files that do not belong together, or hold no digits, are name
   refused([&](auto& folder) { folder.write(valid_images, images(40)); }, {valid_images, valid_labels, "40", "20"});
   refused([&](auto& folder) { folder.write(label_file, images(40)); }, {label_file, "3 axes, expected 1"});
   refused([&](auto& folder) { folder.write(image_file, labels(40)); }, {image_file, "1 axes, expected 3"});
-  refused([&](auto& folder) { folder.write(image_file, images(40).substr(0, 5000)); }, {image_file, "cut off"});
+  refused([&](auto& folder) { folder.write(image_file, images(40).substr(0, 5000)); }, {image_file, "truncated"});
   refused([&](auto& folder) { folder.write(valid_labels, labels(20) + "x"); }, {valid_labels, "longer"});
   for (const char wrong : {'\x0A', '\xFF'}) {
     std::string bytes = labels(40);

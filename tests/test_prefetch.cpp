@@ -123,7 +123,7 @@ TEST_CASE("prefetch: batches may be left out, but not asked for out of order") {
       },
       1000, 2);
   for (const std::int64_t batch : {0, 1, 7, 8, 500, 502, 999}) CHECK(number(ahead.get(batch)) == batch);
-  CHECK_THROWS_WITH_AS(ahead.get(998), "prefetch: batch 998 after batch 999 of 1000", Error);
+  CHECK_THROWS_WITH_AS(ahead.get(998), "prefetch: batch 998 requested after batch 999 of 1000", Error);
   CHECK_THROWS_AS(ahead.get(1000), Error);
   CHECK_THROWS_WITH_AS(Prefetch(numbered, 3, 0), "prefetch: 0 workers", Error);
 }

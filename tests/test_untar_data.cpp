@@ -129,7 +129,7 @@ TEST_CASE("untar_data: an archive of several folders is unpacked as it is") {
   CHECK(listing(untar_data({server.address("/set.tar")}, {.cache = cache.path()})) == "train train/1 valid valid/1");
 }
 
-TEST_CASE("untar_data: what was cut off is continued by the next call") {
+TEST_CASE("untar_data: an interrupted download is resumed by the next call") {
   if (!can_fetch()) return;
   const TemporaryFolder cache;
   const std::size_t half = sample.size() / 2;

@@ -6,7 +6,7 @@ namespace {
 
 struct Mixed {
   StoredImages stored;
-  const std::int32_t *numbers, *partners;
+  const std::int32_t *indices, *partners;
   const float* lambda;
   std::int32_t *y, *partner;
 
@@ -24,17 +24,17 @@ struct Mixed {
     }
   };
   __device__ Pixels operator()(int n, bool first) const {
-    return {stored.image(numbers, n, y, first), stored.image(partners, n, partner, first), lambda[n]};
+    return {stored.image(indices, n, y, first), stored.image(partners, n, partner, first), lambda[n]};
   }
 };
 
 }  // namespace
 
-void gather_mixed(Cuda device, const Tensor& images, const Tensor& labels, const Tensor& numbers,
+void gather_mixed(Cuda device, const Tensor& images, const Tensor& labels, const Tensor& indices,
                   const Tensor& partners, const Tensor& lambda, const Tensor& x, const Tensor& y,
                   const Tensor& partner) {
   fill_images(device, images, x,
-              Mixed{StoredImages(images, labels), read<std::int32_t>(numbers), read<std::int32_t>(partners),
+              Mixed{StoredImages(images, labels), read<std::int32_t>(indices), read<std::int32_t>(partners),
                     read(lambda), write<std::int32_t>(y), write<std::int32_t>(partner)});
 }
 

@@ -45,7 +45,7 @@ MixPlan read_mix_plan(std::istream& in) {
   std::vector<float> lambdas;
   std::vector<std::int32_t> partners;
   for (std::string line;;) {
-    check(!std::getline(in, line).fail(), "mix plan: cut off: the empty line at its end is missing");
+    check(!std::getline(in, line).fail(), "mix plan: truncated: the empty line at the end is missing");
     if (line.empty()) break;
     std::istringstream text(line);
     text.imbue(std::locale::classic());
@@ -78,7 +78,7 @@ void check_plan(const MixPlan& plan) {
   for (std::int64_t i = 0; i < n; ++i) {
     check(lambda[i] >= 0 && lambda[i] <= 1, "mix plan: lambda ", lambda[i], " of sample ", i, " is not in 0..1");
     check(partner[i] >= 0 && partner[i] < n && !seen[static_cast<std::size_t>(partner[i])],
-          "mix plan: the partners of ", n, " samples are no permutation: ", partner[i]);
+          "mix plan: the partners of ", n, " samples are not a permutation: ", partner[i]);
     seen[static_cast<std::size_t>(partner[i])] = true;
   }
 }

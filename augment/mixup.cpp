@@ -21,7 +21,7 @@ void check_sizes(const Tensor& x, const Tensor& partners, const MixPlan& plan) {
 Tensor mix(const MixedInput& input) {
   const auto& [x, partner, lambda] = input;
   check(is_floating(x.dtype()), "mixup: ", name_of(x.dtype()), x.shape(),
-        " can't be mixed; class indices become numbers with one_hot, or stay as they are in a MixedTarget");
+        " can't be mixed; convert class indices with one_hot, or keep them in a MixedTarget");
   check(x.shape() == partner.shape() && x.dtype() == partner.dtype(), "mixup: samples ", name_of(x.dtype()), x.shape(),
         " and partners ", name_of(partner.dtype()), partner.shape(), " differ");
   check(x.rank() >= 1 && lambda.shape() == Shape{x.size(0)}, "mixup: lambda is ", lambda.shape(), ", input ",
@@ -66,7 +66,7 @@ namespace mixgrad::kernels {
 
 void mix(Cpu, const Tensor& x, const Tensor& partner, const Tensor& lambda, const Tensor& out) {
   with_floating("mixup", x.dtype(), [&]<class T>(T) {
-    constexpr std::int64_t grain = std::int64_t{1} << 15;  // numbers per range
+    constexpr std::int64_t grain = std::int64_t{1} << 15;  // elements per range
     const std::int64_t row = x.shape().product(1, x.rank());
     const T *a = x.data<T>(), *b = partner.data<T>(), *weight = lambda.data<T>();
     T* to = out.mutable_data<T>();

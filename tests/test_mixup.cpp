@@ -170,7 +170,7 @@ TEST_CASE("mixup: the loss is mixed per sample and only then reduced, by mean, s
   CHECK(with(nn::Reduction::none).shape() == Shape{4});
 }
 
-TEST_CASE("mixup: a plan that is none is refused: no permutation, lambda outside 0..1, lengths that differ") {
+TEST_CASE("mixup: an invalid plan is refused: not a permutation, lambda outside 0..1, lengths that differ") {
   const Tensor x = random_normal({3, 2}, 1);
   const auto lambda = [](float last) { return Tensor::from({0.5f, 0.5f, last}, {3}); };
   const Tensor partners = Tensor::from<std::int32_t>({1, 2, 0}, {3});
@@ -231,7 +231,7 @@ TEST_CASE("mixup: the batch-mean switch weighs the mean losses by the mean lambd
   CHECK(std::abs(batch_mean - MixUpLoss(nn::cross_entropy)(logits, target).item()) > 1e-4);
 }
 
-TEST_CASE("mixup: a lambda that takes part in a gradient is given one") {
+TEST_CASE("mixup: a lambda that requires a gradient gets one") {
   const Tensor logits = random_normal({2, 3}, 5);
   const Tensor y = Tensor::from<std::int32_t>({0, 1}, {2}), partner = Tensor::from<std::int32_t>({2, 1}, {2});
   const Tensor lambda = Tensor::from({0.75f, 0.5f}, {2}).requires_grad_();
@@ -343,7 +343,7 @@ TEST_CASE("mixup: images gathered and mixed in one pass are those gathered and t
   test::check_gather_mixed(cpu);
 }
 
-TEST_CASE("mixup: gathering mixed images refuses numbers, partners and lambda that do not fit") {
+TEST_CASE("mixup: gathering mixed images refuses indices, partners and lambda that do not fit") {
   const data::ImageDataset dataset({Tensor::zeros({3, 2, 2, 1}, {.dtype = DType::u8}), Tensor::from({0, 1, 0}, {3})},
                                    {"a", "b"});
   const Tensor two = Tensor::from({0, 2}, {2}), half = Tensor::full({2}, 0.5);
@@ -352,7 +352,7 @@ TEST_CASE("mixup: gathering mixed images refuses numbers, partners and lambda th
   };
   refused(two, Tensor::from({1}, {1}), half, "2] samples with partners i32[1]");
   refused(two, two, two, "and lambda i32[2]");
-  refused(half, two, half, "the numbers of samples are f32[2], not i32 [N]");
+  refused(half, two, half, "sample indices are f32[2], not i32 [N]");
   refused(two, Tensor::from({0, 3}, {2}), half, "index 3 at position 1 is outside 0..2");
 }
 
@@ -395,7 +395,7 @@ TEST_CASE("mixup: a plan can be printed, read back bit for bit, and used again")
   CHECK(line.str() == "0 <- 0.75 * 0 + 0.25 * 0\n\n");
 }
 
-TEST_CASE("mixup: text that is no plan is refused") {
+TEST_CASE("mixup: text that is not a plan is refused") {
   for (const char* text : {"nonsense\n", "0 <- 0.75 * 0 + 0.25 * 1\n", "0 <- 1.5 * 0 + -0.5 * 0\n",
                            "1 <- 0.75 * 1 + 0.25 * 0\n", "0 <- 0.75 * 0 + 0.25 * 1\n1 <- 0.75 * 1 + 0.25 * 1\n",
                            "0 <- 0.75 * 0 + 0.25 * 0\n", "0 <- 0.75 * 0 + 0.25 * 0", ""}) {

@@ -12,7 +12,7 @@ namespace mixgrad::apps {
 
 namespace {
 
-// Levenshtein's distance: how many letters have to be inserted, removed or replaced to make one text of the other.
+// Levenshtein distance: how many characters must be inserted, removed or replaced to turn one text into the other.
 std::size_t distance(const std::string& a, const std::string& b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
@@ -24,7 +24,7 @@ std::size_t distance(const std::string& a, const std::string& b) {
   return row.back();
 }
 
-// "; did you mean --epochs?", where an option begins with the name or is nearly the same, or else where to look.
+// "; did you mean --epochs?", if an option begins with the name or nearly equals it, or else where to look.
 std::string suggestion(const CLI::App& app, const std::string& name) {
   std::string best;
   std::size_t least = std::min<std::size_t>(3, name.size() / 2);
@@ -42,8 +42,8 @@ bool is_option(const std::string& argument) {  // not a negative number
 }
 
 // The arguments in the order CLI11 wants them, the last first, an option before its value. Throws unless each option
-// exists, and has a value, and is given once, if it takes a value. CLI11 by itself would take the argument that follows
-// for the value of "--save=", or of --save: an option too.
+// exists, and one that takes a value has it and is given once. CLI11 itself would take the next argument, even an
+// option, as the value of "--save=" or --save.
 std::vector<std::string> arguments(const CLI::App& app, int argc, char** argv) {
   std::vector<std::string> result;
   std::set<std::string> given;
@@ -55,7 +55,7 @@ std::vector<std::string> arguments(const CLI::App& app, int argc, char** argv) {
       if (!condition) throw UsageError(printable(name) + ": " + words);
     };
     const CLI::Option* const option = app.get_option_no_throw(name);
-    require(option, "there is no such option" + suggestion(app, name));
+    require(option, "unknown option" + suggestion(app, name));
     const bool takes_value = option->get_items_expected_max() > 0, joined = name.size() < argument.size();
     require(takes_value || !joined, "takes no value");
     if (!takes_value) continue;
@@ -78,7 +78,8 @@ bool parse_command_line(CLI::App& app, int argc, char** argv) {
     app.exit(help);
     return false;
   } catch (const CLI::ExtrasError&) {
-    throw UsageError(text_of("'", printable(app.remaining().front()), "' belongs to no option (--help lists them)"));
+    throw UsageError(
+        text_of("'", printable(app.remaining().front()), "' is not the value of any option (--help lists them)"));
   } catch (const CLI::ParseError& error) {
     throw UsageError(text_of(printable(error.what()), " (--help lists the options)"));
   }
@@ -86,9 +87,7 @@ bool parse_command_line(CLI::App& app, int argc, char** argv) {
 
 CLI::Validator path() {
   return CLI::Validator(
-      [](const std::string& text) {
-        return text.empty() ? "is empty; is a variable of the shell not set?" : std::string();
-      },
+      [](const std::string& text) { return text.empty() ? "is empty; is a shell variable unset?" : std::string(); },
       "");
 }
 
@@ -98,7 +97,7 @@ CLI::Validator number() {
         double value = 0;
         const char* const begin = text.data() + text.starts_with('+');
         const auto [end, error] = std::from_chars(begin, text.data() + text.size(), value);
-        if (error == std::errc::result_out_of_range) return printable(text) + " is too large or too small a number";
+        if (error == std::errc::result_out_of_range) return printable(text) + " is out of the range of a double";
         if (error != std::errc() || end != text.data() + text.size())
           return "'" + printable(text) + "' is not a number";
         return {};

@@ -1,4 +1,4 @@
-// What the command lines share, on top of CLI11: values that are what they say, and mistakes that are named.
+// What the command lines share, on top of CLI11: strict values, and mistakes that are named.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -9,18 +9,17 @@
 
 namespace mixgrad::apps {
 
-// Reads the command line. Returns false after --help, which it prints. Throws a UsageError that names the mistake:
-// an option that does not exist, with the one that is meant, one that is given twice, what CLI11 or a validator
-// refuses.
+// Reads the command line. Returns false after --help, which it prints. Throws a UsageError that names the mistake: an
+// unknown option, with a suggestion, one that is given twice, what CLI11 or a validator refuses.
 bool parse_command_line(CLI::App& app, int argc, char** argv);
 
-// A path is not empty: a shell makes that of a variable that is not set.
+// A path that is not empty: an unset shell variable would make it so.
 CLI::Validator path();
 
 // A number such as 1e-3.
 CLI::Validator number();
 
-// A whole number in decimal digits. CLI11 by itself takes 010 for 8, and wraps what is negative.
+// A whole number in decimal digits. CLI11 itself reads 010 as 8, and wraps negative values.
 template <class T>
 CLI::Validator whole_number(T least, T most) {
   return CLI::Validator(

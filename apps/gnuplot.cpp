@@ -16,7 +16,7 @@ namespace mixgrad::apps {
 
 namespace {
 
-// A gnuplot that reads what is written. Its messages are dropped: some fonts and locales cause warnings.
+// A gnuplot process that reads what is written. Its messages are dropped: some fonts and locales cause warnings.
 class Pipe {
  public:
   Pipe() { check(pipe_ != nullptr, "picture: gnuplot cannot be started"); }
@@ -28,7 +28,7 @@ class Pipe {
   Pipe& operator=(const Pipe&) = delete;
 
   void write(std::string_view text) { std::fwrite(text.data(), 1, text.size(), pipe_); }
-  // Waits for its end. Whether it ended well.
+  // Waits for its end. Whether it succeeded.
   bool close() { return pclose(std::exchange(pipe_, nullptr)) == 0; }
 
  private:
@@ -46,7 +46,7 @@ std::string replaced(const std::string& text, char from, const char* to) {
 // 'text', a single quote inside written twice.
 std::string literal(const std::string& text) { return '\'' + replaced(text, '\'', "''") + '\''; }
 
-// Whether the file ends as every PNG file does. On a full disk gnuplot ends well, but the file does not.
+// Whether the file ends as every PNG file does. On a full disk gnuplot succeeds, but the file is truncated.
 bool is_complete(const std::string& png) {
   constexpr std::string_view end("IEND\xae\x42\x60\x82", 8);
   std::ifstream file(png, std::ios::binary);
@@ -55,7 +55,7 @@ bool is_complete(const std::string& png) {
   return file.read(last.data(), static_cast<std::streamsize>(last.size())) && last == end;
 }
 
-// Why a file can't be written, which gnuplot does not say: what writing one comes to.
+// Why a file can't be written, which gnuplot does not say: the error of writing one.
 std::string reason(const std::string& path) {
   errno = 0;
   std::ofstream file(path, std::ios::binary);
@@ -71,8 +71,8 @@ std::string quoted_tic(const std::string& text) { return replaced(quoted(text), 
 
 bool draw(const std::string& png, const Canvas& canvas, const GnuplotScript& script) {
   if (std::system("command -v gnuplot > /dev/null 2>&1") != 0) return false;
-  check(png.find('\n') == std::string::npos, "picture: a line end in the file name ", printable(png));
-  // Absolute, as gnuplot takes "|name" for a program and "~" for a home.
+  check(png.find('\n') == std::string::npos, "picture: a newline in the file name ", printable(png));
+  // Absolute, since gnuplot reads "|name" as a program and "~" as a home folder.
   const std::string part = std::filesystem::absolute(png).string() + ".part";
   Pipe gnuplot;
   GnuplotScript head;

@@ -20,7 +20,7 @@ void check_grid(const Tensor& images, const std::vector<std::string>& captions, 
         ", more than 16 megapixels");
   check(static_cast<std::int64_t>(captions.size()) == images.size(0), "picture: ", captions.size(), " captions for ",
         images.size(0), " images");
-  check(columns >= 1, "picture: ", columns, " columns");
+  check(columns >= 1, "picture: ", columns, " columns, expected at least 1");
 }
 
 // Whether the images have three channels that differ somewhere.

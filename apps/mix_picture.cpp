@@ -21,7 +21,7 @@ bool write_mix_picture(const std::string& png, const augment::MixedInput& images
   };
   std::vector<std::string> captions;
   for (std::int64_t n = 0; n < std::min(most, images.x.size(0)); ++n) {
-    // The second share is what the first leaves of 1.000, also after rounding.
+    // The second share is 1.000 minus the first, also after rounding.
     const int thousandths = static_cast<int>(1000 * lambda[n] + 0.5f);
     captions.push_back(share(thousandths) + name(label[n]) + " + " + share(1000 - thousandths) + name(partner[n]));
   }

@@ -31,7 +31,7 @@ struct Series {
   std::function<double(const train::EpochRecord&)> value;
 };
 
-// The smallest and largest finite value of the series, or 0 and 1 where there is none.
+// The smallest and largest finite value of the series, or 0 and 1 if there is none.
 std::pair<double, double> range(const std::vector<Series>& panel) {
   double low = HUGE_VAL, high = -HUGE_VAL;
   for (const Series& series : panel)
@@ -45,7 +45,7 @@ bool finite(const Series& series) {
   return std::ranges::any_of(*series.epochs, [&](const auto& epoch) { return std::isfinite(series.value(epoch)); });
 }
 
-// One panel of curves, whose ranges and labels are set already.
+// One panel of curves; its ranges and labels are already set.
 void plot_series(GnuplotScript& script, const std::vector<Series>& panel) {
   for (const Series& series : panel) {
     script << (&series == panel.data() ? "plot" : ",") << " '-' with linespoints " << series.style << " title "
@@ -137,7 +137,7 @@ void set_powers_of_ten(GnuplotScript& script, const char* axis, double low, doub
 bool write_lr_curve(const std::string& png, const train::LrCurve& curve, const std::string& title) {
   const auto& [lr, loss, suggestion] = curve;
   check(lr.size() >= 2 && lr.size() == loss.size(), "lr curve: ", lr.size(), " rates, ", loss.size(), " losses");
-  check(suggestion > 0, "lr curve: a suggestion of ", suggestion);
+  check(suggestion > 0, "lr curve: the suggestion must be positive, got ", suggestion);
   GnuplotScript script;
   script.precision(9);
   const double lowest = *std::min_element(loss.begin(), loss.end());
@@ -162,9 +162,9 @@ double beta_density(double x, double alpha) {
 
 namespace {
 
-// The curve of scale * f over an interval: points closer to each other at the ends, one of them 1/2, and never on a
-// pole. Between the first and the last, a point is left out that is not higher or lower than the one before by `step`:
-// gnuplot moves lines that are level to the next row of pixels, which would show as a bump.
+// The curve of scale * f over an interval: points are denser at the ends, include 1/2, and never lie on a pole. Between
+// the first and the last, points that differ from the previous one by less than `step` are skipped: gnuplot snaps level
+// lines to the next row of pixels, which would show as a bump.
 void write_density(GnuplotScript& script, double alpha, std::pair<double, double> interval, double reach, double scale,
                    double step) {
   constexpr int points = 401;
@@ -190,7 +190,7 @@ bool write_beta_density(const std::string& png, const augment::MixOptions& optio
   const Tensor host = lambda.to(cpu);
   const std::vector<double> draws(host.data<float>(), host.data<float>() + host.numel());
 
-  // From end to end, or five standard deviations to either side of 1/2 where alpha is so large that less is filled.
+  // The whole interval, or five standard deviations to either side of 1/2 for an alpha so large that this is narrower.
   const double reach = std::min(0.5, 2.5 / std::sqrt(2 * alpha + 1));
   const double low = dedupe ? 0.5 : 0.5 - reach, high = 0.5 + reach;
   const auto bins = dedupe ? 20u : 40u;
@@ -210,7 +210,7 @@ bool write_beta_density(const std::string& png, const augment::MixOptions& optio
   script << legend_below
          << "set bmargin 6.5\nset border 3\nset tics nomirror\nset style fill solid border rgb 'white'\nset boxwidth "
          << width << "\nset ylabel 'density'\nset yrange [0:" << top << "]\n";
-  if (dedupe) {  // the density before it is folded stands to the left, on the same scale
+  if (dedupe) {  // the density before folding, on the left, to the same scale
     script << two_panels(title) << "set xrange [" << 0.5 - reach << ':' << high << "]\nset xlabel 't'\n"
            << "set title 't from Beta(" << alpha << ", " << alpha << ")'\n"
            << "plot '-' with filledcurves x1 linecolor rgb '#FBE3D0' title 't < 1/2: folded over to 1 - t', "
@@ -248,7 +248,7 @@ std::string probability_text(double probability) {
 
 namespace {
 
-// Where a cell's share of its row stands from white (0) to dark (1): 0.1 % is at 0, 100 % at 1. Any count shows.
+// The shade of a cell's share of its row, from white (0) to dark (1): 0.1 % is at 0, 100 % at 1. Any count shows.
 double shade(std::int32_t count, double row_total) {
   return count == 0 ? 0 : std::max(0.1, 1 + std::log10(count / row_total) / 3);
 }
@@ -288,7 +288,7 @@ bool write_confusion_matrix(const std::string& png, const Tensor& matrix, const 
   const bool rotated = longest > 5;
   name_tics(rotated ? "xtics rotate by 45 right" : "xtics");
   name_tics("ytics");
-  // In pixels: the matrix, a square whatever the names are, and what stands around it. A letter is 11 wide.
+  // In pixels: the matrix, a square for any names, and its margins. A letter is 11 wide.
   const int side = std::max(400, 64 * classes), names = static_cast<int>(std::min<std::size_t>(longest, 30)) * 11;
   const int beside = static_cast<int>(std::min<std::size_t>(title.size(), 200)) * 5 + 10 - side / 2;
   const int left = std::max(70 + names, beside), right = std::max(170, beside);

@@ -14,8 +14,8 @@ namespace mixgrad::apps {
 
 namespace {
 
-// A standard stream that is closed would become the next file that is opened, and what is printed would end there. It
-// becomes a file that fails as it would.
+// If a standard stream is closed, the next file opened would take its descriptor and receive what is printed. So the
+// descriptor gets a file on which the same operations fail.
 void occupy_closed_streams() {
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
     if (fcntl(stream, F_GETFD) < 0) open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
@@ -30,14 +30,14 @@ std::string text_of_error(const std::exception& error) {
 
 void check_printed() {
   if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return;
-  // It may have failed long ago: another attempt, at an empty line, says why.
+  // It may have failed long ago: another attempt, with an empty line, gives the reason.
   const bool fails = write(STDOUT_FILENO, "\n", 1) < 0;
   fail("results cannot be printed", fails ? text_of(": ", std::strerror(errno)) : "");
 }
 
 int run_program(const char* name, const std::function<int()>& body) {
   occupy_closed_streams();
-  std::signal(SIGPIPE, SIG_IGN);  // a pipe that nobody reads is an error like others
+  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an ordinary error
   int code = 1;
   try {
     code = body();

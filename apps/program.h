@@ -1,4 +1,4 @@
-// What the main functions share: a mistake ends in one line and an exit code, and so do results that can't be printed.
+// What the main functions share: an error, also of printing results, ends the program with one line and an exit code.
 #pragma once
 
 #include <cstdio>
@@ -9,13 +9,13 @@
 
 namespace mixgrad::apps {
 
-// A mistake in the command line itself, which ends a program with exit code 2; any other error does with 1.
+// A mistake in the command line itself: exit code 2; any other error: 1.
 struct UsageError : Error {
   using Error::Error;
 };
 
 inline constexpr const char* exit_codes =
-    "Exit codes: 0 done; 1 failed (a file, the data, the device, the training, the printing); 2 a mistake in the "
+    "Exit codes: 0 success; 1 failure (a file, the data, the device, training, printing); 2 a mistake in the "
     "command line; 130 Ctrl-C";
 
 // Runs the body of main, which returns the exit code, and prints what it throws as one line "name: ...".
@@ -27,7 +27,7 @@ void print_line(const Parts&... parts) {
   std::puts(printable(text_of(parts...), std::string::npos).c_str());
 }
 
-// Throws, with the reason, unless all that was printed on standard output has arrived.
+// Flushes standard output; throws, with the reason, if anything printed could not be written.
 void check_printed();
 
 }  // namespace mixgrad::apps

@@ -33,7 +33,7 @@ class StackedCnn : public nn::Module {
   nn::Sequential cnn_;
 };
 
-// MNIST from its own files, or from class folders of images below train/ and valid/, or what these are called.
+// MNIST from its own files, or from class folders of images below train/ and valid/ (or their other names).
 data::DataLoaders load_folder(const Options& options, const data::MnistOptions& mnist) {
   const auto is_there = [&](const char* name) {
     std::error_code ignored;
@@ -67,7 +67,7 @@ void save_weights(const Options& options, nn::Module& model) {
   apps::print_line("wrote ", options.save);
 }
 
-// Loads the weights of --load. A file of --save says what they are for; one from elsewhere need not.
+// Loads the weights of --load. A file of --save names their model and digits; one from elsewhere need not.
 void load_weights(const Options& options, nn::Module& model) {
   const auto metadata = read_safetensors(options.load).metadata;
   const auto require = [&](const std::string& key, const std::string& wanted, const char* option) {
@@ -80,13 +80,13 @@ void load_weights(const Options& options, nn::Module& model) {
   nn::load_weights(model, options.load);
 }
 
-// Throws unless --load names weights of this model: before data is read, and anything in --out replaced.
+// Throws unless --load names weights of this model: before data is read, and before anything in --out is replaced.
 void check_weights(const Options& options) {
   nn::Sequential model = make_model(options);
   load_weights(options, model);
 }
 
-// A learner as its run and seed want it.
+// The learner for a run and seed.
 std::unique_ptr<train::Learner> make_learner(const Options& options, const data::DataLoaders& data, bool mixup,
                                              std::uint64_t seed) {
   manual_seed(seed);
@@ -101,14 +101,14 @@ std::unique_ptr<train::Learner> make_learner(const Options& options, const data:
   return learn;
 }
 
-// Ends training when its table can't be printed, such as into a pipe that nobody reads any more.
+// Ends training when its table can't be printed, such as into a closed pipe.
 struct StopIfUnprintable : train::Callback {
   void on_epoch_end(train::Learner& learner) override {
     if (std::ferror(stdout)) learner.stop();
   }
 };
 
-// A learner with the callbacks of its run, which goes on from its checkpoint if it is to.
+// A learner with the callbacks of its run, resumed from its checkpoint if requested.
 struct Training {
   std::unique_ptr<train::Learner> learn;
   std::shared_ptr<train::StopOnInterrupt> interrupt = std::make_shared<train::StopOnInterrupt>();
@@ -136,8 +136,7 @@ Training prepare(const Options& options, const data::DataLoaders& data, bool mix
   return training;
 }
 
-// Throws unless there is a checkpoint, or is to be one, and each is one of its run, as fit will want it: before
-// anything is written.
+// Throws unless there is a checkpoint, or will be one, and each is valid for its run: before anything is written.
 void check_checkpoints(const Options& options, const data::DataLoaders& data) {
   bool any = options.checkpoint_every > 0;
   for (const bool mixup : options.runs())
@@ -154,13 +153,13 @@ void check_checkpoints(const Options& options, const data::DataLoaders& data) {
 void print_start(const train::Learner& learn, const std::string& checkpoint) {
   if (const auto& start = learn.start(); !start)
     apps::print_line("no checkpoint ", checkpoint, ": starts from the beginning");
-  else if (start->epoch == start->epochs) apps::print_line("resumed from ", checkpoint, ": is over");
+  else if (start->epoch == start->epochs) apps::print_line("resumed from ", checkpoint, ": already complete");
   else
     apps::print_line("resumed from ", checkpoint, ": in epoch ", start->epoch + 1, " after batch ", start->batch,
                      " of ", learn.data.train.num_batches());
 }
 
-// The epochs that were completed, and whether Ctrl-C cut the run short.
+// The completed epochs, and whether Ctrl-C stopped the run.
 struct Run {
   std::vector<train::EpochRecord> epochs;
   bool interrupted;
@@ -200,13 +199,13 @@ void find_lr(const Options& options, const data::DataLoaders& data) {
   if (!options.out.empty()) apps::output_lr_curve(options, curve);
 }
 
-// Reads a picture of a digit, white on black, and prints what the model makes of it.
+// Reads a picture of a digit, white on black, and prints the model's prediction.
 void predict(const Options& options) {
   nn::Sequential model = make_model(options);
   load_weights(options, model);
   const Tensor image = data::read_image(options.predict, {.channels = 3});
   check(image.shape() == Shape{28, 28, 3}, options.predict, ": is ", image.size(1), " x ", image.size(0),
-        " pixels, the model reads 28 x 28");
+        " pixels, the model needs 28 x 28");
   model.eval();
   const Tensor x = reshape(image, {1, 28, 28, 3}).to(DType::f32) / 255.0;
   const auto probability = no_grad([&] { return softmax(model(x)); }).to_vector<float>();
@@ -242,7 +241,7 @@ int run(const Options& options) {
   if (options.lr_find) return find_lr(options, data), 0;
   if (options.resume) check_checkpoints(options, data);
   if (options.resume && options.checkpoint_every == 0)
-    std::printf("no more checkpoints are written: that is for --checkpoint-every\n");
+    std::printf("no more checkpoints are written without --checkpoint-every\n");
   const std::string metrics = options.out.empty() ? "" : apps::start_output(options, data);
   std::vector<apps::RunCurves> curves;
   bool first = true;
@@ -254,7 +253,8 @@ int run(const Options& options) {
                   options.synthetic ? ", drawn digits" : "", static_cast<unsigned long long>(seed));
       const Run run = train_once(options, data, mixup, seed, metrics, !std::exchange(first, false));
       if (run.interrupted) {
-        if (options.checkpoint_every) std::printf("the same command with --resume goes on from the last checkpoint\n");
+        if (options.checkpoint_every)
+          std::printf("the same command with --resume continues from the last checkpoint\n");
         return 130;
       }
       if (i == 0 && !run.epochs.empty()) curves.push_back({apps::run_name(mixup), run.epochs});

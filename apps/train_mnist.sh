@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Trains on MNIST straight after a clone: installs what is missing, builds, finds or downloads MNIST, runs the
-# application in this script's place (so its exit code and Ctrl-C are the application's).
+# Trains on MNIST straight after a clone: installs what is missing, builds, finds or downloads MNIST, and runs the
+# application in place of this script (so the exit code and Ctrl-C are the application's).
 #
 #   apps/train_mnist.sh [--no-install] [--no-download] [option of train_mnist...]
 #
 # --no-install    ends with an error instead of installing packages
-# --no-download   trains on drawn digits where MNIST is not here yet
+# --no-download   trains on drawn digits if MNIST is not found
 #
 # MNIST is taken from --data DIR, else $MIXGRAD_DATA/mnist, else ${XDG_CACHE_HOME:-~/.cache}/mixgrad/mnist, and is
-# downloaded to the last when it is nowhere, or damaged there. All other options are train_mnist's.
+# downloaded to the last if it is in none of them, or damaged there. All other options are passed to train_mnist.
 
-# For the tests: MIXGRAD_MNIST_MIRRORS (addresses, separated by spaces) replaces the mirrors; MIXGRAD_DRY_RUN=1 installs and
-# builds nothing, and prints the final command line.
+# For the tests: MIXGRAD_MNIST_MIRRORS (addresses, separated by spaces) replaces the mirrors; MIXGRAD_DRY_RUN=1 only
+# prints the final command line, without installing or building.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../cmake/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup.sh"
@@ -37,7 +37,7 @@ pictures=no
 arguments=()
 declare -A damaged=() # files in the cache
 
-# Takes this script's own options out of the command line and notes those of the application that matter here.
+# Removes this script's own options from the command line, and notes those of the application that matter here.
 read_options() {
   local option
   for option; do
@@ -55,8 +55,8 @@ read_options() {
   done
 }
 
-# path_of <folder> <file>: the path that the program reads: plain or .gz, also as some programs unpack it,
-# train-images.idx3-ubyte; fails when there is none.
+# path_of <folder> <file>: the path that the program reads: plain or .gz, also with the dot of some unpackers,
+# train-images.idx3-ubyte; fails if there is none.
 path_of() {
   local name path
   for name in "$2" "${2/-idx/.idx}"; do
@@ -78,15 +78,16 @@ is_intact() {
   sum=$(gzip -dcf 2>/dev/null <"$1" | sha256sum) && [ "$sum" = "${sha256[$2]}  -" ]
 }
 
-# A line for each file of the cache that is there.
+# A line for each file in the cache; fails if one is missing.
 cached_crcs() {
   local name paths=()
   for name in "${names[@]}"; do paths+=("$(path_of "$cache" "$name")") || return; done
   cksum "${paths[@]}"
 }
 
-# Whether the cache holds MNIST. What is damaged is named, noted in $damaged and counts as missing. The SHA-256 of all content
-# takes most of a second, CRCs of the files some milliseconds: those of intact files are kept in the file .checked.
+# Whether the cache holds MNIST. Damaged files are named, noted in $damaged and count as missing. The SHA-256 of all
+# content takes most of a second, CRCs of the files some milliseconds: those of intact files are kept in the file
+# .checked.
 check_cache() {
   local name path crcs
   if crcs=$(cached_crcs 2>/dev/null) && [ "$crcs" = "$(cat "$cache/.checked" 2>/dev/null)" ]; then
@@ -145,21 +146,21 @@ fetch() {
   return "$status"
 }
 
-# give_up <words>: says why a mirror is left.
+# give_up <words>: says why a mirror is given up.
 give_up() {
   say "$*"
   reached=yes
   return 1
 }
 
-# store <file>: puts what was fetched in its place in the cache, and what was damaged there out of the way.
+# store <file>: moves the downloaded file into the cache, in place of a damaged one.
 store() {
   chmod 644 "$part" && mv -T "$part" "$cache/$1.gz" && rm -f "$cache/$1"
 }
 
-# download_from <mirror>: fetches the files still missing; fails at the first that does not arrive whole, with one line
+# download_from <mirror>: downloads the missing files; fails at the first that does not arrive whole, with one line
 # unless there was no connection at all (curl's codes 5 to 7). Each file is written under another name in the same
-# folder, checked, and only then renamed, so runs at the same time do no harm to each other.
+# folder, checked, and only then renamed, so that concurrent runs do not interfere.
 download_from() {
   local name reason status
   for name in "${names[@]}"; do
@@ -178,11 +179,11 @@ download_from() {
   done
 }
 
-# The cache is where it should be: not a link to a folder of the user's, whose files are not this script's to replace.
+# The cache is where it should be: not a link to a user's folder, whose files this script must not replace.
 owns_cache() { [ "$(cd "$cache" && pwd -P)" = "$(cd "${cache%/*/*}" && pwd -P)/mixgrad/mnist" ]; }
 
-# Fills the cache from the first mirror that delivers; prints the reason when none does. Exit code 1: there is no way to
-# download; 2: a mirror was reached, and what came was not MNIST.
+# Fills the cache from the first mirror that delivers; prints the reason when none does. Exit code 1: nothing can be
+# downloaded; 2: a mirror was reached, but did not deliver MNIST.
 download_mnist() {
   local mirror part reached=no
   [ "$download" = yes ] || { echo "--no-download was given"; return 1; }
@@ -195,7 +196,7 @@ download_mnist() {
   if [ ${#damaged[@]} = 0 ]; then
     say "downloading MNIST (11 MB) into $cache"
   else
-    say "downloading again what is damaged or missing"
+    say "downloading damaged and missing files again"
   fi
   for mirror in "${mirrors[@]}"; do
     ! download_from "${mirror%/}" || { keep_crcs; return 0; }
@@ -205,17 +206,17 @@ download_mnist() {
   return 1
 }
 
-# Downloads MNIST, or chooses drawn digits where there is no way to.
+# Downloads MNIST, or chooses drawn digits if that is impossible.
 download_or_draw() {
   local reason status=0
   reason=$(download_mnist) || status=$?
   case $status in
     0) arguments=(--data "$cache" "${arguments[@]}") ;;
     1)
-      say "no MNIST here and $reason: running on drawn digits instead (--synthetic)"
+      say "MNIST not found and $reason: training on drawn digits instead (--synthetic)"
       arguments=(--synthetic "${arguments[@]}")
       ;;
-    *) die "MNIST could not be downloaded; try again later, give its folder by --data DIR, or train on drawn digits by --synthetic" ;;
+    *) die "MNIST could not be downloaded; try again later, give its folder with --data DIR, or train on drawn digits with --synthetic" ;;
   esac
 }
 

@@ -14,11 +14,11 @@ namespace mixgrad::apps {
 
 namespace {
 
-constexpr const char* mixup_option_names =  // of runs with mixup alone
+constexpr const char* mixup_option_names =  // for runs with mixup only
     "--alpha --stack-x --stack-y --per-batch-lambda --no-dedupe --second-loader --batch-mean-lambda";
 constexpr const char* models[] = {"simple", "lenet", "resnet"};
 
-// "7,3" as 3, 7. Throws unless they are two digits or more, each once, or "all".
+// "7,3" as 3, 7. Throws unless they are at least two digits, each once, or "all".
 std::vector<int> parse_digits(const std::string& text) {
   if (text == "all") return {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
   std::vector<int> digits;
@@ -39,13 +39,16 @@ void add_mixup_options(CLI::App& app, TrainOptions& o) {
   CLI::Option* const mixup = app.add_flag("--mixup", o.mixup, "train only with mixup");
   CLI::Option* const no_mixup = app.add_flag("--no-mixup", o.no_mixup, "train only without")->excludes(mixup);
   app.add_flag("--compare", o.compare, "train without, then with (default)")->excludes(mixup)->excludes(no_mixup);
-  app.add_option("--alpha", o.alpha, "of Beta(alpha, alpha); 0 mixes nothing")->capture_default_str()->check(number());
+  app.add_option("--alpha", o.alpha, "parameter of Beta(alpha, alpha); 0: no mixing")
+      ->capture_default_str()
+      ->check(number());
   app.add_flag("--stack-x", o.stack_x, "give the model both images instead of their mixture");
   app.add_flag("--stack-y,!--no-stack-y", o.stack_y, "give the loss both labels (default), or mix one-hot targets");
   app.add_flag("--per-batch-lambda", o.per_batch_lambda, "one lambda for a batch instead of one for each image");
   app.add_flag("--no-dedupe", o.no_dedupe, "use t itself instead of max(t, 1-t)");
   app.add_flag("--second-loader", o.second_loader, "take partners from a second loader, as in the paper");
-  app.add_flag("--batch-mean-lambda", o.batch_mean_lambda, "weigh losses as the document's table did");
+  app.add_flag("--batch-mean-lambda", o.batch_mean_lambda,
+               "weight losses by the batch mean of lambda, as in the document's table");
 }
 
 void add_options(CLI::App& app, TrainOptions& o) {
@@ -60,41 +63,41 @@ void add_options(CLI::App& app, TrainOptions& o) {
          "--data", o.data,
          "folder with the four MNIST files, plain or .gz, or with images in train/3, ..., valid/7 (or training, test)")
       ->check(path());
-  app.add_flag("--synthetic", o.synthetic,
-               "train on digits that the program draws; with --data too, validate on MNIST");
+  app.add_flag("--synthetic", o.synthetic, "train on digits drawn by the program; with --data, validate on MNIST");
   app.add_option_function<std::string>("--digits", set_digits, "classes, such as 3,7, or all")
       ->default_str(o.digit_list());
   app.add_option("--epochs", o.epochs, "passes over the training images")
       ->capture_default_str()
       ->transform(whole_number(0, 100000));
   app.add_option("--lr", o.lr, "learning rate")->capture_default_str()->check(number());
-  app.add_option("--batch-size", o.batch_size, "images of a training step")
+  app.add_option("--batch-size", o.batch_size, "images per training step")
       ->capture_default_str()
       ->transform(whole_number(std::int64_t{1}, std::int64_t{1000000000}));
   add_mixup_options(app, o);
-  app.add_option("--seed", o.seed, "of weights, shuffling and mixing")
+  app.add_option("--seed", o.seed, "seed of weights, shuffling and mixing")
       ->capture_default_str()
       ->transform(whole_number(std::uint64_t{0}, std::numeric_limits<std::uint64_t>::max()));
-  app.add_option("--seeds", o.seeds, "train from so many seeds, print mean and deviation")
+  app.add_option("--seeds", o.seeds, "train with this many seeds, print mean and standard deviation")
       ->capture_default_str()
       ->transform(whole_number(1, 10000));
   app.add_option("--model", o.model, "simple (simple_cnn), lenet or resnet")
       ->capture_default_str()
       ->check(CLI::IsMember(std::set<std::string>(std::begin(models), std::end(models))));
-  app.add_flag("--one-cycle", o.one_cycle, "let the learning rate rise to --lr and fall again");
-  app.add_flag("--lr-find", o.lr_find, "do not train; try learning rates and suggest one");
+  app.add_flag("--one-cycle", o.one_cycle, "one-cycle schedule: the learning rate rises to --lr and falls again");
+  app.add_flag("--lr-find", o.lr_find, "do not train; run a learning-rate range test and suggest a rate");
   app.add_option("--save", o.save, "write the weights of the (last) model trained to a safetensors file")
       ->check(path());
-  app.add_option("--load", o.load, "begin with these weights, which say their --model and --digits")->check(path());
-  app.add_option("--predict", o.predict,
-                 "do not train; read this 28x28 PNG or JPEG, white on black, with the weights of --load")
+  app.add_option("--load", o.load, "start from these weights; the file names their --model and --digits")
       ->check(path());
-  app.add_option("--checkpoint-every", o.checkpoint_every, "write a checkpoint to --out every so many batches")
+  app.add_option("--predict", o.predict,
+                 "do not train; classify this 28x28 PNG or JPEG, white on black, with the weights of --load")
+      ->check(path());
+  app.add_option("--checkpoint-every", o.checkpoint_every, "write a checkpoint to --out every N batches")
       ->transform(whole_number(std::int64_t{1}, std::int64_t{1000000000}));
-  app.add_flag("--resume", o.resume, "go on from the checkpoints in --out, bit for bit");
+  app.add_flag("--resume", o.resume, "resume from the checkpoints in --out, bit for bit");
   app.add_flag("--train-accuracy", o.train_accuracy,
-               "a column more: the accuracy on the training images, on mixed ones weighted by lambda");
-  app.add_flag("--profile", o.profile, "print which operations took how long");
+               "add a column: accuracy on the training images, weighted by lambda on mixed ones");
+  app.add_flag("--profile", o.profile, "print the time each operation took");
   app.add_option_function<std::string>(
          "--device", [&o](const std::string& name) { o.device = name == "cuda" ? cuda : cpu; },
          "where to train: cpu (default) or cuda, the first GPU")
@@ -108,7 +111,7 @@ std::vector<std::string> words(const std::string& text) {
   return {std::istream_iterator<std::string>(list), {}};
 }
 
-// An option that a run has no use for is refused instead of passed over.
+// An option that a run does not use is refused, not ignored.
 void add_exclusions(CLI::App& app) {
   const auto exclude = [&](const char* option, const std::string& others) {
     for (const std::string& other : words(others)) app.get_option(option)->excludes(app.get_option(other));
@@ -120,7 +123,7 @@ void add_exclusions(CLI::App& app) {
   exclude("--predict", training + "--lr-find --batch-size --mixup --no-mixup --seed --out " + mixup_option_names);
 }
 
-// A file of --save says which model and digits it is for: those hold where the command line names none.
+// A file of --save says which model and digits it is for: the defaults of the command line.
 void complete_from_weights(const CLI::App& app, TrainOptions& options) {
   auto metadata = read_safetensors(options.load).metadata;
   check(metadata["format"] != train::checkpoint_format, "--load: ", options.load,
@@ -136,18 +139,18 @@ void complete_from_weights(const CLI::App& app, TrainOptions& options) {
   }
 }
 
-// Throws on what is wrong whatever the files hold.
+// Throws on mistakes that do not depend on any file.
 void check_values(const CLI::App& app, const TrainOptions& options) {
   check(std::isfinite(options.lr) && options.lr >= 0, "--lr: ", options.lr, " is not a learning rate");
   const train::MixUpCallback refuses_bad_options(options.mixup_options());
   check(options.seed <= std::numeric_limits<std::uint64_t>::max() - static_cast<std::uint64_t>(options.seeds - 1),
-        "--seeds: the last one would be above 2^64 - 1");
+        "--seeds: the last seed would exceed 2^64 - 1");
   for (const std::string& name : words(mixup_option_names))
-    check(!options.lr_find || options.mixup || app.count(name) == 0, "--lr-find: has no use for ", name,
+    check(!options.lr_find || options.mixup || app.count(name) == 0, "--lr-find: cannot be used with ", name,
           " without --mixup");
   check(app.count("--stack-y") <= 1, "--stack-y: is given twice, or together with --no-stack-y");
   check((!options.resume && !options.checkpoint_every) || !options.out.empty(),
-        "--checkpoint-every and --resume: need --out DIR, where checkpoints are");
+        "--checkpoint-every and --resume: need --out DIR, the folder of the checkpoints");
   check(options.predict.empty() || !options.load.empty(),
         "--predict: needs a trained model; give its weights with --load FILE");
   check(options.synthetic || !options.data.empty() || !options.predict.empty(),

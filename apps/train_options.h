@@ -24,7 +24,7 @@ struct TrainOptions {
   std::int64_t checkpoint_every = 0;
 
   bool mixup_run() const { return !no_mixup; }
-  // The runs to make: whether each is with mixup.
+  // The runs to train: whether each is with mixup.
   std::vector<bool> runs() const {
     return mixup ? std::vector{true} : no_mixup ? std::vector{false} : std::vector{false, true};
   }
@@ -33,11 +33,11 @@ struct TrainOptions {
   std::vector<std::string> digit_names() const;  // "three", "seven"
 };
 
-// Reads the command line. Returns false after --help, which it prints. Model and digits that are not given are those
-// of the weights of --load, if any. Throws a UsageError that names the mistake, before any data is loaded.
+// Reads the command line. Returns false after --help, which it prints. Model and digits default to those of the weights
+// of --load, if any. Throws a UsageError that names the mistake, before any data is loaded.
 bool parse(int argc, char** argv, TrainOptions& options);
 
-// Whether a run is with mixup, as it is called in file names and in metrics.csv.
+// The name of a run, with or without mixup, in file names and metrics.csv.
 const char* run_name(bool mixup);
 
 }  // namespace mixgrad::apps

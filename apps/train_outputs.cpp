@@ -29,23 +29,24 @@ std::string in_output(const TrainOptions& options, const std::string& name) {
   return (fs::path(options.out) / name).string();
 }
 
-// Makes the folder and locks it. It stays open, so that the kernel gives the lock back when this process ends, however
-// that comes about.
+// Creates the folder and locks it. It stays open, so that the kernel releases the lock when this process ends, for any
+// reason.
 void take_folder(const std::string& path) {
   std::error_code error;
   if (!fs::is_directory(path, error)) {
     check(!fs::exists(path, error), "--out: ", path, " is a file, not a folder");
     fs::create_directories(path, error);
-    check(!error, "--out: cannot make the folder ", path, ": ", error.message());
+    check(!error, "--out: cannot create the folder ", path, ": ", error.message());
   }
   const int folder = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   check(folder >= 0, "--out: cannot open the folder ", path, ": ", std::strerror(errno));
-  const bool taken = flock(folder, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;  // else some systems have no locks
-  check(!taken, "--out: another run is writing to ", path, "; wait for its end, or give a folder of its own");
+  const bool taken =
+      flock(folder, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;  // other errors: the file system has no locks
+  check(!taken, "--out: another run is writing to ", path, "; wait for it to end, or use another folder");
 }
 
-// Whether it is the name of a result: metrics, a picture, a checkpoint, or weights, which --save may put there; or of
-// one that was never finished (name.part, name.tmp-N).
+// Whether it is the name of a result: metrics, a picture, a checkpoint, or weights of --save; or of an unfinished one
+// (name.part, name.tmp-N).
 bool is_result(const fs::path& name) {
   if (name.extension() == ".part" || name.extension().string().starts_with(".tmp-")) return is_result(name.stem());
   const auto is = [&](const char* result) { return name == result; };
@@ -70,7 +71,7 @@ void name_leftovers(const TrainOptions& options, const std::set<std::string>& ow
   if (!list.empty()) print_line("left in ", options.out, " by other runs: ", list);
 }
 
-// What run a picture is of.
+// The run that a picture is of.
 std::string description(const TrainOptions& options, bool mixup) {
   const std::string digits = options.digits.size() == 10 ? "0 to 9" : options.digit_list();
   return text_of(options.synthetic ? "drawn digits " : "digits ", digits, ", seed ", options.seed,

@@ -4,11 +4,11 @@ if(NOT OpenMP_CXX_FOUND)
   message(FATAL_ERROR "OpenMP not found: use g++, or install the package libomp-dev for clang++")
 endif()
 
-# Where a machine has no packages of them: a folder with the headers of Eigen (eigen3/Eigen), CLI11 (CLI), doctest and
-# nlohmann-json, as /usr/include has them.
-set(MIXGRAD_DEPS "$ENV{MIXGRAD_DEPS}" CACHE PATH "Folder with the headers of libraries that are only headers")
+# If they are not installed as packages: a folder with the headers of Eigen (eigen3/Eigen), CLI11 (CLI), doctest and
+# nlohmann-json, laid out as in /usr/include.
+set(MIXGRAD_DEPS "$ENV{MIXGRAD_DEPS}" CACHE PATH "Folder with the headers of header-only libraries")
 
-# find_headers(<target> <header> <package> [<version>]): the package's target, or one made of MIXGRAD_DEPS.
+# find_headers(<target> <header> <package> [<version>]): the package's target, or one made from MIXGRAD_DEPS.
 function(find_headers target header package)
   find_package(${package} ${ARGN} QUIET)
   if(NOT TARGET ${target} AND MIXGRAD_DEPS)
@@ -23,7 +23,7 @@ endfunction()
 
 find_headers(Eigen3::Eigen Eigen/Core Eigen3 3.4 NO_MODULE)
 if(NOT TARGET Eigen3::Eigen)
-  message(FATAL_ERROR "Eigen 3.4 not found: install the package libeigen3-dev, or give its headers in MIXGRAD_DEPS")
+  message(FATAL_ERROR "Eigen 3.4 not found: install the package libeigen3-dev, or set MIXGRAD_DEPS to a folder with its headers")
 endif()
 
 if(MIXGRAD_BUILD_APPS)
@@ -55,7 +55,7 @@ if(NOT TARGET nlohmann_json::nlohmann_json)
 endif()
 find_optional("reading .gz files (zlib; package zlib1g-dev)" ZLIB)
 find_optional("downloading archives (libcurl; package libcurl4-openssl-dev)" CURL)
-if(NOT ZLIB_FOUND)  # it checks what libarchive unpacks
+if(NOT ZLIB_FOUND)  # it verifies the checksums of archives
   set(CMAKE_DISABLE_FIND_PACKAGE_LibArchive ON)
 endif()
 find_optional("unpacking archives (libarchive and zlib; packages libarchive-dev and zlib1g-dev)" LibArchive)

@@ -1,4 +1,4 @@
-# Sourced by the scripts: what a Debian or Ubuntu machine must have, installing it, and building a tree.
+# Sourced by the scripts: checks for and installs the packages needed on Debian or Ubuntu, and builds a tree.
 # A script lists its requirements in a function made of `need` and `want` lines and hands it to `set_up`.
 # shellcheck shell=bash
 
@@ -11,7 +11,7 @@ say() { printf 'mixgrad: %s\n' "${*//[[:cntrl:]]/?}" >&2; } # a file name may ha
 die() { say "error: $*"; exit 1; }
 have() { command -v "$1" >/dev/null; }
 
-# The comment at the head of the script is its help.
+# The comment at the top of the script is its help.
 show_help() { sed -n '2,/^[^#]\|^$/s/^# \{0,1\}//p' "$0"; }
 
 # offer_help <argument...>: when one of them asks for help, prints it and ends the script.
@@ -26,7 +26,7 @@ offer_help() {
 need() { "${@:2}" >/dev/null 2>&1 || missing+=("$1"); }
 want() { "${@:2}" >/dev/null 2>&1 || wanted+=("$1"); }
 
-# Preprocesses standard input as C++20, with the headers of CMAKE_PREFIX_PATH in reach.
+# Preprocesses standard input as C++20, with the headers of CMAKE_PREFIX_PATH.
 preprocess() {
   local folders compiler
   IFS=: read -ra folders <<<"${CMAKE_PREFIX_PATH:-}"
@@ -55,7 +55,7 @@ has_compiler() {
     #include <span>"
 }
 
-# Prints the clang++ to use for what only clang has.
+# Prints the clang++ to use where g++ will not do.
 find_clang() {
   local name
   for name in clang++ clang++-{14..30}; do
@@ -67,7 +67,7 @@ find_clang() {
   return 1
 }
 
-# clang_builds <flag...>: a program, which needs the runtime library that the flags name.
+# clang_builds <flag...>: whether a program builds, which needs the runtime library that the flags name.
 clang_builds() {
   local output status=0
   output=$(mktemp)
@@ -98,7 +98,7 @@ need_to_build() {
   want libjpeg-dev has_header jpeglib.h
 }
 
-# watched <file> <command...>: the command's output goes to the file. Its last line so far shows that the command lives: each
+# watched <file> <command...>: the command's output goes to the file. Its last line so far is shown as progress: each
 # second on a terminal, else every 15 seconds.
 watched() {
   local log=$1 watch status=0
@@ -134,9 +134,9 @@ no_install_because() {
   if [ "$install" = no ]; then
     echo "--no-install was given"
   elif ! have apt-get; then
-    echo "there is no apt-get here"
+    echo "apt-get is not available"
   elif [ "$(id -u)" != 0 ] && ! have sudo; then
-    echo "this is not root and there is no sudo"
+    echo "not root, and sudo is not available"
   else
     return 1
   fi
@@ -150,12 +150,12 @@ apt() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 "$@" </dev/null
 }
 
-# Installs the packages given; what apt-get says is shown only when it fails.
+# Installs the packages given; apt-get's output is shown only when it fails.
 install_packages() {
   local log
   log=$(mktemp)
   say "installing $*"
-  as_root env >/dev/null # So sudo has asked for a password before there is something else on the line.
+  as_root env >/dev/null # So that sudo asks for a password before progress is shown.
   if ! watched "$log" apt update || ! watched "$log" apt install --no-install-recommends "$@"; then
     tail -n 5 "$log" >&2
   fi
@@ -167,8 +167,8 @@ list_requirements() {
   "$1"
 }
 
-# set_up <function>: installs what the function's need and want lines find missing. Ends the script, with one line,
-# when something needed stays missing; goes on without what is only wanted.
+# set_up <function>: installs what the function's need and want lines find missing. Ends the script, with one line, when
+# something needed stays missing; continues without what is only wanted.
 set_up() {
   local reason="the installation failed"
   list_requirements "$1"
@@ -179,11 +179,11 @@ set_up() {
     list_requirements "$1"
   fi
   [ ${#missing[@]} = 0 ] || die "missing: ${missing[*]} (names of Debian packages; $reason)"
-  [ ${#wanted[@]} = 0 ] || say "going on without ${wanted[*]} ($reason)"
+  [ ${#wanted[@]} = 0 ] || say "continuing without ${wanted[*]} ($reason)"
 }
 
-# configure <dir> <cmake option...>: a tree that another checkout configured, or that was cut short, is begun anew. Several
-# sources are compiled as one file (a unity build), which takes half the time.
+# configure <dir> <cmake option...>: a tree that another checkout configured, or that is incomplete, is built again from
+# scratch. A unity build takes half the time.
 configure() {
   local dir=$1 generator=()
   if ! grep -qsxF "CMAKE_HOME_DIRECTORY:INTERNAL=$root" "$dir/CMakeCache.txt"; then

@@ -14,7 +14,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/small_mnist.sh"
 export LC_ALL=C OMP_NUM_THREADS=1
 [ $# = 1 ] || { echo "usage: $0 <path of train_mnist>" >&2; exit 2; }
 app=$(cd "$(dirname "$1")" && pwd -P)/$(basename "$1")
-[ -x "$app" ] || { echo "$0: $1 is no program" >&2; exit 2; }
+[ -x "$app" ] || { echo "$0: $1 is not a program" >&2; exit 2; }
 work=$(mktemp -d)
 running='' checkpoints=no # no: a build without nlohmann-json
 trap '[ -z "$running" ] || kill -KILL "$running"; rm -rf "$work"' EXIT
@@ -67,7 +67,7 @@ test_bad_data() {
   check "text from outside: a folder's name is printed without what a terminal would act on" \
     is_refusal "$work/no?file?[31m? is not a folder"
   run "$app" "--frob$bad"
-  check "text from outside: an option that there is not" is_refusal "--frobno?file?[31m?"
+  check "text from outside: an unknown option" is_refusal "--frobno?file?[31m?"
   train --digits "3,$bad"
   check "text from outside: a value" is_refusal "no?file?[31m?"
   train --load "$work/$bad"
@@ -85,7 +85,7 @@ test_bad_data() {
   check "data: images truncated" damaged truncated "$images" head -c 5000 "$work/mnist/$images"
   check "data: labels too long" damaged longer "$labels" cat "$work/mnist/$labels" "$work/mnist/$labels"
   check "data: an empty file" damaged "not an IDX file" "$images" true
-  check "data: no IDX file" damaged "not an IDX file" "$images" seq 1000
+  check "data: not an IDX file" damaged "not an IDX file" "$images" seq 1000
   check "data: labels for images" damaged "1 axes, expected 3" "$images" cat "$work/mnist/$labels"
   check "data: images for labels" damaged "3 axes, expected 1" "$labels" cat "$work/mnist/$images"
   check "data: counts that differ" damaged "256 images" "$labels" labels 127
@@ -127,7 +127,7 @@ test_bad_options() {
   check "options: --epochs -1" refused --epochs --epochs -1
   check "options: one digit" refused digits --digits 3
   check "options: a digit twice" refused "digit 3" --digits 3,3
-  check "options: digits that are none" refused "'x' is not a digit" --digits 3,x
+  check "options: digits that are not" refused "'x' is not a digit" --digits 3,x
   check "options: digit 11" refused "11" --digits 11
   check "options: no digits" refused digits --digits ""
   check "options: digits of which there are no images" refused "digit" --digits 1,2
@@ -186,18 +186,18 @@ test_bad_values() {
   check "options: a leading zero does not make a number octal" all succeeded 'printed "seed 10$"'
 
   check "options: the one that is meant is suggested" \
-    is_mistake "--epoch: there is no such option; did you mean --epochs?" --epoch 3
+    is_mistake "--epoch: unknown option; did you mean --epochs?" --epoch 3
   check "options: also for the beginning of one" is_mistake "did you mean --checkpoint-every?" --checkpoint 3
   check "options: also for another sign" is_mistake "did you mean --batch-size?" --batch_size=3
-  check "options: none is suggested for what is like none" \
+  check "options: none is suggested for what resembles none" \
     all 'is_mistake "--learning-rate" --learning-rate 1' '! said mean'
-  check "options: what belongs to none is named" is_mistake "'word' belongs to no option" word
+  check "options: an argument without an option is named" is_mistake "'word' is not the value of any option" word
   check "options: one that is given twice" is_mistake "--epochs: is given twice" --epochs 1 --epochs=2
   check "options: one that takes no value is given none" is_mistake "--mixup: takes no value" --mixup=no
   check "options: a seed beyond the largest" is_mistake "--seeds: " --seed 18446744073709551615 --seeds 2
   for option in --alpha=1 --stack-x --no-stack-y --per-batch-lambda --no-dedupe --second-loader --batch-mean-lambda; do
     check "options: --lr-find without --mixup has no use for $option" \
-      is_mistake "--lr-find: has no use" --lr-find "$option"
+      is_mistake "--lr-find: cannot be used" --lr-find "$option"
     check "options: --no-mixup has no use for $option" is_mistake "--no-mixup excludes" --no-mixup "$option"
   done
   check "options: --mixup with --no-mixup says that these exclude each other" \
@@ -263,7 +263,7 @@ test_unprintable() {
 
 test_bad_out() {
   local old
-  check "save: below a folder that there is not, before any training" refused "$work/none" --save "$work/none/weights"
+  check "save: below a missing folder, before any training" refused "$work/none" --save "$work/none/weights"
   check "save: a folder, before any training" refused "$work/mnist" --save "$work/mnist"
   touch "$work/file"
   check "out: below a file" refused "$work/file" --out "$work/file/folder"
@@ -277,9 +277,9 @@ test_bad_out() {
   mkdir "$work/old"
   old="the figures of an earlier run"
   echo "$old" >"$work/old/metrics.csv"
-  check "out: a refused run leaves earlier figures alone (no data)" \
+  check "out: a refused run leaves earlier results alone (no data)" \
     all 'train_on "$work/none" --out "$work/old"' '[ "$(cat "$work/old/metrics.csv")" = "$old" ]'
-  check "out: a refused run leaves earlier figures alone (learning rate)" \
+  check "out: a refused run leaves earlier results alone (learning rate)" \
     all 'train --lr nan --out "$work/old"' '[ "$(cat "$work/old/metrics.csv")" = "$old" ]'
 }
 
@@ -319,7 +319,7 @@ test_old_out() {
   touch "$out"/{curves.png,lambda.png,mixed_batch.png,{plain,mixup}_{confusion,top_losses}.png,lr_find.png,mine.png} \
     "$out"/{plain_7.checkpoint,old.safetensors,new.safetensors,lambda.png.part,old.safetensors.tmp-1,mine.tmp-1}
   run env PATH="$work/none" "$app" --data "$work/mnist" --epochs 1 --no-mixup --out "$out"
-  check "out: pictures of an earlier run do not stay beside other figures" \
+  check "out: pictures of an earlier run do not stay beside other results" \
     [ "$(cd "$out" && echo *.png)" = "lr_find.png mine.png" ]
   check "out: what else earlier runs left is named" \
     printed "^left in $out by other runs: lr_find.png, new.safetensors, old.safetensors, old.safetensors.tmp-1, plain_7.checkpoint$"
@@ -340,7 +340,7 @@ test_old_out() {
   kill -KILL "$running"
   wait "$running" 2>/dev/null || true
   running=''
-  check "out: the first one's figures are its own" \
+  check "out: the first one's results are its own" \
     [ "$(cut -d, -f3 "$out/metrics.csv" | head -n 3 | tr '\n' ' ')" = "epoch 1 2 " ]
   train --epochs 1 --no-mixup --out "$out"
   check "out: one that was killed does not hold its folder" succeeded
@@ -401,9 +401,9 @@ test_interrupt() {
     interrupt_when printed '^2 '
     start "${resumed[@]}"
     interrupt_when printed '^4 '
-    check "Ctrl-C: where checkpoints are written, it says how to go on" \
-      printed "^the same command with --resume goes on"
-    check "Ctrl-C: --resume says where it goes on, and prints the rows of before" \
+    check "Ctrl-C: where checkpoints are written, it says how to continue" \
+      printed "^the same command with --resume continues"
+    check "Ctrl-C: --resume says where it continues, and prints the earlier rows" \
       all '[ "$status" = 130 ]' 'printed "^resumed from .*/plain_42.checkpoint: in epoch [0-9]+ after batch"' \
       'printed "^1 "' 'printed "^2 "'
   fi
@@ -429,15 +429,15 @@ test_metrics() {
     [ "$(head -n 1 "$a/metrics.csv")" = run,seed,epoch,train_loss,valid_loss,accuracy,seconds,images_per_s ]
   check "out: metrics.csv has a row for each epoch of each run" \
     [ "$(columns 1-3 "$a" | tr '\n' ' ')" = "plain,42,1 plain,42,2 plain,42,3 mixup,42,1 mixup,42,2 mixup,42,3 " ]
-  check "out: eight numbers to a row" \
+  check "out: eight values in a row" \
     [ "$(grep -cE '^(plain|mixup),42,[123](,[0-9]+\.[0-9]{6}){4},[0-9]+$' "$a/metrics.csv")" = 6 ]
   check "out: metrics.csv says what the tables say" \
     [ "$(grep -E '^[0-9]' "$work/out" | tr -s ' ' , | cut -d, -f1-4)" = "$(columns 3-6 "$a")" ]
   check "out: mixup makes a difference" [ "$(columns 4 "$a" plain)" != "$(columns 4 "$a" mixup)" ]
   train --epochs 3 --threads 1 --out "$b/deep/down"
-  check "the same seed gives the same figures again" same_columns 1-6 "$a" "$b/deep/down"
+  check "the same seed gives the same results again" same_columns 1-6 "$a" "$b/deep/down"
   train --epochs 3 --threads 2 --out "$c"
-  check "the same seed gives the same figures on two threads" same_columns 1-6 "$a" "$c"
+  check "the same seed gives the same results on two threads" same_columns 1-6 "$a" "$c"
   train --epochs 3 --seed 43 --out "$c"
   check "another seed gives others" all '! same_columns 4 "$a" "$c"'
   train --epochs 2 --alpha 0 --out "$d"
@@ -578,7 +578,7 @@ test_sample() {
   local tree=$work/tree
   check "sample: options are named when missing" all 'refuses_sample --out --data "$work/mnist"' '[ "$status" = 2 ]'
   sample --help
-  check "sample: --help is no mistake" all succeeded 'printed --out'
+  check "sample: --help is not a mistake" all succeeded 'printed --out'
   check "sample: a folder without MNIST" refuses_sample "$work/none" --data "$work/none" --out "$tree"
   sample --data "$work/mnist" --out "$tree/"
   if said "built without libpng"; then
@@ -606,7 +606,7 @@ test_sample() {
   check "sample: what an interrupted run left is named" \
     refuses_sample "$work/cut.part" --data "$work/mnist" --out "$work/cut"
   echo '{}' >"$tree/train/3/note.json"
-  check "data: a tree with a file that is no image" all 'train_on "$tree"' 'is_refusal "$tree/train/3/note.json"'
+  check "data: a tree with a file that is not an image" all 'train_on "$tree"' 'is_refusal "$tree/train/3/note.json"'
 }
 
 # --- Weights, checkpoints, other models.
@@ -648,8 +648,8 @@ test_checkpoints() {
   check "checkpoint: the table on the terminal is whole too" [ "$(rows)" = 60 ]
   check "checkpoint: metrics.csv is whole" same_columns 1-6 "$work/uncut" "$work/killed"
   train "${options[@]}" --out "$work/killed" --resume
-  check "checkpoint: resuming what is over says so, prints its table and trains no more" \
-    all succeeded 'printed "mixup_42.checkpoint: is over$"' '[ "$(rows)" = 60 ]' \
+  check "checkpoint: resuming a complete training says so, prints its table and trains no more" \
+    all succeeded 'printed "mixup_42.checkpoint: already complete$"' '[ "$(rows)" = 60 ]' \
     'same_columns 1-6 "$work/uncut" "$work/killed"'
   mkdir "$work/kept"
   cp "$work/killed/metrics.csv" "$work/kept"
@@ -666,7 +666,7 @@ test_checkpoints() {
   cp "$work/killed/mixup_42.checkpoint" "$work/checkpoint"
   head -c 2000 "$work/checkpoint" >"$work/killed/mixup_42.checkpoint"
   train "${options[@]}" --out "$work/killed" --resume
-  check "checkpoint: one that is cut off is refused" is_refusal "mixup_42.checkpoint"
+  check "checkpoint: a truncated one is refused" is_refusal "mixup_42.checkpoint"
   check "checkpoint: what is refused leaves metrics.csv alone" same_columns 1-8 "$work/killed" "$work/kept"
   mkdir "$work/other"
   sed 's/LrSchedule: lr 0/LrSchedule: lr 1/' "$work/checkpoint" >"$work/other/mixup_42.checkpoint"
@@ -680,7 +680,7 @@ test_checkpoints() {
   check "checkpoint: --resume where there is none is refused" \
     all 'refused "no checkpoint" --resume --out "$work/nosuch"' '[ ! -e "$work/nosuch" ]'
   train --resume --checkpoint-every 100 --no-mixup --epochs 1 --out "$work/anew"
-  check "checkpoint: --resume where there is to be one says that it begins anew" \
+  check "checkpoint: --resume where there is to be one says that it starts from the beginning" \
     all succeeded 'printed "^no checkpoint"'
   train --resume --no-mixup --epochs 1 --out "$work/anew"
   check "checkpoint: --resume alone says that it writes no more checkpoints" \
@@ -691,16 +691,16 @@ test_checkpoints() {
   check "weights: of another model are refused" \
     refused "model is simple, not lenet" --model lenet --load "$work/whole.safetensors"
   train --load "$work/checkpoint"
-  check "weights: a training checkpoint is none, and --load says what it wants" \
+  check "weights: a training checkpoint is not one, and --load says what it wants" \
     is_refusal "is a training checkpoint (for --resume); --load wants weights that --save wrote"
   train_on "$work/none" --load "$work/nosuch.safetensors" --out "$work/untouched"
-  check "weights: a file that is not there is found before data is read, or --out made" \
+  check "weights: a missing file is found before data is read, or --out made" \
     all 'is_refusal "$work/nosuch.safetensors"' '[ ! -e "$work/untouched" ]'
   train_on "$work/49" --digits 4,9 --load "$work/whole.safetensors"
   check "weights: of other digits are refused" is_refusal "classes is 3,7, not 4,9 (--digits)"
   train --digits 7,3 --load "$work/whole.safetensors" --no-mixup --epochs 0
-  check "options: the order of --digits is of no account" succeeded
-  check "weights: that are none are refused" refused file --load "$work/file"
+  check "options: the order of --digits does not matter" succeeded
+  check "weights: a file without any is refused" refused file --load "$work/file"
   train --mixup --epochs 1 --stack-x --save "$work/stacked.safetensors"
   train --mixup --epochs 1 --load "$work/stacked.safetensors"
   check "weights: those of --stack-x are a plain model's" succeeded
@@ -709,7 +709,7 @@ test_checkpoints() {
   check "weights: --load knows the model and the digits by itself" \
     all succeeded 'grep -q "\"model\":\"lenet\"" "$work/again.safetensors"'
   sed 's/"model":"lenet"/"model":"large"/' "$work/lenet.safetensors" >"$work/large.safetensors"
-  check "weights: of a model that there is not" refused "unknown model large" --load "$work/large.safetensors"
+  check "weights: of an unknown model" refused "unknown model large" --load "$work/large.safetensors"
   check "options: --predict without --load" refused --load --predict "$work/file"
   if [ -d "$work/tree/valid" ]; then
     run "$app" --load "$work/whole.safetensors" --predict "$(find "$work/tree/valid/7" -name '*.png' | head -n 1)"
@@ -718,7 +718,7 @@ test_checkpoints() {
     run "$app" --load "$work/49.safetensors" --predict "$(find "$work/tree/valid/7" -name '*.png' | head -n 1)"
     check "predict: takes model and digits from the file" all succeeded 'printed "^4  "' 'printed "^9  "'
     run "$app" --load "$work/whole.safetensors" --predict "$work/file"
-    check "predict: what is no image is named" is_refusal "$work/file"
+    check "predict: a file that is not an image is named" is_refusal "$work/file"
   fi
 }
 
@@ -736,7 +736,7 @@ test_other_runs() {
     train --epochs 1 --no-mixup --model "$model"
     check "model: $model trains" all succeeded '[ "$(rows)" = 1 ]'
   done
-  check "options: a model that there is not" refused --model --model huge
+  check "options: an unknown model" refused --model --model huge
   train --epochs 1 --no-mixup --profile
   check "profile: lists the convolutions with their GFLOP/s" \
     all succeeded 'printed "^conv2d_backward +[0-9]+ +[0-9.]+ +[0-9.]+% +[0-9.]+$"'

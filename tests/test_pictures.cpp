@@ -127,7 +127,7 @@ TEST_CASE("pictures: each is written under its own name, whatever that is") {
       CHECK_FALSE(std::filesystem::exists((out / name) + ".part"));
       CHECK(contains(gnuplot.script(), "noenhanced"));
     }
-  CHECK_THROWS_WITH_AS(write_any("beta", out / "a\nb"), doctest::Contains("line end"), Error);
+  CHECK_THROWS_WITH_AS(write_any("beta", out / "a\nb"), doctest::Contains("newline"), Error);
 }
 
 TEST_CASE("pictures: a gnuplot that fails leaves the picture before it, and no part of the new one") {

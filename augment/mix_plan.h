@@ -1,4 +1,4 @@
-// What mixup draws at random, and nothing else: each sample's partner and its share.
+// What mixup draws at random, and nothing else: each sample's partner and lambda.
 //
 //   t_i      ~ Beta(alpha, alpha)                  the share of sample i itself
 //   lambda_i = max(t_i, 1 - t_i)                   so that i has the larger share ("dedupe")

@@ -1,4 +1,4 @@
-# Counting: what the scripts that test share; sourced, not run. They end with `totals`. One that has a `check` sets $work, a
+# Counting, shared by the test scripts; sourced, not run. They end with `totals`. One that has a `check` sets $work, a
 # folder for $work/out and $work/err.
 # shellcheck shell=bash disable=SC2034,SC2154 # The caller reads status, and sets work.
 passed=0 failed=0 skipped=0
@@ -10,7 +10,7 @@ skip() {
   echo "skipped: $1 ($2)"
 }
 
-# check <sentence> <command...>: passes when the command's exit code is 0; else shows what the last `run` said.
+# check <sentence> <command...>: passes when the command's exit code is 0; else shows the output of the last `run`.
 check() {
   if "${@:2}"; then
     passed=$((passed + 1))

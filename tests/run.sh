@@ -4,13 +4,13 @@
 #
 #   tests/run.sh [--sanitize | --thread-sanitizer | --coverage] [--no-install]
 #
-# --sanitize           build with AddressSanitizer and UndefinedBehaviorSanitizer; the tests of the scripts are left out
+# --sanitize           build with AddressSanitizer and UndefinedBehaviorSanitizer; without the tests of the scripts
 # --thread-sanitizer   build with clang++, without warnings, and ThreadSanitizer; only the tests of loaders, workers and
 #                      the Learner
-# --coverage           count the lines that the tests run, by folder; the tests of the scripts are left out
+# --coverage           count the lines that the tests run, by folder; without the tests of the scripts
 # --no-install         end with an error instead of installing packages
 #
-# Where there is an NVIDIA GPU, and nvcc, the tests run on it as well; DEVICE=cuda insists on it, DEVICE=cpu leaves it alone.
+# If there is an NVIDIA GPU, and nvcc, the tests run on it as well; DEVICE=cuda requires it, DEVICE=cpu does not use it.
 # tests/run_gpu.sh adds compute-sanitizer.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../cmake/setup.sh
@@ -27,15 +27,15 @@ read_options() {
     case $option in
       --sanitize | --thread-sanitizer | --coverage) mode=${option#--} ;;
       --no-install) install=no ;;
-      *) die "$option: unknown option (there are --sanitize, --thread-sanitizer, --coverage and --no-install)" ;;
+      *) die "$option: unknown option (known: --sanitize, --thread-sanitizer, --coverage, --no-install)" ;;
     esac
   done
 }
 
-# What the executor of CUDA kernels needs.
+# What the CUDA executor needs.
 has_executor() { has_installed_header boost/context/detail/fcontext.hpp; }
 
-# Sets $cuda to what CMake's MIXGRAD_CUDA is to be.
+# Sets $cuda to the value of CMake's MIXGRAD_CUDA.
 choose_device() {
   have nvcc || ! [ -x /usr/local/cuda/bin/nvcc ] || PATH=$PATH:/usr/local/cuda/bin
   case $device in
@@ -43,9 +43,9 @@ choose_device() {
     cpu) cuda=OFF ;;
     cuda)
       cuda=ON
-      has_gpu || die "DEVICE=cuda: there is no NVIDIA GPU here"
+      has_gpu || die "DEVICE=cuda: no NVIDIA GPU found"
       ;;
-    *) die "DEVICE=$device: unknown device (there are cpu and cuda)" ;;
+    *) die "DEVICE=$device: unknown device (known: cpu, cuda)" ;;
   esac
 }
 
@@ -131,8 +131,7 @@ end_suites_beside() {
   run_suite show_suites_beside
 }
 
-# Prints the share of lines that the tests have run, by folder; one below 90 % is a failure. build/coverage/coverage.txt
-# names the lines that are left.
+# Prints the line coverage by folder; below 90 % is a failure. build/coverage/coverage.txt lists the uncovered lines.
 report_coverage() {
   have gcovr || { skip coverage "needs gcovr"; return; }
   local folder filters=() report

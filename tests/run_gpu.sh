@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # The tests of the CUDA kernels on a GPU: as they are, then under compute-sanitizer's memcheck (accesses out of bounds) and
 # racecheck (shared memory without a barrier). Ends with the line "N passed, N failed" (", N skipped" may follow); a tool
-# that is not there, or that cannot work on this GPU, is skipped by name.
+# that is not installed, or does not support this GPU, is skipped by name.
 #
 #   tests/run_gpu.sh [--tools-only]
 #
-# --tools-only   what compute-sanitizer says, without the plain run
+# --tools-only   only compute-sanitizer, without the plain run
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../cmake/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup.sh"
@@ -27,17 +27,17 @@ run_tests() {
   fi
 }
 
-# Whether the tool can watch a kernel on this GPU at all: it is tried on one short test, which passes without it.
+# Whether the tool supports this GPU: it is tried on one short test, which passes without it.
 refuses() { ! "$@" "${tests[@]}" -tc="cuda: a tensor moves there and back*" >"$work/log" 2>&1; }
 
-# why_refused: the tool's own words.
+# why_refused: the tool's own message.
 why_refused() { grep -m 1 -iE 'not supported|unsupported|unable|error' "$work/log" || tail -n 1 "$work/log"; }
 
 # under <tool> <filter of tests>
 under() {
   local command=(compute-sanitizer --tool "$1" --error-exitcode 9 --print-limit 10)
   if ! have compute-sanitizer; then
-    skip "$1" "compute-sanitizer is not there"
+    skip "$1" "compute-sanitizer is not installed"
   elif refuses "${command[@]}" && grep -qiE 'not supported|unsupported|unable to|internal error' "$work/log"; then
     skip "$1" "compute-sanitizer: $(why_refused)"
   else
@@ -46,8 +46,8 @@ under() {
 }
 
 offer_help "$@"
-[ $# = 0 ] || [ "$*" = --tools-only ] || die "$*: unknown option (there is --tools-only)"
-has_gpu || die "there is no NVIDIA GPU here; tests/run.sh runs the kernels on the CPU"
+[ $# = 0 ] || [ "$*" = --tools-only ] || die "$*: unknown option (known: --tools-only)"
+has_gpu || die "no NVIDIA GPU found; tests/run.sh runs the kernels on the CPU"
 have nvcc || PATH=$PATH:/usr/local/cuda/bin
 have nvcc || die "nvcc not found: install the CUDA Toolkit (12 or 13)"
 install=no

@@ -101,7 +101,7 @@ test_finding() {
   done
   rm "$data/mnist/t10k-labels.idx1-ubyte"
   MIXGRAD_DATA=$data look
-  check "data: a folder is no file of MNIST" would_run --data "$cache/mixgrad/mnist"
+  check "data: a folder is not a file of MNIST" would_run --data "$cache/mixgrad/mnist"
   touch "$data/mnist/t10k-labels.idx1-ubyte.gz"
   MIXGRAD_DATA=$data look
   check "data: a name with a dot and .gz is a file of MNIST" all 'would_run --data "$data/mnist"' said_nothing
@@ -206,7 +206,7 @@ test_failing_downloads() {
   check "download: without a connection one line says so, after the one that announces the download" said_lines 2
   check "download: a missing file is named" fails_from "$address/absent" 404
   check "download: a connection that ends half-way is noticed" fails_from "$address/cut" "download failed"
-  check "download: a cut-off archive is noticed" fails_from "$address/half" "download corrupt"
+  check "download: a truncated archive is noticed" fails_from "$address/half" "download corrupt"
   check "download: another content is noticed" fails_from "$address/other" "download corrupt"
   check "download: the next mirror is tried" fails_from "$no_port $address/other/" "$address/other/train"
   check "download: a failing mirror has one line, the end another" said_lines 3
@@ -403,7 +403,7 @@ test_setup() {
     all '[ "$status" = 0 ]' 'said "continuing without zlib1g-dev"' 'said_lines 1'
 }
 
-# --- What takes long shows that it lives; what is wrong is said in a line of the script's own.
+# --- Long commands show progress; errors are one line of the script's own.
 
 test_lines() {
   local script
@@ -463,7 +463,7 @@ test_building() {
 
   mv "$stub" "$work/moved"
   run "$work/moved/apps/train_mnist.sh" --no-install --synthetic
-  check "build: a clone that was moved is built anew" [ "$status" = 7 ]
+  check "build: a clone that was moved is built again" [ "$status" = 7 ]
 
   echo "wrong" >>"$work/moved/stub.cpp"
   run "$work/moved/apps/train_mnist.sh" --no-install --synthetic

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the library with its CUDA kernels, tests them on the GPU and prints every figure that a GPU is to give
-# (FIGURES.md), PyTorch's beside them where Python has it. Needs nvcc, CMake and ninja or make, a GPU and the
+# Builds the library with its CUDA kernels, tests them on the GPU and prints every GPU result of
+# FIGURES.md, beside PyTorch's if Python has it. Needs nvcc, CMake and ninja or make, a GPU and the
 # headers of Eigen and doctest, which may lie in $MIXGRAD_DEPS (cmake/dependencies.cmake); installs nothing.
 # Takes some minutes. Exits with 0 only when every test passed and every bound was met.
 #
@@ -24,7 +24,7 @@ requirements() {
 }
 
 offer_help "$@"
-[ $# = 0 ] || [ "$*" = --build-only ] || die "$*: unknown option (there is --build-only)"
+[ $# = 0 ] || [ "$*" = --build-only ] || die "$*: unknown option (known: --build-only)"
 have nvcc || PATH=$PATH:/usr/local/cuda/bin
 set_up requirements
 begin=$SECONDS

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# The table of mixgrad's speed beside PyTorch's on the CPU: builds mixgrad_bench_cpu as train_mnist is built, and has
+# The table of mixgrad's speed and PyTorch's on the CPU: builds mixgrad_bench_cpu as train_mnist is built, and has
 # vs_torch.py run both.
 #
 #   tests/bench/vs_torch.sh [--no-install] [--python FILE] [option of vs_torch.py...]
 #
-# --python FILE    the Python that has PyTorch; python3 if none is given
+# --python FILE    the Python that has PyTorch; default python3
 # --rows LIST      some of simple_cnn,mixup,batch_norm,lenet,mlp,resnet,inference_1,inference_256
-# --rounds N       7 if not given
-# --seconds S      of each measurement; 1 if not given
-# --repeats N      of a row in which PyTorch's 2 threads were slower than its 1, at most; 2 if not given
-# --markdown FILE  the table is written there as well
-# --profile        where mixgrad's time goes instead; needs no PyTorch
+# --rounds N       default 7
+# --seconds S      of each measurement; default 1
+# --repeats N      of a row in which PyTorch's 2 threads were slower than its 1, at most; default 2
+# --markdown FILE  also write the table there
+# --profile        print where mixgrad's time goes instead; needs no PyTorch
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../../cmake/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../../cmake/setup.sh"

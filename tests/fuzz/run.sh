@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets with clang++, AddressSanitizer and UndefinedBehaviorSanitizer, and runs each for some seconds
-# on inputs that it makes up. Ends with the line "N passed, N failed" (", N skipped" may follow): a target fails when
-# it finds something, which is left in build/fuzz/findings; the target, given such a file, tries it again.
+# on inputs that it generates. Ends with the line "N passed, N failed" (", N skipped" may follow): a target fails when
+# it finds something, which is left in build/fuzz/findings; given such a file, the target runs it again.
 #
-#   tests/fuzz/run.sh [--no-install] [seconds]      5 if none are given
+#   tests/fuzz/run.sh [--no-install] [seconds]      default 5
 #
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../../cmake/setup.sh

@@ -39,14 +39,14 @@ class NewestFirst {
     std::push_heap(heap_.begin(), heap_.end(), older);
   }
   std::shared_ptr<Node> pop() {
-    auto newest = take();
-    while (!heap_.empty() && heap_.front() == newest) take();  // a node is pushed by each of its consumers
+    auto newest = pop_copy();
+    while (!heap_.empty() && heap_.front() == newest) pop_copy();  // a node is pushed by each of its consumers
     return newest;
   }
   bool empty() const { return heap_.empty(); }
 
  private:
-  std::shared_ptr<Node> take() {
+  std::shared_ptr<Node> pop_copy() {
     std::pop_heap(heap_.begin(), heap_.end(), older);
     auto node = std::move(heap_.back());
     heap_.pop_back();

@@ -62,14 +62,15 @@ Tensor extreme(const char* op, Extreme which, const Tensor& x, const Split& spli
   split.require_elements(op, x);
   const Tensor index = arg_extreme(op, which, x, split);
   Tensor out = Tensor::empty(split.kept, x.options());
-  dispatch("take", x.device(), [&](auto device) {
-    kernels::take(device, x.raw_view(split.shape, 0), index.raw_view(split.rows, 0), out.raw_view(split.rows, 0));
+  dispatch("take_along_axis", x.device(), [&](auto device) {
+    kernels::take_along_axis(device, x.raw_view(split.shape, 0), index.raw_view(split.rows, 0),
+                             out.raw_view(split.rows, 0));
   });
   record(out, op, {x}, [index, shape = x.shape(), split](const Tensor& grad, Gradients& to) {
     Tensor dx = Tensor::empty(shape, grad.options());
-    dispatch("take_backward", grad.device(), [&](auto device) {
-      kernels::take_backward(device, index.raw_view(split.rows, 0), grad.raw_view(split.rows, 0),
-                             dx.raw_view(split.shape, 0));
+    dispatch("take_along_axis_backward", grad.device(), [&](auto device) {
+      kernels::take_along_axis_backward(device, index.raw_view(split.rows, 0), grad.raw_view(split.rows, 0),
+                                        dx.raw_view(split.shape, 0));
     });
     to.add(0, dx);
   });
@@ -221,7 +222,7 @@ void arg_extreme(Cpu, Extreme which, const Tensor& x, const Tensor& out) {
   });
 }
 
-void take(Cpu, const Tensor& x, const Tensor& index, const Tensor& out) {
+void take_along_axis(Cpu, const Tensor& x, const Tensor& index, const Tensor& out) {
   with_dtype(x.dtype(), [&]<class T>(T) {
     const std::int64_t n = x.size(1), inner = x.size(2);
     const T* px = x.data<T>();
@@ -231,7 +232,7 @@ void take(Cpu, const Tensor& x, const Tensor& index, const Tensor& out) {
   });
 }
 
-void take_backward(Cpu, const Tensor& index, const Tensor& dy, const Tensor& dx) {
+void take_along_axis_backward(Cpu, const Tensor& index, const Tensor& dy, const Tensor& dx) {
   with_floating("max", dx.dtype(), [&]<class T>(T) {
     const std::int64_t n = dx.size(1), inner = dx.size(2);
     const std::int32_t* pi = index.data<std::int32_t>();

@@ -47,8 +47,8 @@ __global__ void take_kernel(const T* x, const std::int32_t* index, std::int64_t 
   if (i < outputs) out[i] = x[(i / inner * n + index[i]) * inner + i % inner];
 }
 
-__global__ void take_backward_kernel(const std::int32_t* index, const float* dy, std::int64_t elements, std::int64_t n,
-                                     std::int64_t inner, float* dx) {
+__global__ void take_along_axis_backward_kernel(const std::int32_t* index, const float* dy, std::int64_t elements,
+                                                std::int64_t n, std::int64_t inner, float* dx) {
   wait_for_previous_kernel();
   const std::int64_t i = global_index();
   if (i >= elements) return;
@@ -79,16 +79,16 @@ void arg_extreme(Cuda device, Extreme which, const Tensor& x, const Tensor& out)
   });
 }
 
-void take(Cuda device, const Tensor& x, const Tensor& index, const Tensor& out) {
+void take_along_axis(Cuda device, const Tensor& x, const Tensor& index, const Tensor& out) {
   with_cuda_dtype(x.dtype(), [&]<class T>(T) {
     launch(device, take_kernel<T>, blocks_for(out.numel()), block_threads, 0, read<T>(x), read<std::int32_t>(index),
            out.numel(), x.size(1), x.size(2), write<T>(out));
   });
 }
 
-void take_backward(Cuda device, const Tensor& index, const Tensor& dy, const Tensor& dx) {
-  launch(device, take_backward_kernel, blocks_for(dx.numel()), block_threads, 0, read<std::int32_t>(index), read(dy),
-         dx.numel(), dx.size(1), dx.size(2), write(dx));
+void take_along_axis_backward(Cuda device, const Tensor& index, const Tensor& dy, const Tensor& dx) {
+  launch(device, take_along_axis_backward_kernel, blocks_for(dx.numel()), block_threads, 0, read<std::int32_t>(index),
+         read(dy), dx.numel(), dx.size(1), dx.size(2), write(dx));
 }
 
 }  // namespace mixgrad::kernels

@@ -44,9 +44,9 @@ MIXGRAD_KERNEL(sum_backward, const Tensor& dy, const Tensor& dx, double factor);
 // The index (i32) of the first extreme over n, for x [outer, n, inner]; nan counts as the extreme.
 MIXGRAD_KERNEL(arg_extreme, Extreme which, const Tensor& x, const Tensor& out);
 // out[o, i] = x[o, index[o, i], i]
-MIXGRAD_KERNEL(take, const Tensor& x, const Tensor& index, const Tensor& out);
+MIXGRAD_KERNEL(take_along_axis, const Tensor& x, const Tensor& index, const Tensor& out);
 // dx[o, index[o, i], i] = dy[o, i], zero elsewhere
-MIXGRAD_KERNEL(take_backward, const Tensor& index, const Tensor& dy, const Tensor& dx);
+MIXGRAD_KERNEL(take_along_axis_backward, const Tensor& index, const Tensor& dy, const Tensor& dx);
 }  // namespace kernels
 
 }  // namespace mixgrad

@@ -16,8 +16,8 @@ namespace mixgrad {
 namespace {
 
 // Neighbouring axes [first, last) of a tensor seen as the middle of [outer, n, inner].
-struct Split {
-  Split(const Shape& x, int first, int last)
+struct ReductionView {
+  ReductionView(const Shape& x, int first, int last)
       : shape{x.product(0, first), x.product(first, last), x.product(last, x.rank())},
         rows{shape[0], shape[2]},
         kept(x) {
@@ -32,52 +32,51 @@ struct Split {
   Shape kept;   // with extent 1 at each of the axes
 };
 
-Tensor divided_sum(const char* op, const Tensor& x, const Split& split, double divisor) {
+Tensor divided_sum(const char* op, const Tensor& x, const ReductionView& view, double divisor) {
   check(is_floating(x.dtype()), op, ": needs f32 or f64, not ", name_of(x.dtype()));
-  Tensor out = Tensor::empty(split.kept, x.options());
-  dispatch("sum", x.device(), [&](auto device) {
-    kernels::sum(device, x.raw_view(split.shape, 0), out.raw_view(split.rows, 0), divisor);
-  });
-  record(out, op, {x}, [shape = x.shape(), split, divisor](const Tensor& grad, Gradients& to) {
+  Tensor out = Tensor::empty(view.kept, x.options());
+  dispatch("sum", x.device(),
+           [&](auto device) { kernels::sum(device, x.raw_view(view.shape, 0), out.raw_view(view.rows, 0), divisor); });
+  record(out, op, {x}, [shape = x.shape(), view, divisor](const Tensor& grad, Gradients& to) {
     Tensor dx = Tensor::empty(shape, grad.options());
     dispatch("sum_backward", grad.device(), [&](auto device) {
-      kernels::sum_backward(device, grad.raw_view(split.rows, 0), dx.raw_view(split.shape, 0), 1 / divisor);
+      kernels::sum_backward(device, grad.raw_view(view.rows, 0), dx.raw_view(view.shape, 0), 1 / divisor);
     });
     to.add(0, dx);
   });
   return out;
 }
 
-Tensor arg_extreme(const char* op, Extreme which, const Tensor& x, const Split& split) {
-  check(split.shape[1] <= std::numeric_limits<std::int32_t>::max(), op, ": the indices of ", split.shape[1],
+Tensor arg_extreme(const char* op, Extreme which, const Tensor& x, const ReductionView& view) {
+  check(view.shape[1] <= std::numeric_limits<std::int32_t>::max(), op, ": the indices of ", view.shape[1],
         " elements do not fit into i32");
-  Tensor index = Tensor::empty(split.kept, {.dtype = DType::i32, .device = x.device()});
+  Tensor index = Tensor::empty(view.kept, {.dtype = DType::i32, .device = x.device()});
   dispatch(op, x.device(), [&](auto device) {
-    kernels::arg_extreme(device, which, x.raw_view(split.shape, 0), index.raw_view(split.rows, 0));
+    kernels::arg_extreme(device, which, x.raw_view(view.shape, 0), index.raw_view(view.rows, 0));
   });
   return index;
 }
 
-Tensor extreme(const char* op, Extreme which, const Tensor& x, const Split& split) {
-  split.require_elements(op, x);
-  const Tensor index = arg_extreme(op, which, x, split);
-  Tensor out = Tensor::empty(split.kept, x.options());
+Tensor extreme(const char* op, Extreme which, const Tensor& x, const ReductionView& view) {
+  view.require_elements(op, x);
+  const Tensor index = arg_extreme(op, which, x, view);
+  Tensor out = Tensor::empty(view.kept, x.options());
   dispatch("take_along_axis", x.device(), [&](auto device) {
-    kernels::take_along_axis(device, x.raw_view(split.shape, 0), index.raw_view(split.rows, 0),
-                             out.raw_view(split.rows, 0));
+    kernels::take_along_axis(device, x.raw_view(view.shape, 0), index.raw_view(view.rows, 0),
+                             out.raw_view(view.rows, 0));
   });
-  record(out, op, {x}, [index, shape = x.shape(), split](const Tensor& grad, Gradients& to) {
+  record(out, op, {x}, [index, shape = x.shape(), view](const Tensor& grad, Gradients& to) {
     Tensor dx = Tensor::empty(shape, grad.options());
     dispatch("take_along_axis_backward", grad.device(), [&](auto device) {
-      kernels::take_along_axis_backward(device, index.raw_view(split.rows, 0), grad.raw_view(split.rows, 0),
-                                        dx.raw_view(split.shape, 0));
+      kernels::take_along_axis_backward(device, index.raw_view(view.rows, 0), grad.raw_view(view.rows, 0),
+                                        dx.raw_view(view.shape, 0));
     });
     to.add(0, dx);
   });
   return out;
 }
 
-// Reduces the axes by step(x, split), neighbouring ones together, the last first: the axes stay, with extent 1, until
+// Reduces the axes by step(x, view), neighbouring ones together, the last first: the axes stay, with extent 1, until
 // all is done.
 template <class Step>
 Tensor reduce(const char* op, const Tensor& x, const Axes& axes, ReduceOptions options, Step step) {
@@ -93,7 +92,7 @@ Tensor reduce(const char* op, const Tensor& x, const Axes& axes, ReduceOptions o
     if (!is_reduced(last - 1)) continue;
     int first = last - 1;
     while (first > 0 && is_reduced(first - 1)) --first;
-    out = step(out, Split(out.shape(), first, last));
+    out = step(out, ReductionView(out.shape(), first, last));
     last = first + 1;
   }
   if (options.keepdim) return out;
@@ -108,31 +107,32 @@ Tensor vector_of(const Tensor& x) { return reshape(x, {x.numel()}); }
 }  // namespace
 
 Tensor sum(const Tensor& x, const Axes& axes, ReduceOptions options) {
-  return reduce("sum", x, axes, options, [](const Tensor& x, const Split& s) { return divided_sum("sum", x, s, 1.0); });
+  return reduce("sum", x, axes, options,
+                [](const Tensor& x, const ReductionView& s) { return divided_sum("sum", x, s, 1.0); });
 }
 
 Tensor mean(const Tensor& x, const Axes& axes, ReduceOptions options) {
-  return reduce("mean", x, axes, options, [](const Tensor& x, const Split& split) {
-    split.require_elements("mean", x);
-    return divided_sum("mean", x, split, static_cast<double>(split.shape[1]));
+  return reduce("mean", x, axes, options, [](const Tensor& x, const ReductionView& view) {
+    view.require_elements("mean", x);
+    return divided_sum("mean", x, view, static_cast<double>(view.shape[1]));
   });
 }
 
 Tensor max(const Tensor& x, const Axes& axes, ReduceOptions options) {
   return reduce("max", x, axes, options,
-                [](const Tensor& x, const Split& split) { return extreme("max", Extreme::max, x, split); });
+                [](const Tensor& x, const ReductionView& view) { return extreme("max", Extreme::max, x, view); });
 }
 
 Tensor min(const Tensor& x, const Axes& axes, ReduceOptions options) {
   return reduce("min", x, axes, options,
-                [](const Tensor& x, const Split& split) { return extreme("min", Extreme::min, x, split); });
+                [](const Tensor& x, const ReductionView& view) { return extreme("min", Extreme::min, x, view); });
 }
 
 Tensor argmax(const Tensor& x, int axis, ReduceOptions options) {
   return no_grad([&] {
-    return reduce("argmax", x, axis, options, [](const Tensor& x, const Split& split) {
-      split.require_elements("argmax", x);
-      return arg_extreme("argmax", Extreme::max, x, split);
+    return reduce("argmax", x, axis, options, [](const Tensor& x, const ReductionView& view) {
+      view.require_elements("argmax", x);
+      return arg_extreme("argmax", Extreme::max, x, view);
     });
   });
 }

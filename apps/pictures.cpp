@@ -25,36 +25,36 @@ std::string two_panels(const std::string& title) {
   return "set multiplot layout 1,2" + (title.empty() ? "" : " title " + quoted(title)) + "\n";
 }
 
-struct Series {
+struct Curve {
   std::string name, style;  // style: gnuplot's, such as "dashtype 2"
   const std::vector<train::EpochRecord>* epochs;
   std::function<double(const train::EpochRecord&)> value;
 };
 
-// The smallest and largest finite value of the series, or 0 and 1 if there is none.
-std::pair<double, double> range(const std::vector<Series>& panel) {
+// The smallest and largest finite value of the curves, or 0 and 1 if there is none.
+std::pair<double, double> range(const std::vector<Curve>& panel) {
   double low = HUGE_VAL, high = -HUGE_VAL;
-  for (const Series& series : panel)
-    for (const auto& epoch : *series.epochs)
-      if (const double y = series.value(epoch); std::isfinite(y)) low = std::min(low, y), high = std::max(high, y);
+  for (const Curve& curve : panel)
+    for (const auto& epoch : *curve.epochs)
+      if (const double y = curve.value(epoch); std::isfinite(y)) low = std::min(low, y), high = std::max(high, y);
   return low <= high ? std::pair(low, high) : std::pair(0.0, 1.0);
 }
 
 // Whether there is anything to draw.
-bool finite(const Series& series) {
-  return std::ranges::any_of(*series.epochs, [&](const auto& epoch) { return std::isfinite(series.value(epoch)); });
+bool finite(const Curve& curve) {
+  return std::ranges::any_of(*curve.epochs, [&](const auto& epoch) { return std::isfinite(curve.value(epoch)); });
 }
 
 // One panel of curves; its ranges and labels are already set.
-void plot_series(GnuplotScript& script, const std::vector<Series>& panel) {
-  for (const Series& series : panel) {
-    script << (&series == panel.data() ? "plot" : ",") << " '-' with linespoints " << series.style << " title "
-           << quoted(series.name + (finite(series) ? "" : " (not finite)"));
+void plot_curves(GnuplotScript& script, const std::vector<Curve>& panel) {
+  for (const Curve& curve : panel) {
+    script << (&curve == panel.data() ? "plot" : ",") << " '-' with linespoints " << curve.style << " title "
+           << quoted(curve.name + (finite(curve) ? "" : " (not finite)"));
   }
   script << '\n';
-  for (const Series& series : panel) {
-    for (const auto& epoch : *series.epochs) {
-      const double y = series.value(epoch);
+  for (const Curve& curve : panel) {
+    for (const auto& epoch : *curve.epochs) {
+      const double y = curve.value(epoch);
       script << epoch.epoch << ' ';
       std::isfinite(y) ? script << y << '\n' : script << "NaN\n";
     }
@@ -76,7 +76,7 @@ std::string run_style(std::size_t run, std::size_t epochs, bool dashed) {
 bool write_curves(const std::string& png, const std::vector<RunCurves>& runs, const std::string& title) {
   check(!runs.empty() && runs.size() <= colours.size(), "curves: ", runs.size(), " runs, expected 1 to ",
         colours.size());
-  std::vector<Series> losses, accuracies;
+  std::vector<Curve> losses, accuracies;
   int first = runs[0].epochs.empty() ? 0 : runs[0].epochs[0].epoch, last = first;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const auto& [name, epochs] = runs[i];
@@ -101,10 +101,10 @@ bool write_curves(const std::string& png, const std::vector<RunCurves>& runs, co
          << first << ',' << 1 + (last - first) / 10
          << "\nset title 'Loss (in training a moving average)'\nset ylabel 'loss'\n"
          << "set yrange [0:" << (highest_loss > 0 ? 1.05 * highest_loss : 1) << "]\n";
-  plot_series(script, losses);
+  plot_curves(script, losses);
   script << "set title 'Accuracy on the validation set'\nset ylabel 'accuracy'\n"
          << "set yrange [" << lowest - margin << ':' << highest + margin << "]\n";
-  plot_series(script, accuracies);
+  plot_curves(script, accuracies);
   script << "unset multiplot\n";
   return draw(png, {1400, 640, 15}, script);
 }

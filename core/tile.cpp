@@ -34,7 +34,7 @@ template <int rows, int vectors, int steps>
 
 // `full`: the columns are whole vectors.
 template <int rows, int vectors, bool full>
-void multiply(const Tile& t) {
+void multiply(const TileProduct& t) {
   constexpr int steps = vectors == 1 ? 3 : 1;  // more would run out of registers
   const auto columns_from = [&](int v) { return full ? lanes : t.columns - v * lanes; };
   const auto each = [](auto f) {
@@ -69,7 +69,7 @@ void multiply(const Tile& t) {
   each([&](int r, int v) { store(t.c + t.c_rows[r] + v * lanes, sums[r][v], columns_from(v)); });
 }
 
-using Multiply = void (*)(const Tile&);
+using Multiply = void (*)(const TileProduct&);
 
 template <int vectors, bool full, std::size_t... r>
 constexpr std::array<Multiply, sizeof...(r)> by_rows(std::index_sequence<r...>) {
@@ -83,7 +83,7 @@ constexpr auto wide = by_rows<2, full>(std::make_index_sequence<most_rows(tile_c
 
 }  // namespace
 
-void multiply(const Tile& t) {
+void multiply(const TileProduct& t) {
   const auto rows = static_cast<std::size_t>(t.rows - 1);
   if (t.columns <= lanes) (t.columns == lanes ? narrow<true> : narrow<false>)[rows](t);
   else (t.columns == tile_columns ? wide<true> : wide<false>)[rows](t);

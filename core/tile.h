@@ -31,7 +31,7 @@ constexpr std::int64_t most_rows(std::int64_t columns) {
 #endif
 }
 
-struct Tile {
+struct TileProduct {
   const float* a;
   const std::int64_t* a_rows;
   const std::int64_t* a_steps;
@@ -45,7 +45,7 @@ struct Tile {
   bool relu = false;                  // c(r, j) = max(that, 0)
 };
 
-void multiply(const Tile& tile);
+void multiply(const TileProduct& tile);
 
 // Copies b(k, j) = from[k * row + j], or where `transposed` from[j * row + k], k < depth, j < columns, into the layout
 // a tile reads best: adjacent rows, [depth, width] in whole vectors, padded with zeros.

@@ -260,7 +260,7 @@ auto with_tile(int n, F&& f) {
 
 // Computes the product with a tile that suits it.
 template <class A, class B, class Epilogue>
-void gemm(Cuda device, const GemmShape& s, const A& a, const B& b, const Epilogue& epilogue) {
+void implicit_gemm(Cuda device, const GemmShape& s, const A& a, const B& b, const Epilogue& epilogue) {
   with_tile(s.n, [&](auto tile) { launch_gemm<decltype(tile)>(device, s, a, b, epilogue); });
 }
 

@@ -47,8 +47,8 @@ void matmul(Cuda device, const Tensor& a, const Tensor& b, MatmulOptions options
           " is more than the CUDA kernel supports (2^30)");
   with_matrix(a, options.transpose_a, [&](const auto& rows) {
     with_matrix(b, !options.transpose_b, [&](const auto& columns) {
-      gemm(device, {.m = rows.rows, .n = columns.rows, .k = rows.depth}, rows, columns,
-           Output{write(out), columns.rows, columns.rows % 4 == 0 && is_aligned(write(out), 4)});
+      implicit_gemm(device, {.m = rows.rows, .n = columns.rows, .k = rows.depth}, rows, columns,
+                    Output{write(out), columns.rows, columns.rows % 4 == 0 && is_aligned(write(out), 4)});
     });
   });
 }

@@ -315,9 +315,9 @@ void conv2d_forward(Cuda device, const Conv2dShape& s, const Tensor& x, const Te
   const bool wide_in = is_wide(g.group_in, read(x)) && is_aligned(read(weight), 4);
   const bool wide_out = is_wide(g.group_out, write(y)) && is_aligned(pb, 4);
   with_bool(wide_in, [&](auto wide) {
-    gemm(device, {.m = g.positions, .n = g.group_out, .k = g.patch(), .batch = static_cast<int>(s.groups)},
-         Patches<wide.value>{{g, read(x)}}, Weights{read(weight), g.group_out, g.patch(), wide_in},
-         ChannelsOut{write(y), pb, g.out_channels, g.group_out, wide_out, s.relu});
+    implicit_gemm(device, {.m = g.positions, .n = g.group_out, .k = g.patch(), .batch = static_cast<int>(s.groups)},
+                  Patches<wide.value>{{g, read(x)}}, Weights{read(weight), g.group_out, g.patch(), wide_in},
+                  ChannelsOut{write(y), pb, g.out_channels, g.group_out, wide_out, s.relu});
   });
 }
 
@@ -333,9 +333,10 @@ void conv2d_backward(Cuda device, const Conv2dShape& s, const Tensor& x, const T
   const bool wide_out = is_wide(g.group_out, read(dy));
   if (dx.defined())
     with_bool(wide_out, [&](auto wide) {
-      gemm(device, {.m = g.pixels, .n = g.group_in, .k = g.taps * g.group_out, .batch = groups},
-           OutputPatches<wide.value>{g, read(dy)}, WeightsOfInputs{g, read(weight), wide_in},
-           ChannelsOut{write(dx), nullptr, g.in_channels, g.group_in, wide_in && is_aligned(write(dx), 4), false});
+      implicit_gemm(
+          device, {.m = g.pixels, .n = g.group_in, .k = g.taps * g.group_out, .batch = groups},
+          OutputPatches<wide.value>{g, read(dy)}, WeightsOfInputs{g, read(weight), wide_in},
+          ChannelsOut{write(dx), nullptr, g.in_channels, g.group_in, wide_in && is_aligned(write(dx), 4), false});
     });
   if (dweight.defined()) parameter_gradients(device, g, groups, x, dy, wide_in, wide_out, dweight, dbias);
   else if (dbias.defined()) column_sums<1>(device, 1, g.positions, g.out_channels, Element{read(dy)}, write(dbias));

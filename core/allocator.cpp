@@ -47,7 +47,7 @@ class CachingAllocator {
   explicit CachingAllocator(MemorySource source) : source_(source) {}
 
   void* allocate(std::size_t bytes) {
-    check(bytes < std::size_t{1} << 62, "out of memory: asked for ", bytes, " bytes");
+    check(bytes < std::size_t{1} << 62, "out of memory: tried to allocate ", bytes, " bytes");
     const std::size_t size = block_size(bytes);
     const std::scoped_lock lock(mutex_);
     void* memory = nullptr;
@@ -120,7 +120,7 @@ class CachingAllocator {
       release_locked(shared_pool);
       if (void* memory = source_.allocate(size)) return memory;
     }
-    fail("out of memory: asked for ", size, " bytes, holding ", stats_.bytes_in_use);
+    fail("out of memory: tried to allocate ", size, " bytes, ", stats_.bytes_in_use, " are in use");
   }
 
   void release_locked(std::uint32_t pool) {

@@ -17,7 +17,7 @@ struct AllocatorStats {
   std::size_t peak_in_use = 0;   // the largest bytes_in_use so far
 };
 
-// Memory of at least `bytes` bytes, aligned to 64. Thread-safe. Throws "out of memory: asked for ..., holding ...".
+// Memory of at least `bytes` bytes, aligned to 64. Thread-safe. Throws "out of memory: tried to allocate ...".
 void* allocate(Device device, std::size_t bytes);
 void deallocate(Device device, void* memory, std::size_t bytes) noexcept;
 

@@ -18,7 +18,7 @@ std::size_t printable_length(std::string_view text) {
     if ((byte(i) & 0xc0) != 0x80) return 0;
     code = code << 6 | (byte(i) & 0x3f);
   }
-  constexpr std::array smallest{0u, 0u, 0x80u, 0x800u, 0x10000u};  // in so many bytes
+  constexpr std::array smallest{0u, 0u, 0x80u, 0x800u, 0x10000u};  // in 0, 1, 2, 3, 4 bytes
   const auto within = [=](unsigned low, unsigned high) { return code >= low && code <= high; };
   const bool valid = code >= smallest[length] && code <= 0x10ffff && !within(0xd800, 0xdfff);
   const bool control =

@@ -132,7 +132,7 @@ struct Gelu {
   }
 };
 
-// All of them: those that both devices have kernels for.
+// All of them: both devices have kernels for these.
 using Unary = std::variant<Neg, Abs, Sqrt, Exp, Log, Pow, Clamp, Relu, LeakyRelu, Tanh, Sigmoid, Softplus, Silu, Gelu>;
 
 template <class F>

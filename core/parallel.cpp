@@ -46,7 +46,7 @@ class Team : NonCopyable {
       : shares_(static_cast<std::size_t>(threads)), region_([this, threads] {
 #pragma omp parallel num_threads(threads)
           if (const int self = omp_get_thread_num(); self > 0) serve(self);
-          else end_.get_future().wait();  // stands for the caller, and sleeps
+          else end_.get_future().wait();  // takes the caller's place, and sleeps
         }) {
   }
   ~Team() {

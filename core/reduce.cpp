@@ -160,7 +160,7 @@ void sum(Cpu, const Tensor& x, const Tensor& out, double divisor) {
     const std::int64_t slab = std::max({rows_per_range(inner, reduce_grain), num_ranges(n, most_slabs), least_rows});
     const std::int64_t slabs = std::max<std::int64_t>(num_ranges(n, slab), 1);
     const std::int64_t slabs_per_range = rows_per_range(std::min(n, slab) * inner, reduce_grain);
-    // Not multiplied by 1 / n, which is rounded itself: the mean of three 1000s is to be 1000.
+    // Not multiplied by 1 / n, which is itself rounded: the mean of three 1000s must be 1000.
     const auto rounded = [=](double total) { return static_cast<T>(divisor == 1 ? total : total / divisor); };
     if (slabs == 1 && inner == 1)
       return parallel_for(outer, slabs_per_range, [=](std::int64_t begin, std::int64_t end) {

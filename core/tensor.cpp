@@ -126,7 +126,7 @@ Tensor Tensor::grad() const { return requires_grad() ? impl().node->grad : Tenso
 
 Tensor Tensor::raw_view(const Shape& shape, std::int64_t first_element) const {
   check(first_element >= 0 && first_element <= numel() - shape.numel(), "raw_view: ", shape, " from element ",
-        first_element, " on lies outside ", this->shape());
+        first_element, " on is outside ", this->shape());
   Tensor result = detach();
   result.impl_->shape = shape;
   result.impl_->offset += static_cast<std::size_t>(first_element) * size_of(dtype());

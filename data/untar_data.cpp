@@ -114,7 +114,7 @@ std::string cache_folder() {
     return fs::path(value == nullptr ? "" : value);
   };
   const fs::path cache = variable("XDG_CACHE_HOME"), home = variable("HOME");
-  if (cache.is_absolute()) return (cache / "mixgrad").string();  // a relative one is to be ignored
+  if (cache.is_absolute()) return (cache / "mixgrad").string();  // the specification says to ignore a relative one
   check(!home.empty(), "untar_data: no cache folder: neither XDG_CACHE_HOME nor HOME is set");
   return (home / ".cache" / "mixgrad").string();
 }

@@ -526,7 +526,7 @@ TEST_CASE("cuda: without memory, the error says how much was asked and how much 
   const std::size_t memory = std::exchange(executor::machine.memory, std::size_t{64} << 10);
   const std::string text = error_of([] { Tensor::zeros({1000000}, {.device = cuda}); });
   executor::machine.memory = memory;
-  check_contains(text, "out of memory: asked for 4");
+  check_contains(text, "out of memory: tried to allocate 4");
   check_contains(text, "holding");
   CHECK(sum(held).item() == 1000);
 }

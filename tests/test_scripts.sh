@@ -374,7 +374,7 @@ test_setup() {
   make_bare_machine
   on_bare_machine
   check "set-up: without apt-get, one line names the packages" \
-    all '[ "$status" != 0 ]' 'said "g++ cmake ninja-build"' 'said "no apt-get"' 'said_lines 1'
+    all '[ "$status" != 0 ]' 'said "g++ cmake ninja-build"' 'said "apt-get is not available"' 'said_lines 1'
   check "set-up: gnuplot is not needed without --out" all '! said gnuplot'
 
   stand_in apt-get "echo \"\$DEBIAN_FRONTEND \$*\" >>'$log'"
@@ -385,7 +385,7 @@ test_setup() {
   stand_in id 'echo 1000'
   on_bare_machine
   check "set-up: neither root nor sudo, one line names the packages" \
-    all '[ "$status" != 0 ]' 'said "no sudo"' 'said_lines 1' '[ ! -e "$log" ]'
+    all '[ "$status" != 0 ]' 'said "sudo is not available"' 'said_lines 1' '[ ! -e "$log" ]'
 
   stand_in sudo "echo sudo >>'$log'; exec \"\$@\""
   on_bare_machine --out somewhere
@@ -399,7 +399,7 @@ test_setup() {
 
   run bash -c \
     'source "$0"; install=no; list() { want zlib1g-dev false; need bash true; }; set_up list' "$root/cmake/setup.sh"
-  check "set-up: goes on without what is only wanted, and says so" \
+  check "set-up: continues without what is only wanted, and says so" \
     all '[ "$status" = 0 ]' 'said "continuing without zlib1g-dev"' 'said_lines 1'
 }
 

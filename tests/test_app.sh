@@ -599,7 +599,7 @@ test_sample() {
   rm -r "$work/fastai/testing"
   train_on "$work/fastai"
   check "sample: where one of the two is missing, the names that were looked for are said" \
-    is_refusal "holds training/ but no valid/, validation/, val/, test/ or testing/"
+    is_refusal "contains training/ but no valid/, validation/, val/, test/ or testing/"
   check "sample: a folder that holds something is refused" refuses_sample "$tree" --data "$work/mnist" --out "$tree"
   check "data: a tree of other digits" all 'train_on "$tree" --digits all' 'is_refusal "--digits 0,1,2,3,4,5,6,7,8,9"'
   mkdir "$work/cut.part"

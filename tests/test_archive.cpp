@@ -148,7 +148,7 @@ TEST_CASE("archive: what is not an archive, or is empty, truncated or damaged, i
     check_unpack_refused(bad, "");
   }
   check_contains(error_of([&] { data::unpack(folder / "none", folder / "out"); }), folder / "none: cannot be opened");
-  check_contains(error_of([&] { data::unpack(file + ".gz", folder.path()); }), folder.path() + ": cannot be made");
+  check_contains(error_of([&] { data::unpack(file + ".gz", folder.path()); }), folder.path() + ": cannot be created");
 }
 
 TEST_CASE("archive: a compressed one is read to the end of its checksum, whatever its length") {

@@ -340,7 +340,7 @@ TEST_CASE("from_folder: options that make no sense are refused") {
   const SmallTree tree;
   check_refused(tree.path(), {"batch size 5 exceeds the 4 samples"}, {.batch_size = 5});
   check_refused(tree.path(), {"1 or 3 channels, not 2"}, {.batch_size = 1, .channels = 2});
-  check_refused(tree.path(), {"train/a/01.png", "3 x 2 pixels, more than the 5"}, {.batch_size = 1, .max_pixels = 5});
+  check_refused(tree.path(), {"train/a/01.png", "3 x 2 pixels exceeds the 5"}, {.batch_size = 1, .max_pixels = 5});
   check_refused(tree.path(), {"-1 workers"}, {.batch_size = 1, .workers = -1});
 }
 

@@ -1,12 +1,5 @@
 // Module: a layer or a model. It computes forward() and lists, in one visit(), the tensors and modules it consists
-// of; that list serves optimizers, device moves, train/eval mode, checkpoints and printing.
-//
-//   struct Scale : nn::Module {
-//     Tensor weight = nn::parameter(Tensor::ones({1}));
-//     Tensor forward(const Tensor& x) override { return x * weight; }
-//     void visit(nn::Visitor& visitor) override { visitor.parameter("weight", weight); }
-//     std::string name() const override { return "Scale"; }
-//   };
+// of; that list serves optimizers, device moves, train/eval mode, checkpoints and printing. README.md has an example.
 //
 // A module is a handle, as a tensor is: a copy shares parameters, buffers and mode with the original.
 #pragma once

@@ -67,8 +67,7 @@ class FollowImage : public Visitor {
     if (columns == now_.channels) return;  // one pixel
     check(now_.kind == flattened, where(linear),
           " reads an image, and how it was flattened is not known; flatten it by an nn::Flatten that visit() names "
-          "before "
-          "this layer");
+          "before this layer");
     check(now_.channels > 0, where(linear),
           " reads an image that PyTorch flattens in another order, and no convolution says how many channels it has; "
           "flatten it before the model");

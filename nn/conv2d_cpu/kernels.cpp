@@ -68,7 +68,8 @@ void conv2d_backward(Cpu device, const Conv2dShape& s, const Tensor& x, const Te
   }
   Tensor dy = grad;
   if (s.relu) unary_backward(device, functions::Relu{}, y, grad, dy = Tensor::empty(grad.shape(), grad.options()));
-  conv2d_loops::backward(s, x, weight, dy, dx, dweight, dbias);
+  if (dx.defined()) conv2d_loops::input_gradient(s, weight, dy, dx);
+  if (dweight.defined() || dbias.defined()) conv2d_loops::parameter_gradients(s, x, dy, dweight, dbias);
 }
 
 }  // namespace mixgrad::kernels

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/allocator.h"
+#include "core/layout.h"
 #include "core/parallel.h"
 #include "core/sums.h"
 #include "nn/conv2d_cpu/paths.h"
@@ -53,26 +54,10 @@ void for_each_tap(const Conv2dShape& s, std::int64_t row, F f) {
     }
 }
 
-// The weights [out, kh, kw, group_in] as [kh, kw, group_in, out], or to go from outputs to inputs as
-// [kh, kw, group_out, in]: calls f(number in the first, number in the other).
-template <class F>
-void for_each_weight(const Conv2dShape& s, bool to_inputs, F f) {
-  const std::int64_t group_in = s.in_channels / s.groups, group_out = s.group_out();
-  const std::int64_t taps = s.kernel_height * s.kernel_width;
-  for (std::int64_t o = 0; o < s.out_channels; ++o)
-    for (std::int64_t tap = 0; tap < taps; ++tap)
-      for (std::int64_t c = 0; c < group_in; ++c)
-        f((o * taps + tap) * group_in + c,
-          to_inputs ? (tap * group_out + o % group_out) * s.in_channels + o / group_out * group_in + c
-                    : (tap * group_in + c) * s.out_channels + o);
-}
-
-template <class T>
-Tensor arranged(const Conv2dShape& s, const Tensor& weight, bool to_inputs) {
+// Weights [a, b, c, d] as [c, b, a, d].
+Tensor arranged(const Tensor& weight, std::int64_t a, std::int64_t b, std::int64_t c, std::int64_t d) {
   Tensor result = Tensor::empty(weight.shape(), weight.options());
-  const T* from = weight.data<T>();
-  T* to = result.mutable_data<T>();
-  for_each_weight(s, to_inputs, [=](std::int64_t i, std::int64_t j) { to[j] = from[i]; });
+  transpose(Cpu{}, weight.raw_view({1, a, b, c, d}, 0), result.raw_view({1, c, b, a, d}, 0));
   return result;
 }
 
@@ -82,94 +67,86 @@ std::int64_t output_rows_per_range(const Conv2dShape& s) {
   return rows_per_range(s.out_width * s.group_patch() * s.out_channels, work);
 }
 
-template <class T>
+}  // namespace
+
 void forward(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias, Out y) {
-  const std::int64_t in = s.in_channels, out = s.out_channels, row_size = s.out_width * out;
-  const Tensor weights = arranged<T>(s, weight, false);
-  const T *px = x.data<T>(), *pw = weights.data<T>(), *pb = bias.defined() ? bias.data<T>() : nullptr;
-  T* py = y.mutable_data<T>();
-  parallel_for(s.batch * s.out_height, output_rows_per_range(s), [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t row = begin; row < end; ++row) {
-      T* const first = py + row * row_size;
-      for (T* to = first; to < first + row_size; to += out)
-        if (pb) std::copy_n(pb, out, to);
-        else std::fill_n(to, out, T{0});
-      for_each_tap(s, row, [=](std::int64_t tap, std::int64_t pixel, std::int64_t position) {
-        for_each_product(s.groups, in / s.groups, out / s.groups, px + pixel * in, pw + tap * (in / s.groups) * out,
-                         py + position * out, [](T value, const T& w, T& sum) { sum += value * w; });
-      });
-      if (s.relu) std::transform(first, first + row_size, first, [](T value) { return value <= 0 ? T{0} : value; });
-    }
+  with_floating("conv2d", x.dtype(), [&]<class T>(T) {
+    const std::int64_t in = s.in_channels, out = s.out_channels, row_size = s.out_width * out;
+    const Tensor weights = arranged(weight, out, 1, s.group_patch(), 1);
+    const T *px = x.data<T>(), *pw = weights.data<T>(), *pb = bias.defined() ? bias.data<T>() : nullptr;
+    T* py = y.mutable_data<T>();
+    parallel_for(s.batch * s.out_height, output_rows_per_range(s), [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t row = begin; row < end; ++row) {
+        T* const first = py + row * row_size;
+        for (T* to = first; to < first + row_size; to += out)
+          if (pb) std::copy_n(pb, out, to);
+          else std::fill_n(to, out, T{0});
+        for_each_tap(s, row, [=](std::int64_t tap, std::int64_t pixel, std::int64_t position) {
+          for_each_product(s.groups, in / s.groups, out / s.groups, px + pixel * in, pw + tap * (in / s.groups) * out,
+                           py + position * out, [](T value, const T& w, T& sum) { sum += value * w; });
+        });
+        if (s.relu) std::transform(first, first + row_size, first, [](T value) { return value <= 0 ? T{0} : value; });
+      }
+    });
   });
 }
 
-template <class T>
 void input_gradient(const Conv2dShape& s, const Tensor& weight, const Tensor& dy, Out dx) {
-  const std::int64_t in = s.in_channels, out = s.out_channels, image = s.height * s.width * in;
-  const Tensor weights = arranged<T>(s, weight, true);
-  const T *pdy = dy.data<T>(), *pw = weights.data<T>();
-  T* pdx = dx.mutable_data<T>();
-  const std::int64_t grain = num_ranges(output_rows_per_range(s), std::max<std::int64_t>(s.out_height, 1));
-  parallel_for(s.batch, grain, [=](std::int64_t begin, std::int64_t end) {
-    std::fill(pdx + begin * image, pdx + end * image, T{0});
-    for (std::int64_t row = begin * s.out_height; row < end * s.out_height; ++row)
-      for_each_tap(s, row, [=](std::int64_t tap, std::int64_t pixel, std::int64_t position) {
-        for_each_product(s.groups, out / s.groups, in / s.groups, pdy + position * out,
-                         pw + tap * (out / s.groups) * in, pdx + pixel * in,
-                         [](T value, const T& w, T& sum) { sum += value * w; });
-      });
+  with_floating("conv2d", dy.dtype(), [&]<class T>(T) {
+    const std::int64_t in = s.in_channels, out = s.out_channels, image = s.height * s.width * in;
+    const Tensor weights = arranged(weight, s.groups, s.group_out(), s.kernel_height * s.kernel_width, in / s.groups);
+    const T *pdy = dy.data<T>(), *pw = weights.data<T>();
+    T* pdx = dx.mutable_data<T>();
+    const std::int64_t grain = num_ranges(output_rows_per_range(s), std::max<std::int64_t>(s.out_height, 1));
+    parallel_for(s.batch, grain, [=](std::int64_t begin, std::int64_t end) {
+      std::fill(pdx + begin * image, pdx + end * image, T{0});
+      for (std::int64_t row = begin * s.out_height; row < end * s.out_height; ++row)
+        for_each_tap(s, row, [=](std::int64_t tap, std::int64_t pixel, std::int64_t position) {
+          for_each_product(s.groups, out / s.groups, in / s.groups, pdy + position * out,
+                           pw + tap * (out / s.groups) * in, pdx + pixel * in,
+                           [](T value, const T& w, T& sum) { sum += value * w; });
+        });
+    });
   });
 }
 
 // Each range of rows sums its own gradient of weights, arranged, and bias: some rows in T, and those sums in f64
 // (core/sums.h); then they are added in order.
-template <class T>
 void parameter_gradients(const Conv2dShape& s, const Tensor& x, const Tensor& dy, Out dweight, Out dbias) {
-  const std::int64_t in = s.in_channels, out = s.out_channels, weights = s.group_patch() * out;
-  const std::int64_t rows = s.batch * s.out_height, grain = std::max(output_rows_per_range(s), num_ranges(rows, 32));
-  const std::int64_t ranges = std::max<std::int64_t>(num_ranges(rows, grain), 1), each = weights + out;
-  const std::int64_t rows_at_once = rows_per_range(s.out_width, 128);
-  const Scratch<double> partials(ranges * each);
-  const T *px = x.data<T>(), *pdy = dy.data<T>();
-  double* const pp = partials.data();
-  std::fill_n(pp, each, 0.0);
-  parallel_ranges(rows, grain, [&](std::int64_t range, std::int64_t begin, std::int64_t end) {
-    double *const totals = pp + range * each, *const bias_totals = totals + weights;
-    std::fill_n(totals, each, 0.0);
-    std::vector<T> sums(static_cast<std::size_t>(weights));
-    for (std::int64_t row = begin; row < end; ++row) {
-      if (dweight.defined())
-        for_each_tap(s, row, [=, sums = sums.data()](std::int64_t tap, std::int64_t pixel, std::int64_t position) {
-          for_each_product(s.groups, in / s.groups, out / s.groups, px + pixel * in, sums + tap * (in / s.groups) * out,
-                           pdy + position * out, [](T value, T& sum, const T& grad) { sum += value * grad; });
-        });
-      add_rows(pdy + row * s.out_width * out, s.out_width, out, bias_totals);
-      if ((row + 1 - begin) % rows_at_once != 0 && row + 1 < end) continue;
-      for (std::int64_t i = 0; i < weights; ++i)
-        totals[i] += static_cast<double>(std::exchange(sums[static_cast<std::size_t>(i)], T{0}));
-    }
-  });
-  for (std::int64_t range = 1; range < ranges; ++range)
-    for (std::int64_t i = 0; i < each; ++i) pp[i] += pp[range * each + i];
-  if (dweight.defined())
-    for_each_weight(s, false, [pp, to = dweight.mutable_data<T>()](std::int64_t i, std::int64_t j) {
-      to[i] = static_cast<T>(pp[j]);
-    });
-  if (dbias.defined())
-    std::transform(pp + weights, pp + each, dbias.mutable_data<T>(), [](double sum) { return static_cast<T>(sum); });
-}
-
-}  // namespace
-
-void forward(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias, Out y) {
-  with_floating("conv2d", x.dtype(), [&]<class T>(T) { forward<T>(s, x, weight, bias, y); });
-}
-
-void backward(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& dy, Out dx, Out dweight,
-              Out dbias) {
   with_floating("conv2d", dy.dtype(), [&]<class T>(T) {
-    if (dx.defined()) input_gradient<T>(s, weight, dy, dx);
-    if (dweight.defined() || dbias.defined()) parameter_gradients<T>(s, x, dy, dweight, dbias);
+    const std::int64_t in = s.in_channels, out = s.out_channels, weights = s.group_patch() * out;
+    const std::int64_t rows = s.batch * s.out_height, grain = std::max(output_rows_per_range(s), num_ranges(rows, 32));
+    const std::int64_t ranges = std::max<std::int64_t>(num_ranges(rows, grain), 1), each = weights + out;
+    const std::int64_t rows_at_once = rows_per_range(s.out_width, 128);
+    const Scratch<double> partials(ranges * each);
+    const T *px = x.data<T>(), *pdy = dy.data<T>();
+    double* const pp = partials.data();
+    std::fill_n(pp, each, 0.0);
+    parallel_ranges(rows, grain, [&](std::int64_t range, std::int64_t begin, std::int64_t end) {
+      double *const totals = pp + range * each, *const bias_totals = totals + weights;
+      std::fill_n(totals, each, 0.0);
+      std::vector<T> sums(static_cast<std::size_t>(weights));
+      for (std::int64_t row = begin; row < end; ++row) {
+        if (dweight.defined())
+          for_each_tap(s, row, [=, sums = sums.data()](std::int64_t tap, std::int64_t pixel, std::int64_t position) {
+            for_each_product(s.groups, in / s.groups, out / s.groups, px + pixel * in,
+                             sums + tap * (in / s.groups) * out, pdy + position * out,
+                             [](T value, T& sum, const T& grad) { sum += value * grad; });
+          });
+        add_rows(pdy + row * s.out_width * out, s.out_width, out, bias_totals);
+        if ((row + 1 - begin) % rows_at_once != 0 && row + 1 < end) continue;
+        for (std::int64_t i = 0; i < weights; ++i)
+          totals[i] += static_cast<double>(std::exchange(sums[static_cast<std::size_t>(i)], T{0}));
+      }
+    });
+    for (std::int64_t range = 1; range < ranges; ++range)
+      for (std::int64_t i = 0; i < each; ++i) pp[i] += pp[range * each + i];
+    T* const pdw = dweight.defined() ? dweight.mutable_data<T>() : nullptr;
+    if (pdw)
+      for (std::int64_t i = 0; i < weights; ++i)
+        pdw[i] = static_cast<T>(pp[i % s.group_patch() * out + i / s.group_patch()]);
+    if (dbias.defined())
+      std::transform(pp + weights, pp + each, dbias.mutable_data<T>(), [](double sum) { return static_cast<T>(sum); });
   });
 }
 

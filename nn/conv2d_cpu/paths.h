@@ -21,7 +21,7 @@ inline bool by_planes(const Conv2dShape& s) {
   return !by_patches(s) && s.in_channels >= 8 && padded > 8192;
 }
 
-// f32, one group. Either of dweight and dbias may be undefined; y is read with relu only.
+// Either of dweight and dbias may be undefined. f32, one group; y is read with relu only:
 namespace conv2d_tiles {
 void forward(const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& bias, Out y);
 void input_gradient(const Conv2dShape& shape, const Tensor& weight, const Tensor& y, const Tensor& dy, Out dx);
@@ -29,11 +29,11 @@ void parameter_gradients(const Conv2dShape& shape, const Tensor& x, const Tensor
                          Out dbias);
 }  // namespace conv2d_tiles
 
-// Either dtype, any groups. The gradients are those of the convolution alone, without relu; any may be undefined.
+// Either dtype, any groups; the gradients are those of the convolution alone, without relu:
 namespace conv2d_loops {
 void forward(const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& bias, Out y);
-void backward(const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& dy, Out dx, Out dweight,
-              Out dbias);
+void input_gradient(const Conv2dShape& shape, const Tensor& weight, const Tensor& dy, Out dx);
+void parameter_gradients(const Conv2dShape& shape, const Tensor& x, const Tensor& dy, Out dweight, Out dbias);
 }  // namespace conv2d_loops
 
 }  // namespace mixgrad::kernels

@@ -83,39 +83,30 @@ struct Border {
   std::int64_t size() const { return height * row(); }
 };
 
-// Memory for each thread, not initialised.
+// Memory for each thread: not initialised, or zeros when the thread first asks.
 class ThreadMemory {
  public:
-  explicit ThreadMemory(std::int64_t size) : size_((size + 15) / 16 * 16), memory_(num_threads() * size_) {}
-  float* get() const { return memory_.data() + thread_index() * size_; }
-
- private:
-  std::int64_t size_;
-  Scratch<> memory_;
-};
-
-// The same with zeros in it when a thread first asks.
-class ZeroedThreadMemory {
- public:
-  explicit ZeroedThreadMemory(std::int64_t size)
-      : size_(size), memory_(size), used_(static_cast<std::size_t>(num_threads())) {}
+  explicit ThreadMemory(std::int64_t size, bool zeros = false)
+      : size_((size + 15) / 16 * 16),
+        memory_(num_threads() * size_),
+        asked_(static_cast<std::size_t>(num_threads()), !zeros) {}
 
   float* get() const {
-    float* memory = memory_.get();
-    if (!std::exchange(used_[static_cast<std::size_t>(thread_index())], true)) std::fill_n(memory, size_, 0.0f);
+    float* memory = memory_.data() + thread_index() * size_;
+    if (!std::exchange(asked_[static_cast<std::size_t>(thread_index())], true)) std::fill_n(memory, size_, 0.0f);
     return memory;
   }
 
  private:
   std::int64_t size_;
-  ThreadMemory memory_;
-  mutable std::vector<char> used_;
+  Scratch<> memory_;
+  mutable std::vector<char> asked_;
 };
 
 // Some such images for each thread, one behind the other. What is put into their middle does not touch the border.
 class BorderedImages {
  public:
-  BorderedImages(const Border& border, std::int64_t images) : border_(border), memory_(images * border.size()) {}
+  BorderedImages(const Border& border, std::int64_t images) : border_(border), memory_(images * border.size(), true) {}
 
   // This thread's, with `count` images [height, width, channels] in their middle; where `mask`, images too, is given,
   // its numbers up to 0 put zeros in the place of the images'.
@@ -147,7 +138,7 @@ class BorderedImages {
 
  private:
   Border border_;
-  ZeroedThreadMemory memory_;
+  ThreadMemory memory_;
 };
 
 inline Border padded_input(const Conv2dShape& s) {

@@ -7,7 +7,7 @@
 #include "core/broadcast.h"
 #include "core/gpu.cuh"
 
-namespace mixgrad {
+namespace mixgrad::gpu {
 
 template <class F, class... In, std::size_t... k>
 __device__ auto apply_at(std::index_sequence<k...>, const std::array<std::int64_t, sizeof...(In)>& offsets, F f,
@@ -35,4 +35,4 @@ void map_broadcast(Cuda device, F f, const Tensor& out, const std::array<Tensor,
   (std::index_sequence_for<In...>{});
 }
 
-}  // namespace mixgrad
+}  // namespace mixgrad::gpu

@@ -16,7 +16,7 @@
 #include "core/gpu.cuh"
 #include "core/sums.h"
 
-namespace mixgrad {
+namespace mixgrad::gpu {
 
 template <int k>
 struct Sums {
@@ -148,4 +148,4 @@ void column_sums(Cuda device, std::int64_t outer, std::int64_t rows, std::int64_
   reduce_columns<Sums<k>>(device, outer, rows, columns, term, out, divisor);
 }
 
-}  // namespace mixgrad
+}  // namespace mixgrad::gpu

@@ -25,7 +25,7 @@
 
 #include "core/gpu.cuh"
 
-namespace mixgrad {
+namespace mixgrad::gpu {
 
 // Four adjacent elements, of which the first `valid` exist. `wide`: they are aligned to 16 bytes, and all or none
 // exist.
@@ -264,4 +264,4 @@ void implicit_gemm(Cuda device, const GemmShape& s, const A& a, const B& b, cons
   with_tile(s.n, [&](auto tile) { launch_gemm<decltype(tile)>(device, s, a, b, epilogue); });
 }
 
-}  // namespace mixgrad
+}  // namespace mixgrad::gpu

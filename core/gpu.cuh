@@ -37,7 +37,7 @@
 #define UNROLL
 #endif
 
-namespace mixgrad {
+namespace mixgrad::gpu {
 
 inline constexpr int warp_threads = 32;
 inline constexpr int block_threads = 256;  // of kernels that do not choose
@@ -302,4 +302,8 @@ __device__ float block_sum(float value) {
   return total;
 }
 
-}  // namespace mixgrad
+}  // namespace mixgrad::gpu
+
+namespace mixgrad::kernels {
+using namespace gpu;
+}

@@ -1,6 +1,6 @@
 #include "core/gpu.cuh"
 
-namespace mixgrad {
+namespace mixgrad::gpu {
 
 #ifdef __CUDACC__
 namespace {
@@ -17,7 +17,7 @@ bool kernels_wait_for_previous() {
 }
 #endif
 
-}  // namespace mixgrad
+}  // namespace mixgrad::gpu
 
 namespace mixgrad::kernels {
 namespace {

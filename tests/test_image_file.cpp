@@ -399,7 +399,7 @@ TEST_CASE("image file: PNGs that make no sense are refused") {
   check_refused(folder.write("huge", signature + "\x7f\xff\xff\xffIHDR"));
 }
 
-TEST_CASE("image file: an image of 20,000 x 20,000 or more is refused before memory is asked for") {
+TEST_CASE("image file: an image of 20,000 x 20,000 or more is refused before memory is allocated") {
   const TemporaryFolder folder;
   const auto refused = [&](const std::string& bytes, const std::string& words) {
     const AllocatorStats before = allocator_stats();
@@ -409,7 +409,7 @@ TEST_CASE("image file: an image of 20,000 x 20,000 or more is refused before mem
   };
   if (reads_png()) {
     for (const std::uint32_t side : {20'000u, 1u << 16, 0x7fffffffu})
-      refused(signature + ihdr({side, side}) + chunk("IDAT", zlib("")) + chunk("IEND", ""), "more than the 67108864");
+      refused(signature + ihdr({side, side}) + chunk("IDAT", zlib("")) + chunk("IEND", ""), "exceeds the 67108864");
     refused(signature + ihdr({20'000, 20'000, 1}) + chunk("IDAT", zlib("")), "20000 x 20000 pixels");
   }
   if (reads_jpeg()) {

@@ -115,7 +115,7 @@ TEST_CASE("prefetch: no more than two batches for each worker are read beyond th
   }
 }
 
-TEST_CASE("prefetch: batches may be left out, but not asked for out of order") {
+TEST_CASE("prefetch: batches may be skipped, but not requested out of order") {
   Prefetch ahead(
       [](std::int64_t batch) {
         dawdle(batch);
@@ -125,7 +125,7 @@ TEST_CASE("prefetch: batches may be left out, but not asked for out of order") {
   for (const std::int64_t batch : {0, 1, 7, 8, 500, 502, 999}) CHECK(number(ahead.get(batch)) == batch);
   CHECK_THROWS_WITH_AS(ahead.get(998), "prefetch: batch 998 requested after batch 999 of 1000", Error);
   CHECK_THROWS_AS(ahead.get(1000), Error);
-  CHECK_THROWS_WITH_AS(Prefetch(numbered, 3, 0), "prefetch: 0 workers", Error);
+  CHECK_THROWS_WITH_AS(Prefetch(numbered, 3, 0), "prefetch: 0 workers, needs at least 1", Error);
 }
 
 TEST_CASE("prefetch: an exception of a worker is thrown when its batch is asked for, as often as it is") {

@@ -378,7 +378,7 @@ TEST_CASE("safetensors: shapes that are too large, or do not fit their data, are
   CHECK(after.hits + after.misses == before.hits + before.misses);
 }
 
-TEST_CASE("safetensors: offsets that overlap, leave holes, go backwards or past the end are refused") {
+TEST_CASE("safetensors: offsets that overlap, leave gaps, go backwards or past the end are refused") {
   if (!has_json()) return;
   const auto refused = [](const std::string& a, const std::string& b, const std::string& words) {
     check_header_refused("{" + entry("a", "U8", "[4]", a) + "," + entry("b", "U8", "[4]", b) + "}", words, 8);
@@ -387,8 +387,8 @@ TEST_CASE("safetensors: offsets that overlap, leave holes, go backwards or past 
   refused("[0,4]", "[3,7]", "tensor \"b\": its data overlaps");
   refused("[4,8]", "[2,6]", "tensor \"b\": there is a gap before");
   refused("[0,8]", "[2,6]", "overlaps");
-  refused("[0,3]", "[4,8]", "tensor \"b\": there is a hole");
-  refused("[1,4]", "[4,8]", "tensor \"a\": there is a hole");
+  refused("[0,3]", "[4,8]", "tensor \"b\": there is a gap");
+  refused("[1,4]", "[4,8]", "tensor \"a\": there is a gap");
   refused("[0,4]", "[4,7]", "longer than its header announces");
   refused("[0,4]", "[4,9]", "tensor \"b\": its data runs past the end");
   refused("[0,4]", "[4,9223372036854775807]", "past the end");

@@ -305,7 +305,8 @@ TEST_CASE("from_folder: a folder that was looked for and is not there is named")
   images.write("labels.txt", "cat dog");
   check_refused(images.path(), {images / "labels.txt", "is not a folder", "there is no train/ or training/ either"});
   images.make("training");
-  check_refused(images.path(), {images.path(), "contains training/ but no valid/, validation/, val/, test/ or testing/"});
+  check_refused(images.path(),
+                {images.path(), "contains training/ but no valid/, validation/, val/, test/ or testing/"});
   check_refused(images.path(), {images / "odd", "is not a folder"}, {.batch_size = 1, .train = "odd"});
   check_refused(images.path(), {images / "even", "is not a folder"}, {.batch_size = 1, .valid = "even"});
   images.remove("training");

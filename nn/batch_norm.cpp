@@ -143,7 +143,7 @@ void batch_norm_statistics(Cpu, const Tensor& x, double momentum, Out running_me
     T* pv = var.mutable_data<T>();
     // Each range takes its mean, and then what is left to it and the squares of that, while its rows are still in the
     // cache. Ranges are merged in order (Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for
-    // computing sample variances", 1979): no row is special, be it as far from the others as it may.
+    // computing sample variances", 1979): no row is special, however far from the others.
     const std::int64_t grain = rows_summed(channels), ranges = num_ranges(rows, grain);
     const Scratch<double> moments(ranges * 2 * channels);  // means and sums of squared deviations
     const Scratch<T> shifts(ranges * channels);

@@ -50,8 +50,8 @@ struct BatchNormParameters {
 };
 // y = (x - mean) / sqrt(var + eps) * weight + bias, and where that is negative and relu, 0
 MIXGRAD_KERNEL(batch_norm_forward, const Tensor& x, const BatchNormParameters& p, Out y);
-// The gradients, each overwritten. With relu, dy counts where y is positive: computed once more, which is less than to
-// read it.
+// The gradients, each overwritten. With relu, dy counts where y is positive: recomputing y is cheaper than
+// reading it.
 MIXGRAD_KERNEL(batch_norm_backward, const Tensor& x, const BatchNormParameters& p, const Tensor& dy, Out dx,
                Out dweight, Out dbias);
 }  // namespace mixgrad::kernels

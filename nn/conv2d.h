@@ -58,7 +58,7 @@ struct Conv2dShape {
   bool relu;  // y = max(y, 0), and gradients are as they flow through that
 
   std::int64_t positions() const { return out_height * out_width; }                  // per image
-  std::int64_t patch() const { return kernel_height * kernel_width * in_channels; }  // numbers per position
+  std::int64_t patch() const { return kernel_height * kernel_width * in_channels; }  // elements per position
   std::int64_t group_patch() const { return patch() / groups; }
   std::int64_t group_out() const { return out_channels / groups; }
 };

@@ -52,7 +52,7 @@ Loss cross_entropy_with(const CrossEntropyOptions& options);
 namespace mixgrad::kernels {
 // loss[n] = sum over c of q_c (log(sum over j of exp(z_j)) - z_c) for row z of logits [N, C], with
 // q_c = w_c ((1 - s) (lambda_n [c = y_n] + (1 - lambda_n) [c = partner_n]) + s / C), and its gradient
-// dlogits[n, c] = softmax(z)_c (sum over j of q_j) - q_c. A term whose q is 0 counts for nothing, be its z what it may.
+// dlogits[n, c] = softmax(z)_c (sum over j of q_j) - q_c. Terms with q = 0 are skipped, whatever z is.
 struct CrossEntropyTarget {
   const Tensor &y, &partner;    // i32 [N]
   const Tensor& lambda;         // [N] or []; undefined: 1

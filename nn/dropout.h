@@ -21,8 +21,8 @@ class Dropout : public Module {
 };
 
 // While it lives, dropout takes the random streams first, first + 1, ... of a number in the memory of the device, i32
-// [1] (as unsigned): for a step that is captured, to be replayed with another number. next_dropout_index() goes on as
-// ever.
+// [1] (as unsigned): for a step that is captured, to be replayed with another number. next_dropout_index()
+// still advances.
 class DropoutFrom : NonCopyable {
  public:
   explicit DropoutFrom(const Tensor& first);

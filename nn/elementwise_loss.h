@@ -1,6 +1,6 @@
 // Losses that compare output and target number by number: for regression and for several labels at once. Target and
-// output have the same shape [N, ...] and dtype; the loss of a sample is the mean over its numbers, so that a mean over
-// samples is the mean over all. They throw on other shapes.
+// output have the same shape [N, ...] and dtype; the loss of a sample is the mean over its elements, so that a mean
+// over samples is the mean over all. They throw on other shapes.
 #pragma once
 
 #include "nn/loss.h"

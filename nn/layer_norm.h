@@ -8,7 +8,7 @@
 
 namespace mixgrad::nn {
 
-// y = (x - mean(x)) / sqrt(variance(x) + eps) * weight + bias, for each row of `features` numbers, with the biased
+// y = (x - mean(x)) / sqrt(variance(x) + eps) * weight + bias, for each row of `features` elements, with the biased
 // variance. Throws unless the last axis has `features` entries.
 class LayerNorm : public Module {
  public:

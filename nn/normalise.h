@@ -1,4 +1,4 @@
-// Normalise: brings the channels of the input to mean 0 and deviation 1, with figures that are given, not learned.
+// Normalise: brings the channels of the input to mean 0 and deviation 1, with constants that are given, not learned.
 //
 // It is a layer, the first of a model, and no transform of the data: so training, validate() and predict() cannot
 // differ in it, it is saved with the weights, and transforms and pictures meet images in [0, 1].
@@ -12,7 +12,7 @@
 
 namespace mixgrad::nn {
 
-// y[..., c] = (x[..., c] - mean[c]) / deviation[c] for x [..., C], C the number of figures given.
+// y[..., c] = (x[..., c] - mean[c]) / deviation[c] for x [..., C], C the number of constants given.
 class Normalise : public Module {
  public:
   // Throws unless there are as many deviations as means, at least one, all finite and the deviations positive.

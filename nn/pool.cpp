@@ -114,7 +114,7 @@ void for_each_pixel(const Pool2dShape& s, std::int64_t n, F&& f) {
 
 template <class F>
 void for_each_image(const Pool2dShape& s, F&& f) {
-  constexpr std::int64_t grain = std::int64_t{1} << 15;  // numbers read per range
+  constexpr std::int64_t grain = std::int64_t{1} << 15;  // elements read per range
   parallel_for(s.batch, rows_per_range(s.height * s.width * s.channels, grain),
                [&](std::int64_t begin, std::int64_t end) {
                  for (std::int64_t n = begin; n < end; ++n) f(n);

@@ -314,9 +314,9 @@ TEST_CASE("checkpoint: a training that would do something else is refused, with 
   using L = LearnerOptions;
   using M = MixUpOptions;
   refused("callback 1 mixup: alpha 0.4, ", [](L&, M& mixup, Names&) { mixup.alpha = 4; });
-  refused(" dedupe 0, ", [](L&, M& mixup, Names&) { mixup.dedupe = false; });
+  refused(" dedupe off, ", [](L&, M& mixup, Names&) { mixup.dedupe = false; });
   refused("classes left, right, this training has left, down", [](L&, M&, Names& names) { names[1] = "down"; });
-  refused("loss cross_entropy, reduction 0, this training has cross_entropy, label_smoothing 0.1, reduction 0",
+  refused("loss cross_entropy, reduction mean, this training has cross_entropy, label_smoothing 0.1, reduction mean",
           [](L& options, M&, Names&) { options.loss = nn::cross_entropy_with({.label_smoothing = 0.1}); });
   refused("cross_entropy, class_weights 1 2, ", [](L& options, M&, Names&) {
     options.loss = nn::cross_entropy_with({.class_weights = Tensor::from({1.f, 2.f}, {2})});

@@ -250,14 +250,13 @@ TEST_CASE("captured steps: after each batch, the rate and the momentum are those
     void on_batch_end(Learner& learner) override {
       all.insert(all.end(), {learner.optimizer->lr, learner.optimizer->momentum});
     }
-    bool capturable() const override { return true; }
     std::vector<double> all;
   };
   const auto rates = [](bool capture) {
     OnDevice training(on_cuda(capture));
     const auto rates = std::make_shared<Rates>();
     training.learn.add(rates).fit_one_cycle(2, 1e-2);
-    CHECK(training.learn.why_not_captured() == (capture ? "" : "it is switched off"));
+    CHECK(training.learn.why_not_captured == (capture ? "" : "it is switched off"));
     return rates->all;
   };
   CHECK(same(rates(true), rates(false)));
@@ -294,6 +293,26 @@ TEST_CASE("captured steps: where capturing fails, training is what it is without
     learn.mixup().fit(2);
   };
   CHECK(same(trained(true, prepare), trained(false, prepare)));
+}
+
+TEST_CASE("captured steps: hooks outside the step never stand in the way, and what they unfreeze is trained") {
+  struct Unfreeze : train::Callback {
+    void on_epoch_begin(Learner& learner) override {
+      nn::parameters(*learner.model).front().requires_grad_(learner.epoch > 0);
+    }
+    void on_batch_end(Learner& learner) override { losses.push_back(learner.loss.item()); }
+    std::vector<double> losses;
+  };
+  std::vector<double> losses[2];
+  for (const bool capture : {false, true}) {
+    OnDevice training(on_cuda(capture));
+    const auto unfreeze = std::make_shared<Unfreeze>();
+    training.learn.add(unfreeze).fit(3);
+    CHECK(training.learn.why_not_captured == (capture ? "" : "it is switched off"));
+    losses[capture] = unfreeze->losses;
+    for (const double value : result_of(training.learn)) losses[capture].push_back(value);
+  }
+  CHECK(same(losses[true], losses[false]));
 }
 
 TEST_CASE("captured steps: a training that is stopped and resumed ends with the same bits") {

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <sstream>
 #include <utility>
 
 #include "mixgrad.h"
@@ -61,6 +62,37 @@ TEST_CASE("learner: a second fit goes on from the first, in another order") {
   learn.fit(1);
   REQUIRE(first_batches.size() == 2);
   CHECK(first_batches[0] != first_batches[1]);
+}
+
+TEST_CASE("learner: a batch is planned as a value, which can be printed, before any of it is computed") {
+  struct Plans : Callback {
+    void on_batch_plan(Learner& learner, BatchPlan& plan) override {
+      plan.lr = 0.5;
+      plan.values["scale"] = Tensor::from({2.0f}, {1});
+      CHECK(plan.pass == learner.pass);
+      planned.push_back(plan.indices);
+    }
+    void on_batch_end(Learner& learner) override {
+      CHECK(learner.plan.indices == planned.back());
+      CHECK(learner.plan.batch == learner.batch);
+      CHECK(learner.optimizer->lr == 0.5);
+      CHECK(learner.planned("scale").item() == 2);
+      CHECK_THROWS_WITH_AS(learner.planned("shift"), "learner: the plan of this batch has no shift", Error);
+    }
+    std::vector<std::vector<std::int32_t>> planned;
+  };
+  const auto plans = std::make_shared<Plans>();
+  Learner learn(digits(20), nn::simple_cnn({3, 4, 4, 2}), quiet());
+  learn.add(plans).fit(1);
+  REQUIRE(plans->planned.size() == 2);
+  CHECK(plans->planned[1].size() == 4);
+  const auto order = learn.data.train.epoch(0);
+  CHECK(learn.data.train.dataset().get(plans->planned[1]).y.to_vector<std::int32_t>() ==
+        order[1].y.to_vector<std::int32_t>());
+
+  std::ostringstream out;
+  out << BatchPlan{.pass = 1, .batch = 2, .indices = {5, 0, 3}, .lr = 0.25, .momentum = 0.9, .values = {}};
+  CHECK(out.str() == "pass 1, batch 2: lr 0.25, momentum 0.9, samples 5 0 3\n");
 }
 
 TEST_CASE("learner: hooks run in the documented order") {

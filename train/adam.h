@@ -45,7 +45,7 @@ OptimizerFactory adam(AdamOptions options = {});   // with weight_decay as an L2
 }  // namespace mixgrad::train
 
 namespace mixgrad::kernels {
-// The update of one parameter p with gradient g; Adam::coefficients says by which numbers.
+// The update of one parameter p with gradient g; Adam::coefficients has its coefficients.
 template <class T>
 struct AdamStep {
   MIXGRAD_HOST_DEVICE explicit AdamStep(const T* c)

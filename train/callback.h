@@ -45,7 +45,7 @@ class Callback {
   // Runs for every callback however training ends, even when its on_train_begin was never reached: whatever a callback
   // took hold of, it lets go of here. noexcept, because it also runs while an exception passes.
   virtual void on_train_end(Learner&) noexcept {}
-  // What it makes of training, with all options that matter to it, as text; empty where it changes nothing, such as
+  // How it changes training, with all options that matter to it, as text; empty where it changes nothing, such as
   // printing. A checkpoint is resumed only where all callbacks describe themselves as they did then.
   virtual std::string description() const { return {}; }
   // Names what a checkpoint must keep (train/state.h): all that on_train_begin and on_epoch_begin reset and later hooks

@@ -102,7 +102,7 @@ class Load : public Named {
   }
   const Tensor& find(const std::string& name, DType dtype, std::optional<Shape> shape = {}) {
     const auto found = tensors_.find(name);
-    check(found != tensors_.end(), path_, ": lacks ", name, ": it is no checkpoint of this training");
+    check(found != tensors_.end(), path_, ": lacks ", name, ": it is not a checkpoint of this training");
     const Tensor& tensor = found->second;
     check(tensor.dtype() == dtype && (!shape || tensor.shape() == *shape), path_, ": ", name, " is ",
           name_of(tensor.dtype()), tensor.shape(), ", this training's is ", name_of(dtype),
@@ -124,6 +124,10 @@ struct Halves {
   double low, high;
 };
 
+const char* name_of(nn::Reduction reduction) {
+  return reduction == nn::Reduction::mean ? "mean" : reduction == nn::Reduction::sum ? "sum" : "none";
+}
+
 // What must be the same in both trainings.
 Settings settings_of(const Learner& learner) {
   const data::LoaderOptions& loader = learner.data.train.options();
@@ -134,7 +138,7 @@ Settings settings_of(const Learner& learner) {
                {"drop_last", loader.drop_last ? "on" : "off"},
                {"shuffle_seed", text_of(loader.seed)},
                {"seed", text_of(learner.options.seed)},
-               {"loss", text_of(loss.name, ", reduction ", static_cast<int>(loss.reduction))},
+               {"loss", text_of(loss.name, ", reduction ", name_of(loss.reduction))},
                {"optimizer", learner.optimizer->description()}};
   for (const std::string& name : learner.data.classes()) all["classes"] += all["classes"].empty() ? name : ", " + name;
   int callbacks = 0;
@@ -221,7 +225,7 @@ void save_checkpoint(Learner& learner, const std::string& path, Settings setting
 
 void resume(Learner& learner, const std::string& path, const Settings& settings) {
   SafeTensors file = read_safetensors(path);
-  check(file.metadata["format"] == checkpoint_format, path, ": is no checkpoint of a training");
+  check(file.metadata["format"] == checkpoint_format, path, ": is not a checkpoint of a training");
   file.metadata.erase("format");
   const auto ours = [settings](const Learner& learner) {
     Settings all = settings;

@@ -51,8 +51,8 @@ class Checkpoint : public Callback {
 void save_checkpoint(Learner& learner, const std::string& path, Settings settings = {});
 
 // Loads a checkpoint into a learner that was made in the same way; the next fit, given the same number of epochs, goes
-// on from there. Throws, naming the first difference and having changed nothing, on a file that is no whole checkpoint,
-// has a number outside its range, a callback's own too, or is of another training. Compared are:
+// on from there. Throws, naming the first difference and having changed nothing, on a file that is not a whole
+// checkpoint, has a number outside its range, a callback's own too, or is of another training. Compared are:
 //   the names, shapes and dtypes of the model's weights; name and options of optimizer and loss, as they describe
 //   themselves; the number of training samples and the names of their classes; batch size, shuffling, and seeds; what
 //   callbacks say in description(); the program's own settings, if any.

@@ -1,4 +1,4 @@
-// CsvLogger: the figures of each epoch as a row of a CSV file, which is whole after every epoch.
+// CsvLogger: the results of each epoch as a row of a CSV file, which is whole after every epoch.
 //
 //   epoch,train_loss,valid_loss,accuracy,seconds,images_per_s
 //   1,0.345712,0.143370,0.956820,0.281640,44158

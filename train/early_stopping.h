@@ -11,7 +11,7 @@ namespace mixgrad::train {
 struct EarlyStoppingOptions {
   Monitor monitor = {};
   int patience = 3;      // epochs in a row without improvement after which training ends
-  double min_delta = 0;  // what is better by no more than this is no improvement
+  double min_delta = 0;  // what is better by no more than this is not an improvement
 };
 
 class EarlyStopping : public Callback {

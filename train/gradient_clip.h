@@ -8,7 +8,7 @@ namespace mixgrad::train {
 
 // Before each step: g *= max_norm / |g| where |g|, the L2 norm of all gradients together, is larger than max_norm.
 // Gradients that are not finite stay as they are. Hooks run in the order in which callbacks are added: add it after
-// AccumulateGradients, so that it clips what is stepped with.
+// AccumulateGradients, so that it clips the gradients of the step.
 class GradientClip : public StepCallback {
  public:
   // Throws unless max_norm > 0.

@@ -50,7 +50,7 @@ Lines as_text(const float* x, const Shape& shape) {
   return text;
 }
 
-// Text cut off or filled up to so many characters of UTF-8.
+// Text truncated or padded to so many characters of UTF-8.
 std::string fitted(const std::string& text, std::int64_t columns) {
   std::size_t end = 0;
   for (; end < text.size(); ++end) {
@@ -77,7 +77,7 @@ void print_side_by_side(std::ostream& out, const std::vector<Lines>& blocks) {
 // Images x [N, H, W, C], each above the lines of its caption; all captions have as many lines.
 void show(std::ostream& out, const Tensor& x, const std::vector<Lines>& captions) {
   check(x.dtype() == DType::f32 && x.rank() == 4 && x.numel() > 0, "show: ", name_of(x.dtype()), x.shape(),
-        " is no batch of images f32 [N, H, W, C]");
+        " is not a batch of images f32 [N, H, W, C]");
   const auto pixels = x.to_vector<float>();
   const std::size_t stride = pixels.size() / static_cast<std::size_t>(x.size(0));
   std::vector<Lines> blocks;

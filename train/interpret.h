@@ -32,7 +32,7 @@ std::vector<TopLoss> top_losses(Learner& learner, std::int64_t n);
 // unless n >= 0, batch.x is f32 [N, H, W, C], not empty, and batch.y i32 [N] or [N, classes].
 void show_batch(std::ostream& out, const data::Batch& batch, const std::vector<std::string>& classes, std::int64_t n);
 
-// The images of top_losses(learner, n) with class, what it was taken for and how surely, loss and number.
+// The images of top_losses(learner, n) with class, predicted class and its probability, loss and index.
 void show_top_losses(std::ostream& out, Learner& learner, std::int64_t n);
 
 }  // namespace mixgrad::train

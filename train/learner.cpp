@@ -43,7 +43,7 @@ void check_all_visited(const Tensor& loss, nn::Module& model) {
   for (const auto& leaf : leaves(loss))
     check(std::any_of(parameters.begin(), parameters.end(), [&](const Tensor& p) { return p.node() == leaf; }),
           "fit: a tensor of shape ", leaf->shape,
-          " requires a gradient but is no parameter of the model: does each "
+          " requires a gradient but is not a parameter of the model: does each "
           "module's visit() name all of its parameters and children?");
 }
 
@@ -65,7 +65,7 @@ void Learner::fit(int epochs, std::optional<double> lr) {
   check(!fitting_, "fit: called while training");
   check(epochs >= 0, "fit: ", epochs, " epochs");
   const double rate = lr.value_or(optimizer->lr);
-  check(std::isfinite(rate) && rate >= 0, "fit: ", rate, " is no learning rate");
+  check(std::isfinite(rate) && rate >= 0, "fit: ", rate, " is not a learning rate");
   struct Ending {  // however training ends; what was put on last comes off first
     Learner& learner;
     ~Ending() {
@@ -114,7 +114,7 @@ void Learner::fit(int epochs, std::optional<double> lr) {
 }
 
 void Learner::fit_one_cycle(int epochs, double lr_max) {
-  check(std::isfinite(lr_max) && lr_max >= 0, "fit_one_cycle: ", lr_max, " is no learning rate");
+  check(std::isfinite(lr_max) && lr_max >= 0, "fit_one_cycle: ", lr_max, " is not a learning rate");
   check(!fitting_, "fit: called while training");
   auto callbacks = callbacks_;
   callbacks.push_back(std::make_shared<LrSchedule>(one_cycle_lr(lr_max), one_cycle_momentum()));

@@ -124,7 +124,7 @@ class Learner : NonCopyable {
   std::vector<BatchFigures> figures;     // what on_figures tells of, oldest first
   std::optional<Validation> validation;  // of this epoch, once it is done
 
-  // The batch. A resident dataset gathers it when it is first asked for here; until then pending() has the numbers of
+  // The batch. A resident dataset gathers it when it is first asked for here; until then pending() has the indices of
   // its samples, on the device.
   augment::Input& input();
   augment::Target& target();
@@ -138,7 +138,7 @@ class Learner : NonCopyable {
 
   // A value of this batch's plan, on the device.
   const Tensor& planned(const std::string& name) const;
-  // Tells the callbacks the figures of the batches that it has not told them yet, if any; waits for the device.
+  // Delivers pending figures, if any, to on_figures; waits for the device.
   void read_figures();
   std::string why_not_captured;  // the steps of this fit; empty where they are, or on the CPU
 

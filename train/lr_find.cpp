@@ -38,7 +38,7 @@ class RangeTest : public Callback {
   double average_ = 0, weight_ = 0, best_ = INFINITY;
 };
 
-// Puts all back as it was when it goes.
+// Restores the learner on destruction.
 class Restore : NonCopyable {
  public:
   explicit Restore(Learner& learner)

@@ -18,7 +18,7 @@ struct LrCurve {
   double suggestion = 0;         // where the loss falls most steeply over log lr on its way to the minimum
 };
 
-// Ends early when the loss exceeds four times its minimum or is no number. Trains with those of the learner's callbacks
+// Ends early when the loss exceeds four times its minimum or is nan. Trains with those of the learner's callbacks
 // that change what is trained, such as mixup, transforms and clipping (Learner::fit_with), though at its own learning
 // rates; afterwards model, optimizer and random streams are as they were. Throws unless 0 < from < to and steps >= 20,
 // and between resume() and fit().

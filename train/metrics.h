@@ -38,7 +38,7 @@ Metric top_k_accuracy(std::int64_t k);
 
 // The lambda-weighted accuracy on the mixed images that a model is trained on: for a mixed target the mean of
 // lambda [argmax output = y] + (1 - lambda) [argmax output = partner]; for a dense one, such as mixup without stack_y
-// makes, the same as the mean of target[n, argmax output_n]; for class indices, accuracy_of. It is no accuracy: the
+// makes, the same as the mean of target[n, argmax output_n]; for class indices, accuracy_of. It is not an accuracy: the
 // best possible is the mean of lambda (0.84 for alpha 0.4 with dedupe), or more where partners share a class. Throws as
 // accuracy_of does.
 //

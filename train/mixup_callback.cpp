@@ -44,9 +44,12 @@ void MixUpCallback::on_epoch_begin(Learner& learner) {
 
 std::string MixUpCallback::description() const {
   const MixUpOptions& o = options_;
-  return text_of("mixup: alpha ", o.alpha, ", stack_x ", o.stack_x, ", stack_y ", o.stack_y, ", source ",
-                 static_cast<int>(o.source), ", lambda_per ", static_cast<int>(o.lambda_per), ", dedupe ", o.dedupe,
-                 ", loss_weight ", static_cast<int>(o.loss_weight), ", plan ", o.plan != nullptr);
+  const auto word = [](bool is_on) { return is_on ? "on" : "off"; };
+  return text_of("mixup: alpha ", o.alpha, ", stack_x ", word(o.stack_x), ", stack_y ", word(o.stack_y), ", source ",
+                 o.source == MixSource::second_loader ? "second loader" : "shuffled self", ", one lambda per ",
+                 o.lambda_per == augment::LambdaPer::batch ? "batch" : "sample", ", dedupe ", word(o.dedupe),
+                 ", loss weighted by ", o.loss_weight == augment::LossWeight::lambda ? "lambda" : "the batch's mean",
+                 o.plan ? ", plans of the program's own" : "");
 }
 
 // Drawn for some batches at once, side by side: each has a random stream of its own.

@@ -24,7 +24,7 @@ struct MixUpOptions {
   double alpha = 0.4;
   bool stack_x = false;  // give the model [x, partner, lambda] instead of the mixture
   bool stack_y = true;   // give the loss [y, partner, lambda] instead of the mixture of targets; without it, class
-                         // indices become one-hot rows and are mixed as numbers
+                         // indices become one-hot rows and are mixed
   MixSource source = MixSource::shuffled_self;
   augment::LambdaPer lambda_per = augment::LambdaPer::sample;
   bool dedupe = true;                                             // lambda = max(t, 1 - t)

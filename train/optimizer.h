@@ -55,7 +55,7 @@ class Optimizer : NonCopyable {
  protected:
   // Takes over tensors of one dtype and device; throws on none, on one that is computed, and where all are frozen.
   Optimizer(const ParameterGroups& groups, double lr, double momentum, double weight_decay);
-  // The numbers by which a group with this learning rate and weight decay is updated in this step.
+  // The coefficients of the update of a group with this learning rate and weight decay in this step.
   virtual std::vector<double> coefficients(std::int64_t step, double lr, double weight_decay) const = 0;
   // Updates elements [first, first + values.numel()) of the flat arrays, of which `values` and `gradients` are those,
   // by their group's coefficients, on the same device in the same dtype.

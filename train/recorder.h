@@ -1,4 +1,4 @@
-// Recorder: keeps the figures of each epoch and prints the document's table of them.
+// Recorder: keeps the results of each epoch and prints the document's table of them.
 //
 //   epoch     train_loss  valid_loss  accuracy  time
 //   1         0.345712    0.143370    0.956820  00:00

@@ -86,6 +86,9 @@ void CapturedRunner::run_rows(Learner& learner, const data::DataLoader::Epoch& e
     learner.begin_batch(std::move(plan), values_);
     if (!graph_ && !capture(learner)) return;
     graph_->replay();
+    learner.output = output_;
+    learner.loss = loss_;
+    learner.set_batch(input_, target_);
     ++optimizer.steps;
     RandomState random = random_state();
     random.dropouts += dropouts_;
@@ -105,6 +108,10 @@ bool CapturedRunner::capture(Learner& learner) {
       const nn::DropoutFrom dropout(values_.at("first_dropout"));
       learner.step();
     });
+    output_ = learner.output;
+    loss_ = learner.loss;
+    input_ = learner.input();
+    target_ = learner.target();
   } catch (const Error& error) {
     learner.why_not_captured = error.what();
   }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "augment/mixup.h"
 #include "core/graph.h"
 #include "core/step_table.h"
 #include "train/step_runner.h"
@@ -28,6 +29,10 @@ class CapturedRunner : public StepRunner {
   StepTable table_;
   NamedValues values_;          // of the plans, where the table puts them
   std::uint32_t dropouts_ = 0;  // calls of dropout in a step
+  // What a replay computes again: whoever reads it after a batch finds that of the batch.
+  Tensor output_, loss_;
+  augment::Input input_;
+  augment::Target target_;
   std::optional<Graph> graph_;  // none before the first step has been trained plainly
   std::vector<bool> frozen_;    // which of the model's parameters, when the graph was captured
 };

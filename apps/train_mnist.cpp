@@ -147,7 +147,7 @@ void check_checkpoints(const Options& options, const data::DataLoaders& data) {
       training.learn->start()->compare(*training.learn);
       any = true;
     }
-  check(any, "--resume: there is not a checkpoint of this training in ", options.out);
+  check(any, "--resume: there is no checkpoint of this training in ", options.out);
 }
 
 void print_start(const train::Learner& learn, const std::string& checkpoint) {

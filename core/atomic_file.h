@@ -22,7 +22,7 @@ struct WriteOptions {
 void write_file_atomically(const std::string& path, const std::vector<std::span<const std::byte>>& parts,
                            const WriteOptions& options = {});
 
-// Throws as that would, except when there is no space, and changes nothing: for a check before hours of work.
+// Throws as write_file_atomically would, except on a full disk, and changes nothing: to be called before long work.
 void check_can_write_atomically(const std::string& path);
 
 }  // namespace mixgrad

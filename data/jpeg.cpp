@@ -88,7 +88,7 @@ class Jpeg : NonCopyable {
   Errors errors_{};
 };
 
-// RGB [H, W, 3] from CMYK inks [H, W, 4], which are stored inverted: 255 is no ink.
+// RGB [H, W, 3] from CMYK inks [H, W, 4], which are stored inverted: 255 means none.
 Tensor colours_of_inks(const Tensor& inks) {
   const Tensor colours = Tensor::empty({inks.size(0), inks.size(1), 3}, {.dtype = DType::u8});
   const auto* from = inks.data<std::uint8_t>();

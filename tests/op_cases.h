@@ -53,4 +53,8 @@ struct Evaluation {
 };
 Evaluation evaluate(const OpCase& op, const Inputs& inputs);
 
+inline Tensor normal(const Shape& shape, DType dtype = DType::f32) {
+  return make_inputs({shape}, Domain::normal, dtype, 5)[0];
+}
+
 }  // namespace mixgrad::test

@@ -117,7 +117,6 @@ suites_beside() {
   passed=0 failed=0 skipped=0
   cuda_suites
   run_suite "$root/tests/test_library.sh" "$build"
-  run_suite "$root/tests/test_scripts.sh"
   totals
 }
 begin_suites_beside() {
@@ -176,6 +175,7 @@ case $mode in
   coverage) report_coverage ;;
   all)
     run_suite "$root/tests/test_app.sh" "$build/apps/train_mnist"
+    run_suite "$root/tests/test_scripts.sh"
     end_suites_beside
     ;;
 esac

@@ -300,19 +300,22 @@ TEST_CASE("captured steps: hooks outside the step never stand in the way, and wh
     void on_epoch_begin(Learner& learner) override {
       nn::parameters(*learner.model).front().requires_grad_(learner.epoch > 0);
     }
-    void on_batch_end(Learner& learner) override { losses.push_back(learner.loss.item()); }
-    std::vector<double> losses;
+    void on_batch_end(Learner& learner) override {
+      for (const Tensor& of_batch : {learner.loss, learner.output, learner.x()})
+        seen.push_back(no_grad([&] { return sum(of_batch).item(); }));
+    }
+    std::vector<double> seen;
   };
-  std::vector<double> losses[2];
+  std::vector<double> seen[2];
   for (const bool capture : {false, true}) {
     OnDevice training(on_cuda(capture));
     const auto unfreeze = std::make_shared<Unfreeze>();
     training.learn.add(unfreeze).fit(3);
     CHECK(training.learn.why_not_captured == (capture ? "" : "it is switched off"));
-    losses[capture] = unfreeze->losses;
-    for (const double value : result_of(training.learn)) losses[capture].push_back(value);
+    seen[capture] = unfreeze->seen;
+    for (const double value : result_of(training.learn)) seen[capture].push_back(value);
   }
-  CHECK(same(losses[true], losses[false]));
+  CHECK(same(seen[true], seen[false]));
 }
 
 TEST_CASE("captured steps: a training that is stopped and resumed ends with the same bits") {

@@ -1,4 +1,4 @@
-// Modules: what they list, their modes, initial weights, the stock model and its printed table.
+// Modules: what they list, their modes, initial weights, the stock models; the options of layers.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -15,13 +15,9 @@
 using namespace mixgrad;
 using namespace mixgrad::nn;
 using mixgrad::test::check_refused;
-using mixgrad::test::Domain;
+using mixgrad::test::normal;
 
 namespace {
-
-Tensor normal(const Shape& shape, DType dtype = DType::f32) {
-  return test::make_inputs({shape}, Domain::normal, dtype, 5)[0];
-}
 
 std::vector<std::string> names(const std::vector<NamedTensor>& tensors) {
   std::vector<std::string> result;
@@ -37,23 +33,6 @@ bool lists_its_leaves(Module& model, const Shape& input) {
   std::sort(found.begin(), found.end());
   std::sort(listed.begin(), listed.end());
   return found == listed;
-}
-
-// Infinite where a nan is among the differences.
-double largest_difference(const Tensor& a, const Tensor& b) {
-  double largest = 0;
-  const auto x = a.to(DType::f64).to_vector<double>(), y = b.to(DType::f64).to_vector<double>();
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    const double difference = std::abs(x[i] - y[i]);
-    largest = std::isnan(difference) ? INFINITY : std::max(largest, difference);  // max alone would pass over a nan
-  }
-  return largest;
-}
-
-std::string printed(Module& model, const Shape& input) {
-  std::ostringstream out;
-  print(out, model, input);
-  return out.str();
 }
 
 // A module of the user's own, that may forget to list its bias.
@@ -359,107 +338,6 @@ TEST_CASE("layers: options whose sums or products would overflow are refused whe
         doctest::Approx(std::ldexp(4, -40)));
 }
 
-TEST_CASE("print: a model's layers, shapes, parameters and multiply-adds") {
-  Sequential model = simple_cnn({3, 16, 16, 2});
-  CHECK(printed(model, {64, 28, 28, 3}) ==
-        R"(layer                                               output              parameters  multiply-adds
-Conv2d(3, 16, kernel_size=3, stride=2, padding=1)   [64, 14, 14, 16]           448      5,419,008
-ReLU                                                [64, 14, 14, 16]             0              0
-Conv2d(16, 16, kernel_size=3, stride=2, padding=1)  [64, 7, 7, 16]           2,320      7,225,344
-ReLU                                                [64, 7, 7, 16]               0              0
-Conv2d(16, 2, kernel_size=3, stride=2, padding=1)   [64, 4, 4, 2]              290        294,912
-ReLU                                                [64, 4, 4, 2]                0              0
-GlobalAvgPool                                       [64, 1, 1, 2]                0              0
-Flatten                                             [64, 2]                      0              0
-total                                                                        3,058     12,939,264
-)");
-}
-
-TEST_CASE("print: what a layer consists of stands below it, indented, and the rows add up to the total") {
-  Residual block(Sequential(Conv2d(2, 4, {.stride = 2, .padding = 1}), BatchNorm(4)),
-                 Sequential(Conv2d(2, 4, {.kernel_size = 1, .stride = 2})));
-  Sequential model(block, ReLU(), Sequential(GlobalAvgPool(), Sequential(Flatten())), Linear(4, 3));
-  CHECK(printed(model, {1, 8, 8, 2}) ==
-        R"(layer                                                 output          parameters  multiply-adds
-Residual                                              [1, 4, 4, 4]             0              0
-  Sequential                                          [1, 4, 4, 4]             0              0
-    Conv2d(2, 4, kernel_size=3, stride=2, padding=1)  [1, 4, 4, 4]            76          1,152
-    BatchNorm(4)                                      [1, 4, 4, 4]             8              0
-  Sequential                                          [1, 4, 4, 4]             0              0
-    Conv2d(2, 4, kernel_size=1, stride=2, padding=0)  [1, 4, 4, 4]            12            128
-ReLU                                                  [1, 4, 4, 4]             0              0
-Sequential                                            [1, 4]                   0              0
-  GlobalAvgPool                                       [1, 1, 1, 4]             0              0
-  Sequential                                          [1, 4]                   0              0
-    Flatten                                           [1, 4]                   0              0
-Linear(4, 3)                                          [1, 3]                  15             12
-total                                                                        111          1,292
-)");
-}
-
-TEST_CASE("print: a module of one's own has a row, also as the model; shared children count once") {
-  struct Tied : Module {  // two names for one layer, which runs twice, one that does not run, and a weight of its own
-    Tensor forward(const Tensor& x) override { return layer(layer(x)) * scale; }
-    void visit(Visitor& visitor) override {
-      visitor.parameter("scale", scale);
-      visitor.child("encoder", layer);
-      visitor.child("decoder", layer);
-      visitor.child("head", head);
-    }
-    std::string name() const override { return "Tied"; }
-    Linear layer{2, 2};
-    Sequential head{Linear(2, 5)};
-    Tensor scale = parameter(Tensor::ones({2}));
-  };
-  Tied tied;
-  const std::string alone = R"(layer           output    parameters  multiply-adds
-Tied            [1, 2]             2              0
-  Linear(2, 2)  [1, 2]             6              4
-  Linear(2, 2)  [1, 2]             0              4
-  Sequential                      15              0
-total                             23              8
-)";
-  CHECK(printed(tied, {1, 2}) == alone);
-  Sequential model(ReLU(), tied, ReLU());
-  CHECK(printed(model, {1, 2}).find("\nTied            [1, 2]             2              0\n  Linear(2, 2)") !=
-        std::string::npos);
-}
-
-TEST_CASE("print: nesting a thousand deep is a thousand indented rows") {
-  Sequential model(Linear(2, 2));
-  for (int i = 0; i < 1000; ++i) {
-    Sequential outer;
-    outer.add(std::move(model));
-    model = outer;
-  }
-  std::istringstream lines(printed(model, {1, 2}));
-  std::string line;
-  std::getline(lines, line);
-  for (std::size_t depth = 0; depth < 1000; ++depth) {
-    std::getline(lines, line);
-    CHECK(line.find("Sequential") == 2 * depth);
-  }
-  std::getline(lines, line);
-  CHECK(line.find("Linear(2, 2)") == 2 * 1000);
-}
-
-TEST_CASE("print: leaves every layer in the mode it was in, and running statistics as they were") {
-  Sequential model(Linear(2, 2), BatchNorm(2));
-  model[1].eval();  // frozen
-  std::ostringstream out;
-  print(out, model, {3, 2});
-  CHECK(model.training());
-  CHECK(model[0].training());
-  CHECK_FALSE(model[1].training());
-  CHECK(named_buffers(model)[0].tensor.to_vector<float>() == std::vector<float>{0, 0});
-
-  Linear f64(2, 3);
-  f64.weight = parameter(f64.weight.detach().to(DType::f64));
-  f64.bias = parameter(f64.bias.detach().to(DType::f64));
-  print(out, f64, {1, 2});
-  CHECK(out.str().find("[1, 3]") != std::string::npos);
-}
-
 TEST_CASE(
     "models: each starts as it says: Kaiming's weights, biases zero, normalisation the identity, or off in resnet") {
   struct Model {
@@ -554,89 +432,6 @@ TEST_CASE("layers: sizes that make no sense are errors") {
   CHECK_THROWS_AS(GlobalAvgPool()(Tensor::ones({1, 0, 3, 2})), Error);
 }
 
-TEST_CASE("batch norm: training uses the batch and moves the running statistics, evaluation uses those") {
-  BatchNorm bn(2);
-  const Tensor x = Tensor::from<float>({1, 2, 3, 6}, {2, 2});  // mean 2, 4; variance 1, 4, unbiased 2, 8
-  const float one = 1 / std::sqrt(1 + 1e-5f), two = 2 / std::sqrt(4 + 1e-5f);
-  const double rounding = 1e-6;  // a handful of f32 operations on values near 1
-  CHECK(largest_difference(bn(x), Tensor::from({-one, -two, one, two}, {2, 2})) < rounding);
-  CHECK(largest_difference(bn.running_mean, Tensor::from({0.2, 0.4}, {2})) < rounding);
-  CHECK(largest_difference(bn.running_var, Tensor::from({0.9 + 0.2, 0.9 + 0.8}, {2})) < rounding);
-  bn.eval();
-  const auto scaled = [](double value, double mean, double var) { return (value - mean) / std::sqrt(var + 1e-5); };
-  const Tensor expected =
-      Tensor::from({scaled(1, 0.2, 1.1), scaled(2, 0.4, 1.7), scaled(3, 0.2, 1.1), scaled(6, 0.4, 1.7)}, {2, 2});
-  CHECK(largest_difference(bn(x), expected) < 5 * rounding);  // values near 5
-  CHECK(largest_difference(bn.running_mean, Tensor::from({0.2, 0.4}, {2})) < rounding);
-  CHECK(bn(slice(x, 0, 1)).shape() == Shape{1, 2});
-  bn.train();
-  CHECK_THROWS_WITH_AS(bn(slice(x, 0, 1)), doctest::Contains("more than one value per channel"), Error);
-}
-
-TEST_CASE("batch norm: with the ReLU behind it in one pass it gives what the two give one after the other") {
-  for (const bool training : {true, false}) {
-    const auto result = [&](bool in_one_pass) {
-      BatchNorm layer(3);
-      layer.weight.detach().copy_(Tensor::from({1.5f, -0.5f, 1.0f}, {3}));
-      layer.bias.detach().copy_(Tensor::from({0.1f, -0.2f, 0.0f}, {3}));
-      layer.train(training);
-      const Tensor x = normal({40, 3}).requires_grad_();
-      const Tensor y = in_one_pass ? layer.forward_relu(x) : relu(layer(x));
-      sum(y * normal({40, 3})).backward();
-      std::vector<double> all;
-      for (const Tensor& tensor : {y, x.grad(), layer.weight.grad(), layer.bias.grad(), layer.running_var})
-        for (const double value : tensor.to(DType::f64).to_vector<double>()) all.push_back(value);
-      return all;
-    };
-    const auto fused = result(true), apart = result(false);
-    REQUIRE(fused.size() == apart.size());
-    CHECK(std::count(fused.begin(), fused.begin() + 120, 0.0) > 30);  // the kink is reached
-    // The sums are taken in one order; a product and a sum may be rounded once or twice.
-    for (std::size_t i = 0; i < fused.size(); ++i)
-      CHECK(std::abs(fused[i] - apart[i]) <= 1e-5 * (1 + std::abs(apart[i])));
-  }
-}
-
-TEST_CASE("batch norm: f32 stays accurate when the mean is far from zero") {
-  const Tensor x = normal({4096, 3}) + 1000.0;
-  BatchNorm single(3), exact(3);
-  for (Tensor* tensor : {&exact.weight, &exact.bias, &exact.running_mean, &exact.running_var})
-    *tensor = tensor->to(DType::f64);
-  // The output is a difference of two numbers near 1000, each rounded to 6e-5, with a mean rounded to 3e-5. From
-  // E[x^2] - E[x]^2, numbers near 10^6, the variance of 1 would be off by a tenth.
-  CHECK(largest_difference(single(x), exact(x.to(DType::f64))) < 2e-4);
-}
-
-TEST_CASE("batch norm: variance and outputs do not depend on which row is far from the others") {
-  for (const double mean : {100.0, 1000.0})
-    for (const std::int64_t row : {0, 1, 5000, 9999}) {
-      CAPTURE(mean);
-      CAPTURE(row);
-      Tensor x = normal({10000, 1}) + mean;
-      x.mutable_data<float>()[row] = 0;
-      BatchNorm single(1, {.momentum = 1}), exact(1, {.momentum = 1});
-      for (Tensor* tensor : {&exact.weight, &exact.bias, &exact.running_mean, &exact.running_var})
-        *tensor = tensor->to(DType::f64);
-      const Tensor y = single(x), expected = exact(x.to(DType::f64));
-      double sum = 0, squares = 0;
-      for (const float value : x.to_vector<float>()) sum += static_cast<double>(value);
-      for (const float value : x.to_vector<float>()) squares += std::pow(static_cast<double>(value) - sum / 1e4, 2);
-      CHECK(exact.running_var.item() == doctest::Approx(squares / 9999).epsilon(1e-12));
-      CHECK(single.running_var.item() == doctest::Approx(exact.running_var.item()).epsilon(1e-6));
-      CHECK(single.running_mean.item() == doctest::Approx(exact.running_mean.item()).epsilon(1e-7));
-      // Numbers near `mean`, and their mean, have an ulp of 2^-24 mean, which the deviation divides.
-      CHECK(largest_difference(y, expected) < 4 * std::ldexp(mean, -24));
-    }
-}
-
-TEST_CASE("cross_entropy: the logarithm of the class count for equal logits, and one-hot equals index") {
-  CHECK(std::abs(cross_entropy(Tensor::zeros({3, 10}), Tensor::from({0, 4, 9}, {3})).item() - std::log(10)) < 1e-6);
-  const Tensor logits = normal({2, 3}, DType::f64), one_hot = Tensor::from({0.0, 0.0, 1.0, 1.0, 0.0, 0.0}, {2, 3});
-  const double difference =
-      cross_entropy(logits, Tensor::from({2, 0}, {2})).item() - cross_entropy(logits, one_hot).item();
-  CHECK(std::abs(difference) < 1e-15);  // the same numbers, with zeros added
-}
-
 TEST_CASE("model: one backward reaches every parameter, and a step against the gradient lowers the loss") {
   Sequential model = simple_cnn({3, 8, 8, 2}, {.batch_norm = true});
   const Tensor x = normal({16, 12, 12, 3});
@@ -652,57 +447,6 @@ TEST_CASE("model: one backward reaches every parameter, and a step against the g
     tensor.copy_(tensor - tensor.grad() * 0.01);
   }
   CHECK(cross_entropy(model(x), target).item() < loss.item());
-}
-
-TEST_CASE("cross_entropy: two labels in one pass are the dense form on their mixture, in value and in gradient") {
-  const Tensor weights = Tensor::from({0.5f, 1.0f, 0.0f, 3.0f}, {4});
-  const Tensor y = Tensor::from({0, 3, 2, 1, 2}, {5}), partner = Tensor::from({1, 3, 0, 2, 3}, {5});
-  const Tensor lambda = Tensor::from({0.75, 0.5, 0.0, 1.0, 0.625}, {5});
-  for (const CrossEntropyOptions& options :
-       {CrossEntropyOptions{}, {.label_smoothing = 0.3}, {.class_weights = weights}, {0.1, weights}})
-    for (const Tensor& share : {lambda, Tensor::full({}, 0.375, {.dtype = DType::f64})}) {
-      const auto result = [&](auto loss) {
-        const Tensor logits = normal({5, 4}, DType::f64).requires_grad_();
-        const Tensor each = loss(logits);
-        sum(each * normal({5}, DType::f64)).backward();
-        return concat({each.detach(), reshape(logits.grad(), {20})}, 0);
-      };
-      const Tensor column = share.rank() ? reshape(share, {5, 1}) : share;
-      const Tensor dense = column * one_hot(y, 4, DType::f64) + (1.0 - column) * one_hot(partner, 4, DType::f64);
-      const Tensor mixed = result([&](const Tensor& x) { return cross_entropy_mixed(x, y, partner, share, options); });
-      const Tensor expected = result([&](const Tensor& x) { return cross_entropy_per_sample(x, dense, options); });
-      CHECK(largest_difference(mixed, expected) < 1e-14);
-    }
-}
-
-TEST_CASE("cross_entropy: with two labels, a wrong shape, dtype or index is refused") {
-  const Tensor logits = normal({2, 3}), y = Tensor::from({0, 2}, {2}), lambda = Tensor::from({0.5f, 1.0f}, {2});
-  const auto text = [&](const Tensor& partner, const Tensor& share) {
-    return test::error_of([&] { cross_entropy_mixed(logits, y, partner, share); });
-  };
-  CHECK(text(y, lambda) == "");
-  CHECK(text(Tensor::from({0, 3}, {2}), lambda) == "cross_entropy: index 3 at position 1 is outside 0..2");
-  CHECK(text(Tensor::from({0}, {1}), lambda) ==
-        "cross_entropy: for logits f32[2, 3] each target must be i32 [N], got i32[1]");
-  CHECK(text(y, Tensor::ones({3})) ==
-        "cross_entropy: for logits f32[2, 3] lambda must be [N] or [] of the same dtype, got f32[3]");
-  CHECK(text(y, lambda.to(DType::f64)) ==
-        "cross_entropy: for logits f32[2, 3] lambda must be [N] or [] of the same dtype, got f64[2]");
-}
-
-TEST_CASE("cross_entropy: a logit of -inf costs nothing where no label wants it") {
-  const Tensor logits = Tensor::from({1.0f, 1.0f, -std::numeric_limits<float>::infinity()}, {1, 3}).requires_grad_();
-  const Tensor loss = cross_entropy(logits, Tensor::from({0}, {1}));
-  loss.backward();
-  CHECK(loss.item() == doctest::Approx(std::log(2)));
-  CHECK(logits.grad().to_vector<float>() == std::vector<float>{-0.5f, 0.5f, 0.0f});
-}
-
-TEST_CASE("cross_entropy: class weights that are negative or no numbers are refused when they are given") {
-  for (const float bad : {-1.f, std::nanf(""), HUGE_VALF})
-    CHECK_THROWS_WITH_AS(cross_entropy_with({.class_weights = Tensor::from({1.f, bad}, {2})}),
-                         doctest::Contains("cross_entropy: class weight "), Error);
-  CHECK_NOTHROW(cross_entropy_with({.class_weights = Tensor::from({1.f, 0.f}, {2})}));
 }
 
 TEST_CASE(

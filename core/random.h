@@ -25,7 +25,8 @@ enum class Purpose : std::uint8_t {
   partner_shuffle,
   dropout,
   split,
-  transform
+  transform,
+  flip
 };
 
 // The Philox4x32-10 bijection: four random words from a counter and a key.

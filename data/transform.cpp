@@ -1,115 +1,184 @@
 #include "data/transform.h"
 
-#include <algorithm>
-#include <limits>
-#include <vector>
+#include <cmath>
+#include <numeric>
 
-#include "core/check.h"
+#include "core/autograd.h"
 #include "core/parallel.h"
+#include "data/pixel_maps.h"
 
 namespace mixgrad::data {
 namespace {
 
 constexpr std::int64_t most_pixels = std::int64_t{1} << 20;  // of padding or size
+constexpr std::int64_t most_extent = std::int64_t{1} << 24;  // f32 holds every integer up to it
+constexpr std::int64_t most_in_image = (std::int64_t{1} << 31) - 1;
 
-struct Extents {
-  std::int64_t height, width, channels;
-  std::int64_t row() const { return width * channels; }
-};
-
-// draw(extents) for each image, in order; then apply(extents, drawn[n], x[n], y[n]) for each, in parallel.
-template <class Draw, class Apply>
-Tensor transform_images(const char* op, const Tensor& x, const Draw& draw, const Apply& apply) {
-  check(x.rank() == 4 && x.dtype() == DType::f32, op, ": images must be f32 [N, H, W, C], got ", name_of(x.dtype()),
-        x.shape());
-  const Extents extents{x.size(1), x.size(2), x.size(3)};
-  check(std::max(extents.height, extents.width) <= std::numeric_limits<std::int32_t>::max(), op, ": images ", x.shape(),
-        " are more than 2^31 - 1 pixels high or wide");
-  const Tensor y = Tensor::empty(x.shape(), x.options());
-  if (x.numel() == 0) return y;
-  std::vector<decltype(draw(extents))> drawn;
-  for (std::int64_t n = 0; n < x.size(0); ++n) drawn.push_back(draw(extents));
-  dispatch_cpu(op, x.device(), [&](Cpu) {
-    const float* from = x.data<float>();
-    float* to = y.mutable_data<float>();
-    const std::int64_t image = extents.height * extents.row();
-    parallel_for(x.size(0), rows_per_range(image, std::int64_t{1} << 14), [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t n = begin; n < end; ++n)
-        apply(extents, drawn[static_cast<std::size_t>(n)], from + n * image, to + n * image);
-    });
-  });
-  return y;
+void check_extents(const std::string& name, std::int64_t height, std::int64_t width) {
+  check(std::max(height, width) <= most_extent && height * width <= most_in_image, name, ": images of ", height, " x ",
+        width, " pixels: at most ", most_extent, " on a side and ", most_in_image, " in all");
 }
 
-struct Point {
-  std::int64_t y, x;
-};
+void check_images(const std::string& name, const Tensor& x) {
+  check(x.rank() == 4 && x.dtype() == DType::f32, name, ": images must be f32 [N, H, W, C], got ", name_of(x.dtype()),
+        x.shape());
+  check_extents(name, x.size(1), x.size(2));
+}
+
+// The transform that applies a map.
+template <class Map, class Draw>
+Transform planned(const Map& map, const std::string& options, const Draw& draw) {
+  const auto apply = [map](const Tensor& x, const Tensor& table) {
+    const Tensor y = Tensor::empty(x.shape(), x.options());
+    if (x.numel() == 0) return y;
+    dispatch(Map::name, x.device(), [&](auto device) { kernels::transform(device, map, x, table, y); });
+    return y;
+  };
+  return TransformPlan{Map::name, options, Map::columns, draw, apply};
+}
 
 std::int64_t below(Random& random, std::int64_t bound) { return random.below(static_cast<std::uint32_t>(bound)); }
 
-// to[i, j] = from[i + by.y, j + by.x], zero outside.
-void shift(const Extents& e, Point by, const float* from, float* to) {
-  std::fill_n(to, e.height * e.row(), 0.0f);
-  const std::int64_t left = std::max<std::int64_t>(-by.x, 0), right = std::min(e.width - by.x, e.width);
-  const std::int64_t top = std::max<std::int64_t>(-by.y, 0), bottom = std::min(e.height - by.y, e.height);
-  if (left >= right) return;
-  for (std::int64_t i = top; i < bottom; ++i)
-    std::copy_n(from + (i + by.y) * e.row() + (left + by.x) * e.channels, (right - left) * e.channels,
-                to + i * e.row() + left * e.channels);
-}
-
-void mirror(const Extents& e, const float* from, float* to) {
-  for (std::int64_t i = 0; i < e.height; ++i)
-    for (std::int64_t j = 0; j < e.width; ++j)
-      std::copy_n(from + i * e.row() + (e.width - 1 - j) * e.channels, e.channels, to + i * e.row() + j * e.channels);
-}
-
-// Fills the square of this size that begins at `corner`, clipped to the image.
-void blank(const Extents& e, Point corner, std::int64_t size, float fill, float* image) {
-  const std::int64_t left = std::max<std::int64_t>(corner.x, 0), right = std::min(corner.x + size, e.width);
-  const std::int64_t top = std::max<std::int64_t>(corner.y, 0), bottom = std::min(corner.y + size, e.height);
-  for (std::int64_t i = top; i < bottom; ++i)
-    std::fill_n(image + i * e.row() + left * e.channels, (right - left) * e.channels, fill);
-}
-
 }  // namespace
+
+Transform::Transform(TransformPlan plan) : plan_(std::make_shared<const TransformPlan>(std::move(plan))) {
+  check(plan_->columns > 0 && plan_->draw && plan_->apply, plan_->name,
+        ": a planned transform needs columns, draw and apply");
+}
+
+const TransformPlan& Transform::plan() const {
+  check(is_planned(), "transform: a plain function has no table; call it with a batch and a Random instead");
+  return *plan_;
+}
+
+std::string Transform::description() const {
+  return is_planned() ? plan_->name + ": " + plan_->options : function_ ? "a function" : "empty";
+}
+
+std::vector<float> Transform::draw(const DrawContext& context, Random& random) const {
+  const auto& [name, options, columns, draw_row, apply] = plan();
+  check(context.height > 0 && context.width > 0, name, ": a table for images of ", context.height, " x ", context.width,
+        " pixels");
+  check_extents(name, context.height, context.width);
+  const auto row = static_cast<std::size_t>(columns);
+  std::vector<float> table(context.indices.size() * row);
+  for (std::size_t n = 0; n < context.indices.size(); ++n)
+    draw_row(context, n, random, std::span(table).subspan(n * row, row));
+  return table;
+}
+
+Tensor Transform::apply(const Tensor& x, const Tensor& table) const {
+  const std::string& name = plan().name;
+  check_images(name, x);
+  check(table.dtype() == DType::f32 && table.numel() == x.size(0) * plan_->columns, name, ": images ", x.shape(),
+        " need a table f32 of ", plan_->columns, " values each, got ", name_of(table.dtype()), table.shape());
+  check_same_device(name.c_str(), x.device(), table.device());
+  return no_grad([&] { return plan_->apply(x, table); });
+}
+
+Tensor Transform::operator()(const Tensor& x, Random& random) const {
+  check(static_cast<bool>(*this), "transform: is empty");
+  if (!is_planned()) return function_(x, random);
+  check_images(plan_->name, x);
+  if (x.numel() == 0) return Tensor::empty(x.shape(), x.options());  // nothing to draw
+  std::vector<std::int32_t> indices(static_cast<std::size_t>(x.size(0)));
+  std::iota(indices.begin(), indices.end(), 0);
+  const std::vector<float> table = draw({.indices = indices, .height = x.size(1), .width = x.size(2)}, random);
+  return apply(x, Tensor::from(table, {std::ssize(table)}).to(x.device()));
+}
 
 Transform random_crop(const RandomCropOptions& options) {
   const std::int64_t padding = options.padding;
+  const bool reflect = options.border == Border::reflect;
   check(padding >= 0 && padding <= most_pixels, "random_crop: padding ", padding, " is not in 0..", most_pixels);
-  return [padding](const Tensor& x, Random& random) {
-    const auto draw = [&](const Extents&) {
-      const std::int64_t dy = below(random, 2 * padding + 1);
-      return Point{dy - padding, below(random, 2 * padding + 1) - padding};
-    };
-    return transform_images("random_crop", x, draw, shift);
-  };
+  check(reflect || options.border == Border::zero, "random_crop: the border is neither zero nor reflect");
+  return planned(pixel_maps::Crop{{}, reflect}, text_of("padding ", padding, ", border ", reflect ? "reflect" : "zero"),
+                 [=](const DrawContext& context, std::size_t, Random& random, std::span<float> shift) {
+                   check(!reflect || padding < std::min(context.height, context.width), "random_crop: padding ",
+                         padding, " with a reflected border needs larger images than ", context.height, " x ",
+                         context.width);
+                   for (float& by : shift) by = static_cast<float>(below(random, 2 * padding + 1) - padding);
+                 });
 }
 
 Transform horizontal_flip(const HorizontalFlipOptions& options) {
   const double probability = options.probability;
   check(probability >= 0 && probability <= 1, "horizontal_flip: probability ", probability, " is not in 0..1");
-  return [probability](const Tensor& x, Random& random) {
-    const auto draw = [&](const Extents&) { return random.uniform() < probability; };
-    return transform_images("horizontal_flip", x, draw, [](const Extents& e, bool flip, const float* from, float* to) {
-      if (flip) mirror(e, from, to);
-      else std::copy_n(from, e.height * e.row(), to);
-    });
-  };
+  return planned(pixel_maps::Flip{},
+                 text_of("probability ", probability, ", alternating ", options.alternating ? "on" : "off"),
+                 [=, alternating = options.alternating](const DrawContext& context, std::size_t n, Random& random,
+                                                        std::span<float> flip) {
+                   Random own(context.seed, Purpose::flip, 0, 0, static_cast<std::uint32_t>(context.indices[n]));
+                   const bool first = (alternating ? own : random).uniform() < probability;
+                   flip[0] = first != (alternating && context.pass % 2 == 1);
+                 });
 }
 
 Transform cutout(const CutoutOptions& options) {
-  check(options.size >= 1 && options.size <= most_pixels, "cutout: size ", options.size, " is not in 1..", most_pixels);
-  return [options](const Tensor& x, Random& random) {
-    const auto draw = [&](const Extents& e) {
-      const std::int64_t cy = below(random, e.height);
-      return Point{cy - options.size / 2, below(random, e.width) - options.size / 2};
-    };
-    return transform_images("cutout", x, draw, [&](const Extents& e, Point corner, const float* from, float* to) {
-      std::copy_n(from, e.height * e.row(), to);
-      blank(e, corner, options.size, options.fill, to);
-    });
-  };
+  const auto [size, fill] = options;
+  check(size >= 1 && size <= most_pixels, "cutout: size ", size, " is not in 1..", most_pixels);
+  check(std::isfinite(fill), "cutout: fill ", fill, " is not finite");
+  return planned(pixel_maps::Cutout{{}, static_cast<std::int32_t>(size), fill}, text_of("size ", size, ", fill ", fill),
+                 [size = size](const DrawContext& context, std::size_t, Random& random, std::span<float> corner) {
+                   corner[0] = static_cast<float>(below(random, context.height) - size / 2);
+                   corner[1] = static_cast<float>(below(random, context.width) - size / 2);
+                 });
+}
+
+Transform brightness_contrast(const BrightnessContrastOptions& options) {
+  const auto [brightness, contrast] = options;
+  for (const double most : {brightness, contrast})
+    check(most >= 0 && most <= static_cast<double>(most_pixels), "brightness_contrast: brightness ", brightness,
+          " and contrast ", contrast, " are not in 0..", most_pixels);
+  return planned(pixel_maps::BrightnessContrast{}, text_of("brightness ", brightness, ", contrast ", contrast),
+                 [options](const DrawContext&, std::size_t, Random& random, std::span<float> by) {
+                   by[0] = static_cast<float>(random.uniform(-options.brightness, options.brightness));
+                   by[1] = static_cast<float>(random.uniform(-options.contrast, options.contrast));
+                 });
 }
 
 }  // namespace mixgrad::data
+
+namespace mixgrad::kernels {
+namespace {
+
+// One image, whose row of the table is `row`.
+template <class Map>
+void transform_image(const Map& map, pixel_maps::Image image, std::int64_t channels, const float* row,
+                     const float* __restrict from, float* __restrict to) {
+  const std::int32_t pixels = image.height * image.width;
+  for (std::int32_t p = 0; p < pixels;) {
+    const auto [source, most, step] = map.run(image, row, p / image.width, p % image.width);
+    const bool inside = source >= 0 && source < pixels;
+    const std::int32_t there = !inside ? pixels : step > 0 ? pixels - source : source + 1;  // up to the image's end
+    const std::int32_t count = std::min({most, pixels - p, there});
+    const float* first = from + (inside ? source * channels : 0);
+    if (!inside) std::fill_n(to, count * channels, map.fill);
+    else if (step > 0)
+      for (std::int64_t k = 0; k < count * channels; ++k) to[k] = map.value(first[k], row);
+    else
+      for (std::int64_t k = 0; k < count; ++k)
+        for (std::int64_t c = 0; c < channels; ++c) to[k * channels + c] = map.value(first[c - k * channels], row);
+    to += count * channels;
+    p += count;
+  }
+}
+
+}  // namespace
+
+void transform(Cpu, const pixel_maps::PixelMap& any_map, const Tensor& x, const Tensor& table, const Tensor& y) {
+  constexpr std::int64_t grain = std::int64_t{1} << 14;  // elements per range
+  const std::int64_t size = x.shape().product(1, 4), channels = x.size(3);
+  const pixel_maps::Image image{static_cast<std::int32_t>(x.size(1)), static_cast<std::int32_t>(x.size(2))};
+  const float *from = x.data<float>(), *rows = table.data<float>();
+  float* to = y.mutable_data<float>();
+  const auto transform_images = [&]<class Map>(const Map& map) {
+    parallel_for(x.size(0), rows_per_range(size, grain), [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t n = begin; n < end; ++n)
+        transform_image(map, image, channels, rows + n * Map::columns, from + n * size, to + n * size);
+    });
+  };
+  std::visit(transform_images, any_map);
+}
+
+}  // namespace mixgrad::kernels

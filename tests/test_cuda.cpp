@@ -13,6 +13,7 @@
 
 #include "core/allocator.h"
 #include "core/autograd.h"
+#include "core/graph.h"
 #include "core/index.h"
 #include "core/layout.h"
 #include "core/matmul.h"
@@ -22,6 +23,7 @@
 #include "core/step_table.h"
 #include "core/unary.h"
 #include "core/view.h"
+#include "data/transform.h"
 #include "error.h"
 #include "gather_mixed.h"
 #include "nn/batch_norm.h"
@@ -66,6 +68,8 @@ Inputs on_cuda(const Inputs& inputs) {
 Tensor normal(const Shape& shape, std::uint64_t seed) {
   return make_inputs({shape}, Domain::normal, DType::f32, seed)[0];
 }
+
+bool same_values(const Tensor& a, const Tensor& b) { return a.to_vector<float>() == b.to_vector<float>(); }
 
 }  // namespace
 
@@ -511,6 +515,59 @@ TEST_CASE("cuda: every byte becomes the same float as on the CPU") {
     return x.to(cpu).to(DType::f64).to_vector<double>();
   });
   CHECK(device == images.gather(numbers).x.to(DType::f64).to_vector<double>());
+}
+
+TEST_CASE("cuda: images are transformed to the same bits as on the CPU, captured or not") {
+  using enum data::Border;
+  const data::Transform transforms[] = {data::random_crop({.padding = 2}),
+                                        data::random_crop({.padding = 2, .border = reflect}),
+                                        data::horizontal_flip(),
+                                        data::horizontal_flip({.alternating = true}),
+                                        data::cutout({.size = 3, .fill = 0.5f}),
+                                        data::brightness_contrast({.brightness = 0.3, .contrast = 0.2})};
+  for (const Shape& shape :
+       {Shape{5, 3, 3, 1}, {7, 5, 7, 3}, {3, 4, 6, 4}, {2, 3, 5, 2}, {9, 12, 12, 3}, {0, 3, 3, 1}}) {
+    const Tensor x = normal(shape, 3), there = x.to(cuda);
+    std::vector<std::int32_t> indices(static_cast<std::size_t>(shape[0]), 0);
+    for (std::size_t n = 0; n < indices.size(); ++n) indices[n] = static_cast<std::int32_t>(3 * n);
+    for (const data::Transform& transform : transforms) {
+      INFO(transform.description());
+      CAPTURE(shape);
+      Random random(4), same(4);
+      const auto drawn = transform.draw({.indices = indices, .height = shape[1], .width = shape[2], .pass = 1}, random);
+      const Tensor table = Tensor::from(drawn, {std::ssize(drawn)}), table_there = table.to(cuda);
+      const auto expected = transform.apply(x, table).to(DType::f64).to_vector<double>();
+      CHECK(in_every_order([&] {
+              return transform.apply(there, table_there).to(cpu).to(DType::f64).to_vector<double>();
+            }) == expected);
+      CHECK(same_values(transform(there, random), transform(x, same)));
+      Tensor y;
+      const Graph graph([&] { y = transform.apply(there, table_there); });
+      graph.replay();
+      CHECK(y.to(cpu).to(DType::f64).to_vector<double>() == expected);
+      if (shape[0] > 0) check_refused([&] { transform.apply(there, table); }, ": operands on cuda and cpu");
+    }
+  }
+  check_contains(error_of([&] {
+                   Random random(1);
+                   transforms[0](Tensor::zeros({1, 2, 2, 1}, {.device = cuda}), random);
+                   transforms[1](Tensor::zeros({1, 2, 2, 1}, {.device = cuda}), random);
+                 }),
+                 "random_crop: padding 2");
+}
+
+TEST_CASE("cuda: a table that was not drawn for these images gives the same as on the CPU, and reads nothing else") {
+  const float entries[] = {-HUGE_VALF, -3e9f, -6, -5, -4, -1.5f, 0, 0.5f, 3, 4, 5, 8, 3e9f, std::nanf("")};
+  std::vector<float> table;
+  for (const float first : entries)
+    for (const float second : entries) table.insert(table.end(), {first, second});
+  const std::int64_t count = std::ssize(table) / 2;
+  const Tensor x = normal({count, 4, 5, 2}, 3), rows = Tensor::from(table, {count, 2});
+  for (const data::Transform& transform :
+       {data::random_crop(), data::random_crop({.border = data::Border::reflect}), data::cutout({.size = 3})}) {
+    INFO(transform.description());
+    CHECK(same_values(transform.apply(x.to(cuda), rows.to(cuda)), transform.apply(x, rows)));
+  }
 }
 
 TEST_CASE("cuda: memory is used again, and all of it is counted") {

@@ -1,9 +1,13 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
+#include <numeric>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,9 +18,11 @@
 
 using namespace mixgrad;
 using data::Transform;
+using enum data::Border;
 using test::At;
 using test::at;
 using test::check_refused;
+using test::contains;
 using test::digits;
 using test::quiet;
 using test::same;
@@ -61,7 +67,10 @@ struct Named {
 const std::vector<Named>& all_transforms() {
   static const std::vector<Named> transforms{{"random_crop", data::random_crop({.padding = 3})},
                                              {"horizontal_flip", data::horizontal_flip()},
-                                             {"cutout", data::cutout({.size = 4})}};
+                                             {"random_crop", data::random_crop({.padding = 3, .border = reflect})},
+                                             {"horizontal_flip", data::horizontal_flip({.alternating = true})},
+                                             {"cutout", data::cutout({.size = 4})},
+                                             {"brightness_contrast", data::brightness_contrast()}};
   return transforms;
 }
 
@@ -149,7 +158,8 @@ TEST_CASE("transforms: the same stream gives the same batch for any number of th
     CHECK(same(results[0], results[2]));
     CHECK(!same(results[0], x));
     Random other(9, Purpose::transform, 1, 3);
-    CHECK(!same(results[0], transform(x, other)));
+    const bool draws_by_sample = contains(transform.description(), "alternating on");
+    CHECK(same(results[0], transform(x, other)) == draws_by_sample);
     CHECK(same(x, copy));
     Random random(1);
     CHECK(transform(Tensor::empty({0, 28, 28, 3}), random).shape() == Shape{0, 28, 28, 3});
@@ -159,12 +169,253 @@ TEST_CASE("transforms: the same stream gives the same batch for any number of th
   }
 }
 
+TEST_CASE("random_crop: a reflected border does not repeat the outermost pixels") {
+  const auto reflected = [](std::int64_t at, std::int64_t extent) {  // numpy.pad's "reflect": there and back again
+    const std::int64_t period = 2 * (extent - 1), within = ((at % period) + period) % period;
+    return std::min(within, period - within);
+  };
+  for (const Shape& shape : {Shape{40, 5, 7, 3}, {40, 6, 5, 1}, {40, 5, 9, 4}, {9, 28, 28, 3}})
+    for (const std::int64_t padding : {0, 1, 3, 4}) {
+      const Tensor x = images(shape);
+      Random random(1), same(1);
+      const Tensor y = data::random_crop({.padding = padding, .border = reflect})(x, random);
+      for (std::int64_t n = 0; n < x.size(0); ++n) {
+        const std::int64_t dy = same.below(static_cast<std::uint32_t>(2 * padding + 1)) - padding;
+        const std::int64_t dx = same.below(static_cast<std::uint32_t>(2 * padding + 1)) - padding;
+        check_image(x, y, n, [&](const Image& image, std::int64_t i, std::int64_t j, std::int64_t c) {
+          return image.at(reflected(i + dy, x.size(1)), reflected(j + dx, x.size(2)), c);
+        });
+      }
+    }
+  const Tensor row = data::random_crop({.padding = 2, .border = reflect})
+                         .apply(Tensor::from({1, 2, 3, 4}, {1, 1, 4, 1}), Tensor::from({0, -2}, {2}));
+  CHECK(row.to_vector<float>() == std::vector<float>{3, 2, 1, 2});
+}
+
+TEST_CASE("random_crop: a reflected border must be narrower than the image is high and wide") {
+  Random random(1);
+  const Transform crop = data::random_crop({.padding = 4, .border = reflect});
+  crop(images({1, 5, 5, 1}), random);
+  check_refused([&] { crop(images({1, 4, 9, 1}), random); }, "padding 4 with a reflected border");
+  check_refused([&] { crop(images({1, 9, 4, 1}), random); }, "9 x 4");
+  data::random_crop({.padding = 40})(images({1, 4, 9, 1}), random);
+}
+
+TEST_CASE("horizontal_flip: alternating, a sample is shown one way in even passes and the other way in odd ones") {
+  constexpr std::int32_t samples = 1000;
+  std::vector<std::int32_t> indices(samples);
+  std::iota(indices.begin(), indices.end(), 0);
+  const Transform flip = data::horizontal_flip({.alternating = true});
+  const auto draw = [&](std::span<const std::int32_t> of, std::uint32_t pass, std::uint64_t seed = 7) {
+    Random random(pass);
+    return flip.draw({.indices = of, .height = 2, .width = 2, .pass = pass, .seed = seed}, random);
+  };
+  const std::vector<float> first = draw(indices, 0), second = draw(indices, 1);
+  CHECK(std::abs(std::accumulate(first.begin(), first.end(), 0.0f) - 500) < 80);  // 5 standard deviations
+  for (std::size_t i = 0; i < samples; ++i) CHECK(second[i] == 1 - first[i]);
+  CHECK(draw(indices, 2) == first);
+  CHECK(draw(indices, 7) == second);
+  CHECK(draw(indices, 0, 8) != first);
+  // Neither the batch nor the order matters.
+  const std::vector<std::int32_t> batch{999, 3, 500, 3, 0};
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    CHECK(draw(batch, 0)[i] == first[static_cast<std::size_t>(batch[i])]);
+    CHECK(draw(batch, 1)[i] == second[static_cast<std::size_t>(batch[i])]);
+  }
+  // Its stream is that of no transform in a batch.
+  std::vector<float> from_transform;
+  for (std::uint32_t k = 0; k < samples; ++k)
+    from_transform.push_back(Random(7, Purpose::transform, 0, 0, k).uniform() < 0.5);
+  CHECK(first != from_transform);
+  // Other probabilities are those of the even passes.
+  Random random(1);
+  const auto rare = data::horizontal_flip({.probability = 0, .alternating = true});
+  CHECK(rare.draw({.indices = batch, .height = 1, .width = 1}, random) == std::vector<float>(5, 0));
+  CHECK(rare.draw({.indices = batch, .height = 1, .width = 1, .pass = 1}, random) == std::vector<float>(5, 1));
+  manual_seed(7);
+  CHECK(flip.draw({.indices = indices, .height = 2, .width = 2}, random) == first);
+}
+
+TEST_CASE("brightness_contrast: one shift and one factor for each image") {
+  for (const Shape& shape : shapes) {
+    const Tensor x = images(shape);
+    Random random(5), same(5);
+    const Tensor y = data::brightness_contrast({.brightness = 0.3, .contrast = 0.2})(x, random);
+    for (std::int64_t n = 0; n < x.size(0); ++n) {
+      const auto u = static_cast<float>(same.uniform(-0.3, 0.3)), v = static_cast<float>(same.uniform(-0.2, 0.2));
+      CHECK(u != v);
+      check_image(x, y, n, [&](const Image& image, std::int64_t i, std::int64_t j, std::int64_t c) {
+        const float shifted = image.at(i, j, c) + u, factor = 1 + v;
+        return shifted * factor;
+      });
+    }
+  }
+  Random random(6);
+  const Tensor x = images({3, 4, 5, 3});
+  CHECK(same(data::brightness_contrast({.brightness = 0, .contrast = 0})(x, random), x));
+}
+
+TEST_CASE("transforms: drawing a table and applying it is calling the transform; rows stay within the options") {
+  constexpr std::int64_t count = 2000;
+  const Tensor x = images({count, 6, 9, 1});
+  std::vector<std::int32_t> indices(count);
+  std::iota(indices.begin(), indices.end(), 0);
+  const data::DrawContext context{.indices = indices, .height = 6, .width = 9};
+  struct Bounds {
+    Transform transform;
+    std::vector<float> least, most;  // of each column; all of them are reached, or nearly
+  };
+  const std::vector<Bounds> all{
+      {data::random_crop({.padding = 3}), {-3, -3}, {3, 3}},
+      {data::random_crop({.padding = 5, .border = reflect}), {-5, -5}, {5, 5}},
+      {data::horizontal_flip(), {0}, {1}},
+      {data::horizontal_flip({.alternating = true}), {0}, {1}},
+      {data::cutout({.size = 3}), {-1, -1}, {4, 7}},
+      {data::cutout({.size = 4}), {-2, -2}, {3, 6}},
+      {data::brightness_contrast({.brightness = 0.5, .contrast = 0.25}), {-0.5, -0.25}, {0.5, 0.25}}};
+  for (const auto& [transform, least, most] : all) {
+    INFO(transform.description());
+    CHECK(transform.is_planned());
+    Random random(8), again(8);
+    const std::vector<float> table = transform.draw(context, random);
+    REQUIRE(table.size() == indices.size() * least.size());
+    for (std::size_t column = 0; column < least.size(); ++column) {
+      float low = table[column], high = low;
+      for (std::size_t i = column; i < table.size(); i += least.size()) {
+        low = std::min(low, table[i]);
+        high = std::max(high, table[i]);
+      }
+      const bool whole = most[column] >= 1;
+      CHECK(low >= least[column]);
+      CHECK(low <= (whole ? least[column] : 0.9f * least[column]));
+      CHECK(high <= most[column]);
+      CHECK(high >= (whole ? most[column] : 0.9f * most[column]));
+    }
+    const Tensor rows = Tensor::from(table, {count, std::ssize(least)});
+    const Tensor y = transform.apply(x, rows);
+    CHECK(same(y, transform(x, again)));
+    CHECK(random.bits() == again.bits());
+    CHECK(same(y, transform.apply(x, Tensor::from(table, {rows.numel()}))));
+    CHECK(!y.is(x));
+    // The first rows alone are the same table.
+    Random fewer(8);
+    const auto few = transform.draw({.indices = std::span(indices).first(3), .height = 6, .width = 9}, fewer);
+    CHECK(few == std::vector<float>(table.begin(), table.begin() + std::ssize(few)));
+    // Neither does a gradient flow.
+    const Tensor with_gradient = x.clone().requires_grad_();
+    CHECK(!transform.apply(with_gradient, rows).requires_grad());
+    // Nothing to draw or to do.
+    CHECK(transform.draw({.height = 6, .width = 9}, random).empty());
+    CHECK(transform.apply(Tensor::empty({0, 6, 9, 1}), Tensor::empty({0})).shape() == Shape{0, 6, 9, 1});
+  }
+}
+
+TEST_CASE("transforms: tables and images that do not fit are refused") {
+  Random random(1);
+  const Tensor x = images({2, 5, 6, 3});
+  const std::vector<std::int32_t> indices{0, 1};
+  for (const Named& named : all_transforms()) {
+    const std::string name = named.name;
+    const Transform& transform = named.transform;
+    CAPTURE(name);
+    const std::int64_t columns = std::ssize(transform.draw({.indices = indices, .height = 5, .width = 6}, random)) / 2;
+    check_refused([&] { transform.apply(x, Tensor::zeros({2 * columns - 1})); },
+                  name + ": images [2, 5, 6, 3] need a table");
+    check_refused([&] { transform.apply(x, Tensor::zeros({2 * columns + 1})); }, text_of("f32 of ", columns));
+    check_refused([&] { transform.apply(x, Tensor::zeros({2, columns}, {.dtype = DType::i32})); }, "got i32");
+    check_refused([&] { transform.apply(x.to(DType::f64), Tensor::zeros({2, columns})); }, "got f64");
+    check_refused([&] { transform.apply(slice(x, 0, 1), Tensor::zeros({2, columns})); }, "need a table");
+    check_refused([&] { transform.draw({.indices = indices}, random); }, "0 x 0");
+    check_refused([&] { transform.draw({.indices = indices, .height = 5, .width = -1}, random); }, "5 x -1");
+    const std::int64_t wide = (1 << 24) + 1;
+    check_refused([&] { transform.draw({.indices = indices, .height = 1, .width = wide}, random); }, "1 x 16777217");
+    check_refused([&] { transform.draw({.indices = indices, .height = 1 << 16, .width = 1 << 16}, random); }, "65536");
+    check_refused([&] { transform.apply(Tensor::empty({0, 1, wide, 1}), Tensor::empty({0})); }, "16777217");
+    check_refused([&] { transform.apply(Tensor(), Tensor::zeros({2, columns})); }, "undefined");
+  }
+}
+
+TEST_CASE("transforms: a table that was not drawn for these images reads nothing outside them") {
+  const float inf = std::numeric_limits<float>::infinity();
+  const std::vector<float> entries{-inf, -3e9f, -2e7f, -7, -6, -5, -1,   -0.5f, 0,
+                                   0.5f, 4,     5,     6,  7,  11, 3e9f, inf,   std::nanf("")};
+  const Tensor ones = Tensor::ones({1, 5, 6, 3});
+  for (const Named& named : all_transforms())
+    for (const float first : entries)
+      for (const float second : entries) {
+        if (contains(named.name, "contrast")) continue;
+        const bool one_column = contains(named.name, "flip");
+        const Tensor y =
+            named.transform.apply(ones, one_column ? Tensor::from({first}, {1}) : Tensor::from({first, second}, {2}));
+        for (const float value : y.to_vector<float>()) CHECK((value == 0 || value == 1));
+      }
+}
+
+TEST_CASE("transforms: any function of a batch is one, but not a planned one") {
+  Random random(1), same_stream(1);
+  const Tensor x = images({2, 3, 3, 1});
+  const Transform noise = [](const Tensor& x, Random& random) { return x + Tensor::full({}, random.uniform()); };
+  CHECK(noise);
+  CHECK(!noise.is_planned());
+  CHECK(noise.description() == "a function");
+  CHECK(same(noise(x, random), x + Tensor::full({}, same_stream.uniform())));
+  check_refused([&] { noise.draw({}, random); }, "has no table");
+  check_refused([&] { noise.apply(x, x); }, "has no table");
+  const std::function<Tensor(const Tensor&, Random&)> function = [](const Tensor& x, Random&) { return x; };
+  CHECK(Transform(function)(x, random).is(x));
+  CHECK(Transform(data::cutout()).is_planned());
+  for (const Transform& empty : {Transform(), Transform(std::function<Tensor(const Tensor&, Random&)>())}) {
+    CHECK(!empty);
+    check_refused([&] { empty(x, random); }, "empty");
+    check_refused([&] { empty.draw({}, random); }, "no table");
+  }
+}
+
+TEST_CASE("transforms: one's own can be planned, from operations on tensors") {
+  const Transform negative =
+      data::TransformPlan{.name = "negative",
+                          .options = "half of them",
+                          .columns = 1,
+                          .draw = [](const data::DrawContext& context, std::size_t n, Random&,
+                                     std::span<float> row) { row[0] = context.indices[n] % 2 ? -1 : 1; },
+                          .apply =
+                              [](const Tensor& x, const Tensor& table) {
+                                return x * reshape(table, {x.size(0), 1, 1, 1});
+                              }};
+  CHECK(negative.description() == "negative: half of them");
+  Random random(1);
+  const Tensor x = images({3, 2, 2, 1}).requires_grad_(), y = negative(x, random);
+  CHECK(!y.requires_grad());
+  for (std::int64_t i = 0; i < 12; ++i) CHECK(y.data<float>()[i] == static_cast<float>(i / 4 == 1 ? -i - 1 : i + 1));
+  check_refused([&] { negative.apply(x, Tensor::zeros({2})); }, "negative: images");
+  check_refused([] { Transform(data::TransformPlan{.name = "none"}); }, "none: ");
+}
+
+TEST_CASE("transforms: descriptions are words") {
+  CHECK(data::random_crop().description() == "random_crop: padding 4, border zero");
+  CHECK(data::random_crop({.padding = 2, .border = reflect}).description() == "random_crop: padding 2, border reflect");
+  CHECK(data::horizontal_flip().description() == "horizontal_flip: probability 0.5, alternating off");
+  CHECK(data::horizontal_flip({.probability = 1, .alternating = true}).description() ==
+        "horizontal_flip: probability 1, alternating on");
+  CHECK(data::cutout({.fill = 0.25f}).description() == "cutout: size 8, fill 0.25");
+  CHECK(data::brightness_contrast({.brightness = 0.14, .contrast = 0}).description() ==
+        "brightness_contrast: brightness 0.14, contrast 0");
+}
+
 TEST_CASE("transforms: options that make no sense are refused") {
   check_refused([] { data::random_crop({.padding = -1}); }, "padding -1");
   check_refused([] { data::random_crop({.padding = std::numeric_limits<std::int64_t>::max()}); }, "padding");
   check_refused([] { data::horizontal_flip({.probability = 1.5}); }, "probability 1.5");
   check_refused([] { data::horizontal_flip({.probability = std::nan("")}); }, "probability");
+  check_refused([] { data::random_crop({.border = static_cast<data::Border>(7)}); }, "neither zero nor reflect");
+  check_refused([] { data::horizontal_flip({.probability = -0.1, .alternating = true}); }, "probability -0.1");
   check_refused([] { data::cutout({.size = 0}); }, "size 0");
+  check_refused([] { data::cutout({.size = (1 << 20) + 1}); }, "size 1048577");
+  check_refused([] { data::cutout({.fill = std::nanf("")}); }, "fill nan");
+  for (const double wrong : {-0.1, std::nan(""), 1e7, std::numeric_limits<double>::infinity()}) {
+    check_refused([&] { data::brightness_contrast({.brightness = wrong}); }, "brightness");
+    check_refused([&] { data::brightness_contrast({.contrast = wrong}); }, text_of("contrast ", wrong));
+  }
   check_refused([] { train::TransformCallback({Transform{}}); }, "empty");
 }
 

@@ -6,7 +6,8 @@
 namespace mixgrad::train {
 
 TransformCallback::TransformCallback(std::vector<data::Transform> transforms) : transforms_(std::move(transforms)) {
-  for (const data::Transform& transform : transforms_) check(transform != nullptr, "transforms: one of them is empty");
+  for (const data::Transform& transform : transforms_)
+    check(static_cast<bool>(transform), "transforms: one of them is empty");
 }
 
 std::string TransformCallback::description() const { return text_of("transforms: ", transforms_.size()); }

@@ -56,7 +56,8 @@ struct Crop : Identity {
     const std::int32_t first = y * image.width;
     if (x >= 0 && x < image.width) return {first + x, std::min(rest, image.width - x)};
     const std::int32_t opposite = mirrored(x, image.width), count = x < 0 ? std::min(rest, -x) : rest;
-    if (!reflect || opposite < 0 || opposite >= image.width) return {nowhere, count};
+    if (!reflect) return {nowhere, count};
+    if (opposite < 0 || opposite >= image.width) return {nowhere, 1};  // draw prevents it
     return {first + opposite, std::min(count, opposite + 1), -1};
   }
 };
@@ -77,11 +78,14 @@ struct Cutout : Identity {
   float fill;
 
   MIXGRAD_HOST_DEVICE Run run(Image image, const float* row, std::int32_t i, std::int32_t j) const {
-    const std::int32_t y = i - pixels(row[0]), x = j - pixels(row[1]), rest = image.width - j;  // in the square
-    if (y >= 0 && y < size && x >= 0 && x < size) return {nowhere, std::min(rest, size - x)};
+    const std::int32_t top = pixels(row[0]), left = pixels(row[1]);
+    if (i >= top && i < top + size && j >= left && j < left + size)
+      return {nowhere, std::min(image.width, left + size) - j};
     Run run = Identity::run(image, row, i, j);
-    if (y < 0) run.count = std::min(-y, image.height - i) * image.width - j;
-    else if (y < size) run.count = x < 0 ? std::min(rest, -x) : rest;
+    const std::int32_t next = i < top    ? std::min(top, image.height)
+                              : j < left ? i
+                                         : i + 1;  // row with the square ahead
+    if (next < top + size) run.count = (next - i) * image.width + std::max(left, 0) - j;
     return run;
   }
 };

@@ -147,20 +147,24 @@ template <class Map>
 void transform_image(const Map& map, pixel_maps::Image image, std::int64_t channels, const float* row,
                      const float* __restrict from, float* __restrict to) {
   const std::int32_t pixels = image.height * image.width;
-  for (std::int32_t p = 0; p < pixels;) {
-    const auto [source, most, step] = map.run(image, row, p / image.width, p % image.width);
+  for (std::int32_t i = 0, j = 0; i < image.height;) {
+    const auto [source, most, step] = map.run(image, row, i, j);
     const bool inside = source >= 0 && source < pixels;
     const std::int32_t there = !inside ? pixels : step > 0 ? pixels - source : source + 1;  // up to the image's end
-    const std::int32_t count = std::min({most, pixels - p, there});
+    const std::int32_t count = std::min({most, pixels - i * image.width - j, there});
     const float* first = from + (inside ? source * channels : 0);
+    const auto backwards = [&](auto each) {  // faster where it is a constant
+      for (std::int64_t k = 0; k < count; ++k)
+        for (std::int64_t c = 0; c < each; ++c) to[k * each + c] = map.value(first[c - k * each], row);
+    };
     if (!inside) std::fill_n(to, count * channels, map.fill);
     else if (step > 0)
       for (std::int64_t k = 0; k < count * channels; ++k) to[k] = map.value(first[k], row);
-    else
-      for (std::int64_t k = 0; k < count; ++k)
-        for (std::int64_t c = 0; c < channels; ++c) to[k * channels + c] = map.value(first[c - k * channels], row);
+    else if (channels == 1) backwards(std::integral_constant<std::int64_t, 1>{});
+    else if (channels == 3) backwards(std::integral_constant<std::int64_t, 3>{});
+    else backwards(channels);
     to += count * channels;
-    p += count;
+    for (j += count; j >= image.width; j -= image.width) ++i;
   }
 }
 

@@ -188,7 +188,7 @@ TEST_CASE("random_crop: a reflected border does not repeat the outermost pixels"
       }
     }
   const Tensor row = data::random_crop({.padding = 2, .border = reflect})
-                         .apply(Tensor::from({1, 2, 3, 4}, {1, 1, 4, 1}), Tensor::from({0, -2}, {2}));
+                         .apply(images({1, 1, 4, 1}), Tensor::from({0.0f, -2.0f}, {2}));
   CHECK(row.to_vector<float>() == std::vector<float>{3, 2, 1, 2});
 }
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <variant>
 
 #include "core/host_device.h"
@@ -23,14 +24,14 @@ struct Run {
   std::int32_t source, count;
   std::int32_t step = 1;  // or -1
 };
-constexpr std::int32_t nowhere = -1;
+constexpr std::int32_t nowhere = -1, to_the_end = std::numeric_limits<std::int32_t>::max();
 
 // Leaves everything as it is.
 struct Identity {
   static constexpr float fill = 0;
   // From output pixel (i, j) on.
   static MIXGRAD_HOST_DEVICE Run run(Image image, const float* /*row*/, std::int32_t i, std::int32_t j) {
-    return {i * image.width + j, (image.height - i) * image.width - j};
+    return {i * image.width + j, to_the_end};
   }
   static MIXGRAD_HOST_DEVICE float value(float x, const float* /*row*/) { return x; }
 };

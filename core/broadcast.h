@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "core/host_device.h"
 #include "core/parallel.h"
@@ -80,40 +81,49 @@ class BroadcastLoops {
   std::size_t count_ = 0;
 };
 
-// Calls f(offsets, strides, first, n) in parallel for each stretch of n output elements from `first` on, along which
-// operand i is read at offsets[i], offsets[i] + strides[i], ... with strides of 0 or 1.
-template <std::size_t N, class F>
-void for_each_stretch(const std::array<Shape, N>& operands, const Shape& out, F&& f) {
-  const BroadcastLoops<N> loops(operands, out);
-  const auto inner = loops.inner();
-  parallel_for(out.numel(), pointwise_grain, [&](std::int64_t begin, std::int64_t end) {
+// A stretch of an operand: an array, or one element for all.
+template <class T>
+struct Stretch {
+  const T* first;
+  bool advances;
+};
+
+// Calls f with a function of i for each stretch, which gives its element i: of a type for each combination of arrays
+// and constants, so that loops vectorise.
+template <class F, class T, class... Rest>
+void with_elements(F f, Stretch<T> stretch, Stretch<Rest>... rest) {
+  const auto with = [&](auto element) {
+    if constexpr (sizeof...(Rest) == 0) f(element);
+    else with_elements([&](auto... others) { f(element, others...); }, rest...);
+  };
+  if (stretch.advances) with([first = stretch.first](std::int64_t i) { return first[i]; });
+  else with([value = *stretch.first](std::int64_t) { return value; });
+}
+
+template <std::size_t... k, class F, class Out, class... In>
+void map_stretches(std::index_sequence<k...>, const BroadcastLoops<sizeof...(In)>& loops, std::int64_t size, F f,
+                   Out* out, const In*... in) {
+  parallel_for(size, pointwise_grain, [=, inner = loops.inner(), &loops](std::int64_t begin, std::int64_t end) {
     while (begin < end) {
-      const std::int64_t at = begin % inner.extent, n = std::min(end - begin, inner.extent - at);
-      f(loops.element(begin), inner.strides, begin, n);
+      const std::int64_t n = std::min(end - begin, inner.extent - begin % inner.extent);
+      const auto offsets = loops.element(begin);
+      const auto loop = [f, n, to = out + begin](auto... element) {
+        for (std::int64_t i = 0; i < n; ++i) to[i] = f(element(i)...);
+      };
+      with_elements(loop, Stretch<In>{in + offsets[k], inner.strides[k] != 0}...);
       begin += n;
     }
   });
 }
 
-// out = f(a, b), broadcast to out's shape. Operands are of element type T, the output of Out.
-template <class T, class Out, class F>
-void binary_loop(const Tensor& a, const Tensor& b, const Tensor& out, F f) {
-  const T* pa = a.data<T>();
-  const T* pb = b.data<T>();
-  Out* po = out.mutable_data<Out>();
-  for_each_stretch<2>({a.shape(), b.shape()}, out.shape(),
-                      [=](const auto& offsets, const auto& strides, std::int64_t first, std::int64_t n) {
-                        const T* x = pa + offsets[0];
-                        const T* y = pb + offsets[1];
-                        Out* z = po + first;
-                        // Each operand is an array or a constant: three loops that vectorise.
-                        if (strides[0] && strides[1])
-                          for (std::int64_t i = 0; i < n; ++i) z[i] = f(x[i], y[i]);
-                        else if (strides[0])
-                          for (std::int64_t i = 0; i < n; ++i) z[i] = f(x[i], *y);
-                        else
-                          for (std::int64_t i = 0; i < n; ++i) z[i] = f(*x, y[i]);
-                      });
+// out = f(operands...), broadcast to out's shape; operand k has elements of type In[k], out of type Out.
+template <class Out, class... In, class F>
+void map_broadcast(F f, const Tensor& out, const std::array<Tensor, sizeof...(In)>& operands) {
+  [&]<std::size_t... k>(std::index_sequence<k...> all) {
+    map_stretches(all, BroadcastLoops<sizeof...(In)>({operands[k].shape()...}, out.shape()), out.numel(), f,
+                  out.mutable_data<Out>(), operands[k].template data<In>()...);
+  }
+  (std::index_sequence_for<In...>{});
 }
 
 }  // namespace mixgrad

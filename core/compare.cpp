@@ -41,22 +41,14 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
 namespace kernels {
 
 void compare(Cpu, const functions::Comparison& f, const Tensor& a, const Tensor& b, const Tensor& out) {
-  with_dtype(a.dtype(),
-             [&]<class T>(T) { std::visit([&](auto g) { binary_loop<T, std::uint8_t>(a, b, out, g); }, f); });
+  with_dtype(a.dtype(), [&]<class T>(T) {
+    std::visit([&](auto g) { map_broadcast<std::uint8_t, T, T>(g, out, {a, b}); }, f);
+  });
 }
 
 void where(Cpu, const Tensor& condition, const Tensor& a, const Tensor& b, const Tensor& out) {
   with_floating("where", out.dtype(), [&]<class T>(T) {
-    const std::uint8_t* pc = condition.data<std::uint8_t>();
-    const T* pa = a.data<T>();
-    const T* pb = b.data<T>();
-    T* po = out.mutable_data<T>();
-    for_each_stretch<3>({condition.shape(), a.shape(), b.shape()}, out.shape(),
-                        [=](const auto& offsets, const auto& strides, std::int64_t first, std::int64_t n) {
-                          for (std::int64_t i = 0; i < n; ++i)
-                            po[first + i] = pc[offsets[0] + i * strides[0]] ? pa[offsets[1] + i * strides[1]]
-                                                                            : pb[offsets[2] + i * strides[2]];
-                        });
+    map_broadcast<T, std::uint8_t, T, T>(functions::Choose{}, out, {condition, a, b});
   });
 }
 

@@ -3,13 +3,6 @@
 #include "core/elementwise.h"
 
 namespace mixgrad::kernels {
-namespace {
-
-struct Choose {
-  __device__ float operator()(std::uint8_t condition, float a, float b) const { return condition ? a : b; }
-};
-
-}  // namespace
 
 void compare(Cuda device, const functions::Comparison& f, const Tensor& a, const Tensor& b, const Tensor& out) {
   with_cuda_dtype(a.dtype(), [&]<class T>(T) {
@@ -18,7 +11,7 @@ void compare(Cuda device, const functions::Comparison& f, const Tensor& a, const
 }
 
 void where(Cuda device, const Tensor& condition, const Tensor& a, const Tensor& b, const Tensor& out) {
-  map_broadcast<float, std::uint8_t, float, float>(device, Choose{}, out, {condition, a, b});
+  map_broadcast<float, std::uint8_t, float, float>(device, functions::Choose{}, out, {condition, a, b});
 }
 
 }  // namespace mixgrad::kernels

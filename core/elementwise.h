@@ -161,6 +161,13 @@ struct Weighted {
   }
 };
 
+struct Choose {
+  template <class T>
+  MIXGRAD_HOST_DEVICE T operator()(std::uint8_t condition, T a, T b) const {
+    return condition ? a : b;
+  }
+};
+
 // Functions of two elements: of one floating type, and of any type to a boolean.
 using Arithmetic = std::variant<std::plus<>, std::minus<>, std::multiplies<>, std::divides<>, BinaryPow, Weighted>;
 using Comparison = std::variant<std::less<>, std::less_equal<>, std::equal_to<>, std::not_equal_to<>>;

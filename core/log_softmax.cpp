@@ -43,7 +43,7 @@ void log_softmax(Cpu, const Tensor& x, const Tensor& out) {
         double total = 0;
         for (std::int64_t i = 0; i < n; ++i) total += static_cast<double>(std::exp(from[i] - largest));
         const T log_total = std::log(static_cast<T>(total));
-        for (std::int64_t i = 0; i < n; ++i) to[i] = from[i] - largest - log_total;
+        for (std::int64_t i = 0; i < n; ++i) to[i] = log_softmax_of(from[i], largest, log_total);
       }
     });
   });
@@ -58,7 +58,7 @@ void log_softmax_backward(Cpu, const Tensor& y, const Tensor& dy, const Tensor& 
     parallel_for(dx.numel() / n, rows_per_range(n, softmax_grain), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = begin; row < end; ++row) {
         const T total = static_cast<T>(sum_of(pdy + row * n, n));
-        for (std::int64_t i = row * n; i < (row + 1) * n; ++i) pdx[i] = pdy[i] - std::exp(py[i]) * total;
+        for (std::int64_t i = row * n; i < (row + 1) * n; ++i) pdx[i] = log_softmax_gradient(py[i], pdy[i], total);
       }
     });
   });

@@ -17,7 +17,7 @@ __global__ void log_softmax_kernel(const float* x, std::int64_t rows, std::int64
   RunningSum<float> total;
   for (std::int64_t i = lane; i < n; i += warp_threads) total.add(expf(from[i] - largest));
   const float log_total = logf(warp_sum(static_cast<float>(total.value())));
-  for (std::int64_t i = lane; i < n; i += warp_threads) out[row * n + i] = from[i] - largest - log_total;
+  for (std::int64_t i = lane; i < n; i += warp_threads) out[row * n + i] = log_softmax_of(from[i], largest, log_total);
 }
 
 __global__ void log_softmax_backward_kernel(const float* y, const float* dy, std::int64_t rows, std::int64_t n,
@@ -28,7 +28,8 @@ __global__ void log_softmax_backward_kernel(const float* y, const float* dy, std
   RunningSum<float> sum;
   for (std::int64_t i = lane; i < n; i += warp_threads) sum.add(dy[row * n + i]);
   const float total = warp_sum(static_cast<float>(sum.value()));
-  for (std::int64_t i = row * n + lane; i < (row + 1) * n; i += warp_threads) dx[i] = dy[i] - expf(y[i]) * total;
+  for (std::int64_t i = row * n + lane; i < (row + 1) * n; i += warp_threads)
+    dx[i] = log_softmax_gradient(y[i], dy[i], total);
 }
 
 }  // namespace

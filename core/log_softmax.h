@@ -1,6 +1,9 @@
 // log_softmax and softmax over the last axis.
 #pragma once
 
+#include <cmath>
+
+#include "core/host_device.h"
 #include "core/tensor.h"
 
 namespace mixgrad {
@@ -13,6 +16,16 @@ Tensor log_softmax(const Tensor& x);
 Tensor softmax(const Tensor& x);
 
 namespace kernels {
+// The formulas, for one element of a row.
+template <class T>
+MIXGRAD_HOST_DEVICE T log_softmax_of(T x, T largest, T log_total) {
+  return x - largest - log_total;
+}
+template <class T>
+MIXGRAD_HOST_DEVICE T log_softmax_gradient(T y, T dy, T total) {
+  return dy - std::exp(y) * total;
+}
+
 MIXGRAD_KERNEL(log_softmax, const Tensor& x, const Tensor& out);
 // dx_i = dy_i - exp(y_i) sum_j dy_j
 MIXGRAD_KERNEL(log_softmax_backward, const Tensor& y, const Tensor& dy, const Tensor& dx);

@@ -113,8 +113,9 @@ void add_each(Cpu device, std::span<const Addition> additions) {
 }
 
 void binary(Cpu, const functions::Arithmetic& f, const Tensor& a, const Tensor& b, const Tensor& out) {
-  with_floating("add_", out.dtype(),
-                [&]<class T>(T) { std::visit([&](auto g) { binary_loop<T, T>(a, b, out, g); }, f); });
+  with_floating("add_", out.dtype(), [&]<class T>(T) {
+    std::visit([&](auto g) { map_broadcast<T, T, T>(g, out, {a, b}); }, f);
+  });
 }
 
 }  // namespace kernels

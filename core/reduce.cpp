@@ -209,13 +209,12 @@ void arg_extreme(Cpu, Extreme which, const Tensor& x, const Tensor& out) {
     const T* px = x.data<T>();
     std::int32_t* po = out.mutable_data<std::int32_t>();
     const auto is_nan = [](T value) { return value != value; };
-    const auto beats = [=](T a, T b) { return is_nan(a) || (which == Extreme::max ? a > b : a < b); };
     parallel_for(out.numel(), rows_per_range(n, reduce_grain), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const T* column = px + i / inner * n * inner + i % inner;
         std::int64_t best = 0;
         for (std::int64_t k = 1; k < n && !is_nan(column[best * inner]); ++k)
-          if (beats(column[k * inner], column[best * inner])) best = k;
+          if (beats(which, column[k * inner], column[best * inner])) best = k;
         po[i] = static_cast<std::int32_t>(best);
       }
     });

@@ -7,17 +7,11 @@
 namespace mixgrad::kernels {
 namespace {
 
-template <class T>
-__device__ bool is_nan(T value) {
-  return value != value;
-}
-
 // Whether element i of a column comes before element j as its extreme.
 template <class T>
 __device__ bool comes_first(Extreme which, T a, std::int32_t i, T b, std::int32_t j) {
-  if (is_nan(a) != is_nan(b)) return is_nan(a);
-  if (is_nan(a) || a == b) return i < j;
-  return which == Extreme::max ? a > b : a < b;
+  const bool a_beats = beats(which, a, b), b_beats = beats(which, b, a);
+  return a_beats == b_beats ? i < j : a_beats;
 }
 
 // A warp for each output.

@@ -35,6 +35,11 @@ Tensor max(const Tensor& x);
 Tensor min(const Tensor& x);
 
 enum class Extreme { max, min };
+// Whether a takes the place of b as the extreme; a nan does in any case.
+template <class T>
+MIXGRAD_HOST_DEVICE bool beats(Extreme which, T a, T b) {
+  return a != a || (which == Extreme::max ? a > b : a < b);
+}
 
 namespace kernels {
 // out[o, i] = (sum over n of x[o, n, i]) / divisor, for x [outer, n, inner] and out [outer, inner].

@@ -1,8 +1,8 @@
 #include "core/unary.h"
 
 #include "core/autograd.h"
+#include "core/broadcast.h"
 #include "core/elementwise.h"
-#include "core/parallel.h"
 
 namespace mixgrad {
 namespace {
@@ -43,30 +43,15 @@ Tensor clamp(const Tensor& x, double low, double high) {
 }
 
 namespace kernels {
-namespace {
-constexpr std::int64_t unary_grain = std::int64_t{1} << 15;  // elements per range
-}
 
 void unary(Cpu, const functions::Unary& f, const Tensor& x, const Tensor& out) {
-  with_floating("unary", out.dtype(), [&]<class T>(T) {
-    const auto loop = [n = out.numel(), px = x.data<T>(), po = out.mutable_data<T>()](auto g) {
-      parallel_for(n, unary_grain, [=](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) po[i] = g(px[i]);
-      });
-    };
-    std::visit(loop, f);
-  });
+  with_floating("unary", out.dtype(),
+                [&]<class T>(T) { std::visit([&](auto g) { map_broadcast<T, T>(g, out, {x}); }, f); });
 }
 
 void unary_backward(Cpu, const functions::Unary& f, const Tensor& saved, const Tensor& dy, const Tensor& dx) {
   with_floating("unary", dx.dtype(), [&]<class T>(T) {
-    const auto loop = [n = dx.numel(), ps = saved.data<T>(), pdy = dy.data<T>(),
-                       pdx = dx.mutable_data<T>()]<class F>(F g) {
-      parallel_for(n, unary_grain, [=, backward = functions::Backward<F>{g}](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) pdx[i] = backward(ps[i], pdy[i]);
-      });
-    };
-    std::visit(loop, f);
+    std::visit([&]<class F>(F g) { map_broadcast<T, T, T>(functions::Backward<F>{g}, dx, {saved, dy}); }, f);
   });
 }
 

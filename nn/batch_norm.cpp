@@ -105,13 +105,15 @@ void sum_over_rows(std::int64_t rows, std::int64_t channels, T* first, T* second
   std::transform(total + channels, total + 2 * channels, second, rounded);
 }
 
-// y = scale x + shift, for each channel
+// The lines of all channels.
 template <class T>
 struct Factors {
   explicit Factors(const BatchNormParameters& p) {
     for (std::int64_t c = 0; c < p.weight.numel(); ++c) {
-      scale.push_back(p.weight.data<T>()[c] / std::sqrt(p.var.data<T>()[c] + static_cast<T>(p.eps)));
-      shift.push_back(p.bias.data<T>()[c] - p.mean.data<T>()[c] * scale.back());
+      const auto line = BatchNormLine<T, false>::of(p.mean.data<T>()[c], p.var.data<T>()[c], p.weight.data<T>()[c],
+                                                    p.bias.data<T>()[c], static_cast<T>(p.eps));
+      scale.push_back(line.scale);
+      shift.push_back(line.shift);
     }
   }
   std::vector<T> scale, shift;
@@ -129,7 +131,7 @@ template <class T>
 void move_towards(const Tensor& running, const Tensor& batch, double momentum, double factor = 1) {
   T* pr = running.mutable_data<T>();
   for (std::int64_t c = 0; c < running.numel(); ++c)
-    pr[c] = pr[c] * static_cast<T>(1 - momentum) + batch.data<T>()[c] * static_cast<T>(momentum * factor);
+    pr[c] = moving_average(pr[c], batch.data<T>()[c], static_cast<T>(1 - momentum), static_cast<T>(momentum * factor));
 }
 
 }  // namespace
@@ -201,10 +203,8 @@ void batch_norm_forward(Cpu, const Tensor& x, const BatchNormParameters& p, Out 
       parallel_for(rows, rows_per_range(channels, batch_norm_grain), [=](std::int64_t begin, std::int64_t end) {
         for (std::int64_t row = begin; row < end; ++row)
 #pragma omp simd
-          for (std::int64_t c = 0; c < channels; ++c) {
-            const T value = px[row * channels + c] * a[c] + b[c];
-            py[row * channels + c] = relu && value <= 0 ? T{0} : value;
-          }
+          for (std::int64_t c = 0; c < channels; ++c)
+            py[row * channels + c] = BatchNormLine<T, relu.value>{a[c], b[c]}(px[row * channels + c]);
       });
     });
   });
@@ -229,13 +229,12 @@ void batch_norm_backward(Cpu, const Tensor& x, const BatchNormParameters& p, con
     const T* b = factors.shift.data();
     std::vector<T> inverse(static_cast<std::size_t>(channels));
     for (std::int64_t c = 0; c < channels; ++c)
-      inverse[static_cast<std::size_t>(c)] = 1 / std::sqrt(p.var.data<T>()[c] + static_cast<T>(p.eps));
+      inverse[static_cast<std::size_t>(c)] = inverse_deviation(p.var.data<T>()[c], static_cast<T>(p.eps));
     const T* pi = inverse.data();
     const T share = p.batch_statistics ? 1 / static_cast<T>(rows) : T{0};
     with_constant(p.relu, [&](auto relu) {
       const auto gradient = [=](std::int64_t i, std::int64_t c) {
-        const T g = pdy[i];  // read in any case, or the loop would have a branch for each element
-        return relu && px[i] * a[c] + b[c] <= 0 ? T{0} : g;
+        return BatchNormLine<T, relu.value>{a[c], b[c]}.backward(px[i], pdy[i]);
       };
       sum_over_rows<T>(rows, channels, pdw, pdb, [=](std::int64_t i, std::int64_t c) {
         const T g = gradient(i, c);

@@ -48,21 +48,12 @@ __global__ void statistics_kernel(const float* moments, const float* shift, int 
   if (c >= channels) return;
   mean[c] = shift[c] + moments[channels + c];
   var[c] = moments[2 * channels + c] / rows;
-  running_mean[c] = running_mean[c] * (1 - momentum) + mean[c] * momentum;
-  running_var[c] = running_var[c] * (1 - momentum) + var[c] * (momentum * unbiased);
+  running_mean[c] = moving_average(running_mean[c], mean[c], 1 - momentum, momentum);
+  running_var[c] = moving_average(running_var[c], var[c], 1 - momentum, momentum * unbiased);
 }
 
-// y = scale x + shift of one channel, and what a gradient with respect to y is with respect to that: the same, or where
-// a ReLU follows (relu), 0 where it is not positive.
 template <bool relu>
-struct Line {
-  float scale, shift;
-  __device__ float operator()(float x) const {
-    const float y = scale * x + shift;
-    return relu && y <= 0 ? 0.0f : y;
-  }
-  __device__ float backward(float x, float dy) const { return relu && scale * x + shift <= 0 ? 0.0f : dy; }
-};
+using Line = BatchNormLine<float, relu>;
 
 template <bool relu>
 struct Normalise {
@@ -75,8 +66,9 @@ __global__ void forward_factors_kernel(const float* mean, const float* var, cons
   wait_for_previous_kernel();
   const auto c = static_cast<int>(global_index());
   if (c >= channels) return;
-  scale[c] = weight[c] / sqrtf(var[c] + eps);
-  shift[c] = bias[c] - mean[c] * scale[c];
+  const auto line = Line<false>::of(mean[c], var[c], weight[c], bias[c], eps);
+  scale[c] = line.scale;
+  shift[c] = line.shift;
 }
 
 // The shares of dweight and dbias, but for the factor 1 / sqrt(var + eps) of the first.
@@ -97,7 +89,7 @@ __global__ void backward_factors_kernel(const float* sums, const float* var, con
   wait_for_previous_kernel();
   const auto c = static_cast<int>(global_index());
   if (c >= channels) return;
-  const float inverse = 1 / sqrtf(var[c] + eps), scale = weight[c] * inverse;
+  const float inverse = inverse_deviation(var[c], eps), scale = weight[c] * inverse;
   dweight[c] = sums[c] * inverse;
   dbias[c] = sums[channels + c];
   factors[c] = scale;

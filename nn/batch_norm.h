@@ -8,6 +8,9 @@
 // estimates are used. The conventions are PyTorch's.
 #pragma once
 
+#include <cmath>
+
+#include "core/host_device.h"
 #include "nn/module.h"
 
 namespace mixgrad::nn {
@@ -38,6 +41,32 @@ class BatchNorm : public Module {
 }  // namespace mixgrad::nn
 
 namespace mixgrad::kernels {
+// The formulas, for one channel or element.
+template <class T>
+MIXGRAD_HOST_DEVICE T moving_average(T running, T batch, T kept, T share) {
+  return running * kept + batch * share;
+}
+template <class T>
+MIXGRAD_HOST_DEVICE T inverse_deviation(T var, T eps) {
+  return 1 / std::sqrt(var + eps);
+}
+// y = scale x + shift, and what a gradient with respect to y is with respect to that: the same, or where a ReLU follows
+// (relu), 0 where it is not positive.
+template <class T, bool relu>
+struct BatchNormLine {
+  T scale, shift;
+
+  MIXGRAD_HOST_DEVICE static BatchNormLine of(T mean, T var, T weight, T bias, T eps) {
+    const T scale = weight / std::sqrt(var + eps);
+    return {scale, bias - mean * scale};
+  }
+  MIXGRAD_HOST_DEVICE T operator()(T x) const {
+    const T y = scale * x + shift;
+    return relu && y <= 0 ? T{0} : y;
+  }
+  MIXGRAD_HOST_DEVICE T backward(T x, T dy) const { return relu && scale * x + shift <= 0 ? T{0} : dy; }
+};
+
 // mean[c] and the biased variance var[c] over the rows of x [rows, c]; the running estimates move towards them.
 MIXGRAD_KERNEL(batch_norm_statistics, const Tensor& x, double momentum, Out running_mean, Out running_var, Out mean,
                Out var);

@@ -235,7 +235,8 @@ struct ChannelsOut {
       const float4 b = load4(wide, bias + n, valid);
       v = make_float4(v.x + b.x, v.y + b.y, v.z + b.z, v.w + b.w);
     }
-    if (relu) v = make_float4(v.x <= 0 ? 0 : v.x, v.y <= 0 ? 0 : v.y, v.z <= 0 ? 0 : v.z, v.w <= 0 ? 0 : v.w);
+    constexpr functions::Relu positive{};
+    if (relu) v = make_float4(positive(v.x), positive(v.y), positive(v.z), positive(v.w));
     store4(wide, out + std::int64_t{m} * channels + n, v, valid);
   }
 };

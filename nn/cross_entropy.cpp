@@ -124,8 +124,7 @@ void cross_entropy(Cpu device, const Tensor& logits, const CrossEntropyTarget& t
         const T* row = z + n * classes;
         const T share = lambda ? lambda[n * lambda_step] : T{1};
         const auto q = [=](std::int64_t c) {
-          const T label = (c == y[n] ? share : T{0}) + (c == partner[n] ? 1 - share : T{0});
-          return (weights ? weights[c] : T{1}) * (kept * label + spread);
+          return (weights ? weights[c] : T{1}) * smoothed_label(c == y[n], c == partner[n], share, kept, spread);
         };
         const T largest = *std::max_element(row, row + classes);
         double total = 0, total_q = 0, value = 0;  // in f64 (core/sums.h), which next to exp costs nothing

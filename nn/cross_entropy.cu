@@ -32,8 +32,7 @@ __global__ void cross_entropy_kernel(Rows r, float* loss, float* dlogits) {
   const float* const from = r.logits + row * r.classes + lane;  // this thread's first
   const auto z = [&](int c) { return c < classes ? from[c - lane] : -INFINITY; };
   const auto q = [&](int c) {
-    const float label = (c == y ? share : 0.0f) + (c == partner ? 1 - share : 0.0f);
-    const float value = r.kept * label + r.spread;
+    const float value = smoothed_label(c == y, c == partner, share, r.kept, r.spread);
     return c >= classes ? 0.0f : weighted ? r.class_weights[c] * value : value;
   };
   // f(c, i) for the classes c of this thread, the i-th of those it keeps

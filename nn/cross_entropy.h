@@ -12,6 +12,7 @@
 // weight 0.
 #pragma once
 
+#include "core/host_device.h"
 #include "nn/loss.h"
 
 namespace mixgrad::nn {
@@ -59,6 +60,12 @@ struct CrossEntropyTarget {
   const Tensor& class_weights;  // [C]; undefined: 1 each
   double label_smoothing;
 };
+// q_c but for w_c, for a class that is y, partner, both or neither; kept = 1 - s, spread = s / C.
+template <class T>
+MIXGRAD_HOST_DEVICE T smoothed_label(bool is_y, bool is_partner, T lambda, T kept, T spread) {
+  const T label = (is_y ? lambda : T{0}) + (is_partner ? 1 - lambda : T{0});
+  return kept * label + spread;
+}
 MIXGRAD_KERNEL(cross_entropy, const Tensor& logits, const CrossEntropyTarget& target, Out loss,
                Out dlogits);  // undefined: not computed
 }  // namespace mixgrad::kernels

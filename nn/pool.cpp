@@ -156,8 +156,7 @@ void max_pool2d_forward(Cpu, const Pool2dShape& s, const Tensor& x, Out y, Out p
         std::int32_t* place = pp + window;
 #pragma omp simd
         for (std::int64_t c = 0; c < s.channels; ++c) {
-          // A nan is taken and kept, and of pixels that are all -inf the first.
-          const bool taken = x[c] > best[c] || x[c] != x[c] || place[c] < 0;
+          const bool taken = is_maximum(x[c], best[c], place[c] < 0);
           best[c] = taken ? x[c] : best[c];
           place[c] = taken ? here : place[c];
         }

@@ -39,7 +39,7 @@ __global__ void max_forward_kernel(Pool2dShape s, const float* x, std::int64_t n
   std::int32_t at = -1;
   for_each_pixel(s, i, [&](std::int64_t pixel, std::int64_t offset) {
     const float value = x[offset];
-    if (at >= 0 && !(value > largest) && value == value) return;  // a nan is taken and kept
+    if (!is_maximum(value, largest, at < 0)) return;
     largest = value;
     at = static_cast<std::int32_t>(pixel);
   });

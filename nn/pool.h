@@ -46,6 +46,12 @@ struct Pool2dShape {
   Shape output() const { return {batch, out_height, out_width, channels}; }
 };
 
+// Whether a value takes the place of the largest so far, if there is one. A nan is taken and kept, and of pixels that
+// are all -inf the first.
+template <class T>
+MIXGRAD_HOST_DEVICE bool is_maximum(T value, T largest, bool none_so_far) {
+  return value > largest || value != value || none_so_far;
+}
 // place (i32, of y's shape): the pixel y*width + x of the image that each maximum was found at.
 MIXGRAD_KERNEL(max_pool2d_forward, const Pool2dShape& shape, const Tensor& x, Out y, Out place);
 MIXGRAD_KERNEL(max_pool2d_backward, const Pool2dShape& shape, const Tensor& place, const Tensor& dy, Out dx);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/allocator.h"
+#include "core/elementwise.h"
 #include "core/layout.h"
 #include "core/parallel.h"
 #include "core/sums.h"
@@ -85,7 +86,7 @@ void forward(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const 
           for_each_product(s.groups, in / s.groups, out / s.groups, px + pixel * in, pw + tap * (in / s.groups) * out,
                            py + position * out, [](T value, const T& w, T& sum) { sum += value * w; });
         });
-        if (s.relu) std::transform(first, first + row_size, first, [](T value) { return value <= 0 ? T{0} : value; });
+        if (s.relu) std::transform(first, first + row_size, first, functions::Relu{});
       }
     });
   });

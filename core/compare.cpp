@@ -40,13 +40,13 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
 
 namespace kernels {
 
-void compare(Cpu, const functions::Comparison& f, const Tensor& a, const Tensor& b, const Tensor& out) {
+void compare(Cpu, const functions::Comparison& f, const Tensor& a, const Tensor& b, Out out) {
   with_dtype(a.dtype(), [&]<class T>(T) {
     std::visit([&](auto g) { map_broadcast<std::uint8_t, T, T>(g, out, {a, b}); }, f);
   });
 }
 
-void where(Cpu, const Tensor& condition, const Tensor& a, const Tensor& b, const Tensor& out) {
+void where(Cpu, const Tensor& condition, const Tensor& a, const Tensor& b, Out out) {
   with_floating("where", out.dtype(), [&]<class T>(T) {
     map_broadcast<T, std::uint8_t, T, T>(functions::Choose{}, out, {condition, a, b});
   });

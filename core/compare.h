@@ -31,7 +31,7 @@ inline Tensor operator>=(const Tensor& a, double b) { return greater_equal(a, Te
 
 namespace kernels {
 // out = condition ? a : b, broadcast to out's shape
-MIXGRAD_KERNEL(where, const Tensor& condition, const Tensor& a, const Tensor& b, const Tensor& out);
+MIXGRAD_KERNEL(where, const Tensor& condition, const Tensor& a, const Tensor& b, Out out);
 }  // namespace kernels
 
 }  // namespace mixgrad

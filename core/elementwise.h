@@ -175,11 +175,11 @@ using Comparison = std::variant<std::less<>, std::less_equal<>, std::equal_to<>,
 }  // namespace mixgrad::functions
 
 namespace mixgrad::kernels {
-MIXGRAD_KERNEL(unary, const functions::Unary& f, const Tensor& x, const Tensor& out);
+MIXGRAD_KERNEL(unary, const functions::Unary& f, const Tensor& x, Out out);
 // dx = dy f'(x), where `saved` is x or f(x), as the function has from_input or from_output
-MIXGRAD_KERNEL(unary_backward, const functions::Unary& f, const Tensor& saved, const Tensor& dy, const Tensor& dx);
+MIXGRAD_KERNEL(unary_backward, const functions::Unary& f, const Tensor& saved, const Tensor& dy, Out dx);
 // out = f(a, b), broadcast to out's shape; out may be a
-MIXGRAD_KERNEL(binary, const functions::Arithmetic& f, const Tensor& a, const Tensor& b, const Tensor& out);
+MIXGRAD_KERNEL(binary, const functions::Arithmetic& f, const Tensor& a, const Tensor& b, Out out);
 // out (u8) = f(a, b), broadcast to out's shape
-MIXGRAD_KERNEL(compare, const functions::Comparison& f, const Tensor& a, const Tensor& b, const Tensor& out);
+MIXGRAD_KERNEL(compare, const functions::Comparison& f, const Tensor& a, const Tensor& b, Out out);
 }  // namespace mixgrad::kernels

@@ -4,12 +4,12 @@
 // kernels on a CPU. Hence SHARED(T, name) for a __shared__ variable, DYNAMIC_SHARED(T, name) for the shared memory
 // whose size the launch gives, UNROLL before a loop to unroll, and launch() instead of <<<>>>.
 //
-//   __global__ void scale_kernel(float factor, const float* x, float* out, std::int64_t n) {
+//   __global__ void scale_kernel(std::int64_t n, float factor, const float* x, float* out) {
 //     wait_for_previous_kernel();
 //     ...
 //   }
-//   void scale(Cuda device, float factor, const Tensor& x, const Tensor& out) {
-//     launch(device, scale_kernel, blocks_for(out.numel()), block_threads, 0, factor, read(x), write(out), ...);
+//   void scale(Cuda device, float factor, const Tensor& x, Out out) {
+//     launch(device, scale_kernel, blocks_for(x.numel()), block_threads, 0, x.numel(), factor, read(x), write(out));
 //   }
 //
 // Kernels add in a fixed order and use no float atomics, so that the same input always gives the same bits.

@@ -43,7 +43,7 @@ namespace {
 constexpr std::int64_t gather_grain = std::int64_t{1} << 15;  // elements copied per range
 }
 
-void gather(Cpu, const Tensor& x, const Tensor& indices, const Tensor& out) {
+void gather(Cpu, const Tensor& x, const Tensor& indices, Out out) {
   with_dtype(x.dtype(), [&]<class T>(T) {
     const std::int64_t row = x.shape().product(1, x.rank());
     const std::int32_t* pi = indices.data<std::int32_t>();
@@ -56,7 +56,7 @@ void gather(Cpu, const Tensor& x, const Tensor& indices, const Tensor& out) {
   });
 }
 
-void gather_backward(Cpu, const Tensor& indices, const Tensor& dy, const Tensor& dx) {
+void gather_backward(Cpu, const Tensor& indices, const Tensor& dy, Out dx) {
   with_floating("gather", dx.dtype(), [&]<class T>(T) {
     const std::int64_t row = dx.shape().product(1, dx.rank());
     const std::int32_t* pi = indices.data<std::int32_t>();
@@ -70,7 +70,7 @@ void gather_backward(Cpu, const Tensor& indices, const Tensor& dy, const Tensor&
   });
 }
 
-void one_hot(Cpu, const Tensor& indices, const Tensor& out) {
+void one_hot(Cpu, const Tensor& indices, Out out) {
   const std::int32_t* pi = indices.data<std::int32_t>();
   with_dtype(out.dtype(), [&]<class T>(T) {
     T* po = out.mutable_data<T>();

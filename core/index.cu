@@ -52,19 +52,19 @@ void check_indices(Cuda device, const char* op, const Tensor& indices, std::int6
          read<std::int32_t>(indices), indices.numel());
 }
 
-void gather(Cuda device, const Tensor& x, const Tensor& indices, const Tensor& out) {
+void gather(Cuda device, const Tensor& x, const Tensor& indices, Out out) {
   with_cuda_dtype(x.dtype(), [&]<class T>(T) {
     launch(device, gather_kernel<T>, blocks_for(out.numel()), block_threads, 0, read<T>(x), read<std::int32_t>(indices),
            indices.numel(), x.size(0), row_of(x), write<T>(out));
   });
 }
 
-void gather_backward(Cuda device, const Tensor& indices, const Tensor& dy, const Tensor& dx) {
+void gather_backward(Cuda device, const Tensor& indices, const Tensor& dy, Out dx) {
   launch(device, gather_backward_kernel, blocks_for(dx.numel()), block_threads, 0, read<std::int32_t>(indices),
          read(dy), indices.numel(), dx.size(0), row_of(dx), write(dx));
 }
 
-void one_hot(Cuda device, const Tensor& indices, const Tensor& out) {
+void one_hot(Cuda device, const Tensor& indices, Out out) {
   with_cuda_dtype(out.dtype(), [&]<class T>(T) {
     launch(device, one_hot_kernel<T>, blocks_for(out.numel()), block_threads, 0, read<std::int32_t>(indices),
            indices.numel(), out.size(1), write<T>(out));

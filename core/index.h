@@ -17,9 +17,9 @@ Tensor one_hot(const Tensor& indices, std::int64_t classes, DType dtype = DType:
 void check_indices(const char* op, const Tensor& indices, std::int64_t size);
 
 namespace kernels {
-MIXGRAD_KERNEL(gather, const Tensor& x, const Tensor& indices, const Tensor& out);
-MIXGRAD_KERNEL(gather_backward, const Tensor& indices, const Tensor& dy, const Tensor& dx);  // dx is overwritten
-MIXGRAD_KERNEL(one_hot, const Tensor& indices, const Tensor& out);
+MIXGRAD_KERNEL(gather, const Tensor& x, const Tensor& indices, Out out);
+MIXGRAD_KERNEL(gather_backward, const Tensor& indices, const Tensor& dy, Out dx);  // dx is overwritten
+MIXGRAD_KERNEL(one_hot, const Tensor& indices, Out out);
 // As mixgrad::check_indices; on the GPU, the error is thrown when the host next waits for the device (core/cuda.h).
 MIXGRAD_KERNEL(check_indices, const char* op, const Tensor& indices, std::int64_t size);
 }  // namespace kernels

@@ -47,7 +47,7 @@ Tensor concat(std::span<const Tensor> tensors, int axis) {
   for (const Tensor& x : tensors) {
     const Tensor columns = matrix(x);
     dispatch("copy_columns", out.device(),
-             [&](auto device) { kernels::copy_columns(device, columns, 0, matrix(out), at, columns.size(1)); });
+             [&](auto device) { kernels::copy_columns(device, columns, 0, columns.size(1), at, matrix(out)); });
     at += columns.size(1);
   }
   std::vector<Shape> shapes;
@@ -57,7 +57,7 @@ Tensor concat(std::span<const Tensor> tensors, int axis) {
     for (std::size_t i = 0; i < shapes.size(); ++i) {
       const Tensor dx = Tensor::empty(shapes[i], grad.options()), columns = matrix(dx);
       dispatch("copy_columns", grad.device(),
-               [&](auto device) { kernels::copy_columns(device, matrix(grad), at, columns, 0, columns.size(1)); });
+               [&](auto device) { kernels::copy_columns(device, matrix(grad), at, columns.size(1), 0, columns); });
       at += columns.size(1);
       to.add(static_cast<int>(i), dx);
     }
@@ -70,7 +70,7 @@ namespace {
 constexpr std::int64_t layout_grain = std::int64_t{1} << 15;  // elements per range
 }
 
-void transpose(Cpu, const Tensor& x, const Tensor& out) {
+void transpose(Cpu, const Tensor& x, Out out) {
   with_dtype(x.dtype(), [&]<class T>(T) {
     const std::int64_t m = x.size(1), b = x.size(2), n = x.size(3), c = x.size(4);
     const T* px = x.data<T>();
@@ -86,8 +86,7 @@ void transpose(Cpu, const Tensor& x, const Tensor& out) {
   });
 }
 
-void copy_columns(Cpu, const Tensor& from, std::int64_t from_first, const Tensor& to, std::int64_t to_first,
-                  std::int64_t count) {
+void copy_columns(Cpu, const Tensor& from, std::int64_t from_first, std::int64_t count, std::int64_t to_first, Out to) {
   with_dtype(from.dtype(), [&]<class T>(T) {
     const T* pf = from.data<T>() + from_first;
     T* pt = to.mutable_data<T>() + to_first;

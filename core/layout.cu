@@ -17,8 +17,8 @@ __global__ void transpose_kernel(const T* x, std::int64_t elements, std::int64_t
 }
 
 template <class T>
-__global__ void copy_columns_kernel(const T* from, std::int64_t from_row, T* to, std::int64_t to_row,
-                                    std::int64_t elements, std::int64_t count) {
+__global__ void copy_columns_kernel(const T* from, std::int64_t from_row, std::int64_t elements, std::int64_t count,
+                                    std::int64_t to_row, T* to) {
   wait_for_previous_kernel();
   const std::int64_t i = global_index();
   if (i < elements) to[i / count * to_row + i % count] = from[i / count * from_row + i % count];
@@ -26,19 +26,19 @@ __global__ void copy_columns_kernel(const T* from, std::int64_t from_row, T* to,
 
 }  // namespace
 
-void transpose(Cuda device, const Tensor& x, const Tensor& out) {
+void transpose(Cuda device, const Tensor& x, Out out) {
   with_cuda_dtype(x.dtype(), [&]<class T>(T) {
     launch(device, transpose_kernel<T>, blocks_for(out.numel()), block_threads, 0, read<T>(x), out.numel(), x.size(1),
            x.size(2), x.size(3), x.size(4), write<T>(out));
   });
 }
 
-void copy_columns(Cuda device, const Tensor& from, std::int64_t from_first, const Tensor& to, std::int64_t to_first,
-                  std::int64_t count) {
+void copy_columns(Cuda device, const Tensor& from, std::int64_t from_first, std::int64_t count, std::int64_t to_first,
+                  Out to) {
   with_cuda_dtype(from.dtype(), [&]<class T>(T) {
     const std::int64_t elements = from.size(0) * count;
     launch(device, copy_columns_kernel<T>, blocks_for(elements), block_threads, 0, read<T>(from) + from_first,
-           from.size(1), write<T>(to) + to_first, to.size(1), elements, count);
+           from.size(1), elements, count, to.size(1), write<T>(to) + to_first);
   });
 }
 

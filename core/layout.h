@@ -19,10 +19,10 @@ inline Tensor concat(std::initializer_list<Tensor> tensors, int axis) {
 
 namespace kernels {
 // out[a, n, b, m, c] = x[a, m, b, n, c]
-MIXGRAD_KERNEL(transpose, const Tensor& x, const Tensor& out);
+MIXGRAD_KERNEL(transpose, const Tensor& x, Out out);
 // to[o, to_first + i] = from[o, from_first + i] for i below count, for from and to [outer, any]
-MIXGRAD_KERNEL(copy_columns, const Tensor& from, std::int64_t from_first, const Tensor& to, std::int64_t to_first,
-               std::int64_t count);
+MIXGRAD_KERNEL(copy_columns, const Tensor& from, std::int64_t from_first, std::int64_t count, std::int64_t to_first,
+               Out to);
 }  // namespace kernels
 
 }  // namespace mixgrad

@@ -30,7 +30,7 @@ namespace {
 constexpr std::int64_t softmax_grain = std::int64_t{1} << 12;  // elements per range
 }
 
-void log_softmax(Cpu, const Tensor& x, const Tensor& out) {
+void log_softmax(Cpu, const Tensor& x, Out out) {
   with_floating("log_softmax", x.dtype(), [&]<class T>(T) {
     const std::int64_t n = x.size(-1);
     const T* px = x.data<T>();
@@ -49,7 +49,7 @@ void log_softmax(Cpu, const Tensor& x, const Tensor& out) {
   });
 }
 
-void log_softmax_backward(Cpu, const Tensor& y, const Tensor& dy, const Tensor& dx) {
+void log_softmax_backward(Cpu, const Tensor& y, const Tensor& dy, Out dx) {
   with_floating("log_softmax", dx.dtype(), [&]<class T>(T) {
     const std::int64_t n = dx.size(-1);
     const T* py = y.data<T>();

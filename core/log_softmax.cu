@@ -34,12 +34,12 @@ __global__ void log_softmax_backward_kernel(const float* y, const float* dy, std
 
 }  // namespace
 
-void log_softmax(Cuda device, const Tensor& x, const Tensor& out) {
+void log_softmax(Cuda device, const Tensor& x, Out out) {
   const std::int64_t n = x.size(-1), rows = x.numel() / n;
   launch(device, log_softmax_kernel, blocks_for(rows * warp_threads), block_threads, 0, read(x), rows, n, write(out));
 }
 
-void log_softmax_backward(Cuda device, const Tensor& y, const Tensor& dy, const Tensor& dx) {
+void log_softmax_backward(Cuda device, const Tensor& y, const Tensor& dy, Out dx) {
   const std::int64_t n = dx.size(-1), rows = dx.numel() / n;
   launch(device, log_softmax_backward_kernel, blocks_for(rows * warp_threads), block_threads, 0, read(y), read(dy),
          rows, n, write(dx));

@@ -26,9 +26,9 @@ MIXGRAD_HOST_DEVICE T log_softmax_gradient(T y, T dy, T total) {
   return dy - std::exp(y) * total;
 }
 
-MIXGRAD_KERNEL(log_softmax, const Tensor& x, const Tensor& out);
+MIXGRAD_KERNEL(log_softmax, const Tensor& x, Out out);
 // dx_i = dy_i - exp(y_i) sum_j dy_j
-MIXGRAD_KERNEL(log_softmax_backward, const Tensor& y, const Tensor& dy, const Tensor& dx);
+MIXGRAD_KERNEL(log_softmax_backward, const Tensor& y, const Tensor& dy, Out dx);
 }  // namespace kernels
 
 }  // namespace mixgrad

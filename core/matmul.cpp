@@ -31,7 +31,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options) {
 
 namespace kernels {
 
-void matmul(Cpu, const Tensor& a, const Tensor& b, MatmulOptions options, const Tensor& out) {
+void matmul(Cpu, const Tensor& a, const Tensor& b, MatmulOptions options, Out out) {
   const bool ta = options.transpose_a, tb = options.transpose_b;
   const std::int64_t m = out.size(0), n = out.size(1), k = a.size(ta ? 0 : 1);
   with_floating("matmul", out.dtype(), [&]<class T>(T) {

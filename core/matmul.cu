@@ -41,7 +41,7 @@ void with_matrix(const Tensor& x, bool transposed, F&& f) {
 
 }  // namespace
 
-void matmul(Cuda device, const Tensor& a, const Tensor& b, MatmulOptions options, const Tensor& out) {
+void matmul(Cuda device, const Tensor& a, const Tensor& b, MatmulOptions options, Out out) {
   for (const std::int64_t extent : {a.size(0), a.size(1), b.size(0), b.size(1)})
     check(extent <= std::int64_t{1} << 30, device.op, ": an extent of ", extent,
           " is more than the CUDA kernel supports (2^30)");

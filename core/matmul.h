@@ -15,7 +15,7 @@ struct MatmulOptions {
 Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options = {});
 
 namespace kernels {
-MIXGRAD_KERNEL(matmul, const Tensor& a, const Tensor& b, MatmulOptions options, const Tensor& out);
+MIXGRAD_KERNEL(matmul, const Tensor& a, const Tensor& b, MatmulOptions options, Out out);
 }
 
 }  // namespace mixgrad

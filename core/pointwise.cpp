@@ -112,7 +112,7 @@ void add_each(Cpu device, std::span<const Addition> additions) {
   for (const auto& [a, b] : additions) binary(device, std::plus<>{}, a, b, a);
 }
 
-void binary(Cpu, const functions::Arithmetic& f, const Tensor& a, const Tensor& b, const Tensor& out) {
+void binary(Cpu, const functions::Arithmetic& f, const Tensor& a, const Tensor& b, Out out) {
   with_floating("add_", out.dtype(), [&]<class T>(T) {
     std::visit([&](auto g) { map_broadcast<T, T, T>(g, out, {a, b}); }, f);
   });

@@ -42,7 +42,7 @@ void add_each(Cuda device, std::span<const Addition> all) {
   }
 }
 
-void binary(Cuda device, const functions::Arithmetic& f, const Tensor& a, const Tensor& b, const Tensor& out) {
+void binary(Cuda device, const functions::Arithmetic& f, const Tensor& a, const Tensor& b, Out out) {
   std::visit([&](auto g) { map_broadcast<float, float, float>(device, g, out, {a, b}); }, f);
 }
 

@@ -36,11 +36,11 @@ Tensor divided_sum(const char* op, const Tensor& x, const ReductionView& view, d
   check(is_floating(x.dtype()), op, ": needs f32 or f64, not ", name_of(x.dtype()));
   Tensor out = Tensor::empty(view.kept, x.options());
   dispatch("sum", x.device(),
-           [&](auto device) { kernels::sum(device, x.raw_view(view.shape, 0), out.raw_view(view.rows, 0), divisor); });
+           [&](auto device) { kernels::sum(device, x.raw_view(view.shape, 0), divisor, out.raw_view(view.rows, 0)); });
   record(out, op, {x}, [shape = x.shape(), view, divisor](const Tensor& grad, Gradients& to) {
     Tensor dx = Tensor::empty(shape, grad.options());
     dispatch("sum_backward", grad.device(), [&](auto device) {
-      kernels::sum_backward(device, grad.raw_view(view.rows, 0), dx.raw_view(view.shape, 0), 1 / divisor);
+      kernels::sum_backward(device, grad.raw_view(view.rows, 0), 1 / divisor, dx.raw_view(view.shape, 0));
     });
     to.add(0, dx);
   });
@@ -149,7 +149,7 @@ constexpr std::int64_t reduce_grain = std::int64_t{1} << 14;  // elements read p
 
 }  // namespace
 
-void sum(Cpu, const Tensor& x, const Tensor& out, double divisor) {
+void sum(Cpu, const Tensor& x, double divisor, Out out) {
   with_floating("sum", x.dtype(), [&]<class T>(T) {
     const std::int64_t outer = x.size(0), n = x.size(1), inner = x.size(2);
     const T* px = x.data<T>();
@@ -184,7 +184,7 @@ void sum(Cpu, const Tensor& x, const Tensor& out, double divisor) {
   });
 }
 
-void sum_backward(Cpu, const Tensor& dy, const Tensor& dx, double factor) {
+void sum_backward(Cpu, const Tensor& dy, double factor, Out dx) {
   with_floating("sum_backward", dx.dtype(), [&]<class T>(T) {
     const std::int64_t n = dx.size(1), inner = dx.size(2);
     const T* from = dy.data<T>();
@@ -203,7 +203,7 @@ void sum_backward(Cpu, const Tensor& dy, const Tensor& dx, double factor) {
   });
 }
 
-void arg_extreme(Cpu, Extreme which, const Tensor& x, const Tensor& out) {
+void arg_extreme(Cpu, Extreme which, const Tensor& x, Out out) {
   with_dtype(x.dtype(), [&]<class T>(T) {
     const std::int64_t n = x.size(1), inner = x.size(2);
     const T* px = x.data<T>();
@@ -221,7 +221,7 @@ void arg_extreme(Cpu, Extreme which, const Tensor& x, const Tensor& out) {
   });
 }
 
-void take_along_axis(Cpu, const Tensor& x, const Tensor& index, const Tensor& out) {
+void take_along_axis(Cpu, const Tensor& x, const Tensor& index, Out out) {
   with_dtype(x.dtype(), [&]<class T>(T) {
     const std::int64_t n = x.size(1), inner = x.size(2);
     const T* px = x.data<T>();
@@ -231,7 +231,7 @@ void take_along_axis(Cpu, const Tensor& x, const Tensor& index, const Tensor& ou
   });
 }
 
-void take_along_axis_backward(Cpu, const Tensor& index, const Tensor& dy, const Tensor& dx) {
+void take_along_axis_backward(Cpu, const Tensor& index, const Tensor& dy, Out dx) {
   with_floating("max", dx.dtype(), [&]<class T>(T) {
     const std::int64_t n = dx.size(1), inner = dx.size(2);
     const std::int32_t* pi = index.data<std::int32_t>();

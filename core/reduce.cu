@@ -57,30 +57,30 @@ struct Scale {
 
 }  // namespace
 
-void sum(Cuda device, const Tensor& x, const Tensor& out, double divisor) {
+void sum(Cuda device, const Tensor& x, double divisor, Out out) {
   column_sums<1>(device, x.size(0), x.size(1), x.size(2), Element{read(x)}, write(out), divisor);
 }
 
-void sum_backward(Cuda device, const Tensor& dy, const Tensor& dx, double factor) {
+void sum_backward(Cuda device, const Tensor& dy, double factor, Out dx) {
   map_broadcast<float, float>(device, Scale{static_cast<float>(factor)}, dx,
                               {dy.raw_view({dy.size(0), 1, dy.size(1)}, 0)});
 }
 
-void arg_extreme(Cuda device, Extreme which, const Tensor& x, const Tensor& out) {
+void arg_extreme(Cuda device, Extreme which, const Tensor& x, Out out) {
   with_cuda_dtype(x.dtype(), [&]<class T>(T) {
     launch(device, arg_extreme_kernel<T>, blocks_for(out.numel() * warp_threads), block_threads, 0, which, read<T>(x),
            out.numel(), static_cast<std::int32_t>(x.size(1)), x.size(2), write<std::int32_t>(out));
   });
 }
 
-void take_along_axis(Cuda device, const Tensor& x, const Tensor& index, const Tensor& out) {
+void take_along_axis(Cuda device, const Tensor& x, const Tensor& index, Out out) {
   with_cuda_dtype(x.dtype(), [&]<class T>(T) {
     launch(device, take_kernel<T>, blocks_for(out.numel()), block_threads, 0, read<T>(x), read<std::int32_t>(index),
            out.numel(), x.size(1), x.size(2), write<T>(out));
   });
 }
 
-void take_along_axis_backward(Cuda device, const Tensor& index, const Tensor& dy, const Tensor& dx) {
+void take_along_axis_backward(Cuda device, const Tensor& index, const Tensor& dy, Out dx) {
   launch(device, take_along_axis_backward_kernel, blocks_for(dx.numel()), block_threads, 0, read<std::int32_t>(index),
          read(dy), dx.numel(), dx.size(1), dx.size(2), write(dx));
 }

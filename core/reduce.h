@@ -43,15 +43,15 @@ MIXGRAD_HOST_DEVICE bool beats(Extreme which, T a, T b) {
 
 namespace kernels {
 // out[o, i] = (sum over n of x[o, n, i]) / divisor, for x [outer, n, inner] and out [outer, inner].
-MIXGRAD_KERNEL(sum, const Tensor& x, const Tensor& out, double divisor);
+MIXGRAD_KERNEL(sum, const Tensor& x, double divisor, Out out);
 // dx[o, n, i] = factor dy[o, i], for dy [outer, inner] and dx [outer, n, inner].
-MIXGRAD_KERNEL(sum_backward, const Tensor& dy, const Tensor& dx, double factor);
+MIXGRAD_KERNEL(sum_backward, const Tensor& dy, double factor, Out dx);
 // The index (i32) of the first extreme over n, for x [outer, n, inner]; nan counts as the extreme.
-MIXGRAD_KERNEL(arg_extreme, Extreme which, const Tensor& x, const Tensor& out);
+MIXGRAD_KERNEL(arg_extreme, Extreme which, const Tensor& x, Out out);
 // out[o, i] = x[o, index[o, i], i]
-MIXGRAD_KERNEL(take_along_axis, const Tensor& x, const Tensor& index, const Tensor& out);
+MIXGRAD_KERNEL(take_along_axis, const Tensor& x, const Tensor& index, Out out);
 // dx[o, index[o, i], i] = dy[o, i], zero elsewhere
-MIXGRAD_KERNEL(take_along_axis_backward, const Tensor& index, const Tensor& dy, const Tensor& dx);
+MIXGRAD_KERNEL(take_along_axis_backward, const Tensor& index, const Tensor& dy, Out dx);
 }  // namespace kernels
 
 }  // namespace mixgrad

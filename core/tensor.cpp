@@ -100,7 +100,7 @@ void Tensor::fill_(double value) const {
       check(value >= std::numeric_limits<T>::min() && value <= std::numeric_limits<T>::max(), "fill_: ", value,
             " is not a ", name_of(dtype()));
   });
-  dispatch("fill", device(), [&](auto device) { kernels::fill(device, *this, value); });
+  dispatch("fill", device(), [&](auto device) { kernels::fill(device, value, *this); });
 }
 
 void Tensor::copy_(const Tensor& source) const {
@@ -176,7 +176,7 @@ std::ostream& operator<<(std::ostream& out, const Tensor& tensor) {
 
 namespace kernels {
 
-void fill(Cpu, const Tensor& out, double value) {
+void fill(Cpu, double value, Out out) {
   with_dtype(out.dtype(), [&]<class T>(T) {
     T* data = out.mutable_data<T>();
     parallel_for(out.numel(), copy_grain, [&](std::int64_t begin, std::int64_t end) {
@@ -185,7 +185,7 @@ void fill(Cpu, const Tensor& out, double value) {
   });
 }
 
-void copy(Cpu, const Tensor& source, const Tensor& out) {
+void copy(Cpu, const Tensor& source, Out out) {
   with_dtype(out.dtype(), [&]<class T>(T) {
     const T* from = source.data<T>();
     T* to = out.mutable_data<T>();
@@ -195,7 +195,7 @@ void copy(Cpu, const Tensor& source, const Tensor& out) {
   });
 }
 
-void convert(Cpu, const Tensor& source, const Tensor& out) {
+void convert(Cpu, const Tensor& source, Out out) {
   with_dtype(source.dtype(), [&]<class From>(From) {
     with_dtype(out.dtype(), [&]<class To>(To) {
       const From* from = source.data<From>();

@@ -35,12 +35,12 @@ struct NumberAs {
 
 }  // namespace
 
-void fill(Cuda device, const Tensor& out, double value) {
+void fill(Cuda device, double value, Out out) {
   with_cuda_dtype(out.dtype(),
                   [&]<class T>(T) { map(device, out.numel(), Constant<T>{static_cast<T>(value)}, write<T>(out)); });
 }
 
-void copy(Cuda device, const Tensor& source, const Tensor& out) {
+void copy(Cuda device, const Tensor& source, Out out) {
   with_cuda_dtype(out.dtype(), [&]<class T>(T) {
     check_cuda(device.op,
                cudaMemcpyAsync(write<T>(out), read<T>(source), static_cast<std::size_t>(out.numel()) * sizeof(T),
@@ -48,7 +48,7 @@ void copy(Cuda device, const Tensor& source, const Tensor& out) {
   });
 }
 
-void convert(Cuda device, const Tensor& source, const Tensor& out) {
+void convert(Cuda device, const Tensor& source, Out out) {
   with_cuda_dtype(source.dtype(), [&]<class From>(From) {
     with_cuda_dtype(out.dtype(), [&]<class To>(To) {
       map(device, out.numel(), NumberAs<To, From>{}, write<To>(out), read<From>(source));

@@ -159,9 +159,9 @@ std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
 
 namespace kernels {
 using Out = const Tensor&;  // an argument that a kernel writes: a handle to memory that is there
-MIXGRAD_KERNEL(fill, const Tensor& out, double value);
-MIXGRAD_KERNEL(copy, const Tensor& source, const Tensor& out);     // same device and dtype, bytes as they are
-MIXGRAD_KERNEL(convert, const Tensor& source, const Tensor& out);  // element by element between dtypes
+MIXGRAD_KERNEL(fill, double value, Out out);
+MIXGRAD_KERNEL(copy, const Tensor& source, Out out);     // same device and dtype, bytes as they are
+MIXGRAD_KERNEL(convert, const Tensor& source, Out out);  // element by element between dtypes
 }  // namespace kernels
 
 // A tensor and its name: a parameter of a model, an entry of a file.

@@ -21,21 +21,6 @@ struct AllocatorStats {
 void* allocate(Device device, std::size_t bytes);
 void deallocate(Device device, void* memory, std::size_t bytes) noexcept;
 
-// Scratch memory of a CPU kernel: `count` floats or doubles, aligned to 64 bytes, uninitialised, freed at scope exit.
-// Throws as allocate does.
-template <class T = float>
-class Scratch : NonCopyable {
- public:
-  explicit Scratch(std::int64_t count)
-      : bytes_(static_cast<std::size_t>(count) * sizeof(T)), data_(static_cast<T*>(allocate(cpu, bytes_))) {}
-  ~Scratch() { deallocate(cpu, data_, bytes_); }
-  T* data() const { return data_; }
-
- private:
-  std::size_t bytes_;
-  T* data_;
-};
-
 AllocatorStats allocator_stats(Device device = cpu);
 // While it lives, allocations on the device come from its own pool: memory that is given to nobody else, even once it
 // is free, because a captured step (core/graph.h) writes to it again at each replay. At most one is alive per device.
@@ -60,5 +45,24 @@ void release_pool(Device device, std::uint32_t id) noexcept;
 void release_cache(Device device = cpu);
 // False under AddressSanitizer, where caching would hide every use after free: each request is then a miss.
 bool allocator_caches();
+
+namespace host {
+
+// Scratch memory of a CPU kernel: `count` floats or doubles, aligned to 64 bytes, uninitialised, freed at scope exit.
+// Throws as allocate does.
+template <class T = float>
+class Scratch : NonCopyable {
+ public:
+  explicit Scratch(std::int64_t count)
+      : bytes_(static_cast<std::size_t>(count) * sizeof(T)), data_(static_cast<T*>(allocate(cpu, bytes_))) {}
+  ~Scratch() { deallocate(cpu, data_, bytes_); }
+  T* data() const { return data_; }
+
+ private:
+  std::size_t bytes_;
+  T* data_;
+};
+
+}  // namespace host
 
 }  // namespace mixgrad

@@ -81,6 +81,8 @@ class BroadcastLoops {
   std::size_t count_ = 0;
 };
 
+namespace host {
+
 // A stretch of an operand: an array, or one element for all.
 template <class T>
 struct Stretch {
@@ -125,5 +127,7 @@ void map_broadcast(F f, const Tensor& out, const std::array<Tensor, sizeof...(In
   }
   (std::index_sequence_for<In...>{});
 }
+
+}  // namespace host
 
 }  // namespace mixgrad

@@ -73,3 +73,9 @@ decltype(auto) dispatch_cpu(const char* kernel, Device device, F&& f) {
 #define MIXGRAD_KERNEL(name, ...)         \
   void name(::mixgrad::Cpu, __VA_ARGS__); \
   void name(::mixgrad::Cuda, __VA_ARGS__)
+
+// Private: the tools of the CPU's kernels are in mixgrad::host, those of the GPU's in mixgrad::gpu (core/gpu.cuh).
+namespace mixgrad::host {}
+namespace mixgrad::kernels {
+using namespace host;
+}

@@ -7,7 +7,7 @@
 #endif
 #include <Eigen/Core>
 
-namespace mixgrad {
+namespace mixgrad::host {
 
 template <class T>
 using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -16,4 +16,4 @@ using MatrixMap = Eigen::Map<Matrix<T>, Eigen::Unaligned, Eigen::OuterStride<>>;
 template <class T>
 using ConstMatrixMap = Eigen::Map<const Matrix<T>, Eigen::Unaligned, Eigen::OuterStride<>>;
 
-}  // namespace mixgrad
+}  // namespace mixgrad::host

@@ -6,7 +6,7 @@
 #include "core/eigen.h"
 #include "core/tile.h"
 
-namespace mixgrad {
+namespace mixgrad::host {
 
 template <>
 void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, const double* a,
@@ -73,4 +73,4 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
   }
 }
 
-}  // namespace mixgrad
+}  // namespace mixgrad::host

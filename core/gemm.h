@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace mixgrad {
+namespace mixgrad::host {
 
 // Whether a product replaces C or is added to it.
 enum class Accumulate { overwrite, add };
@@ -16,4 +16,4 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
           std::int64_t lda, const T* b, std::int64_t ldb, T* c, std::int64_t ldc,
           Accumulate accumulate = Accumulate::overwrite);
 
-}  // namespace mixgrad
+}  // namespace mixgrad::host

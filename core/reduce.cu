@@ -34,8 +34,8 @@ __global__ void arg_extreme_kernel(Extreme which, const T* x, std::int64_t outpu
 }
 
 template <class T>
-__global__ void take_kernel(const T* x, const std::int32_t* index, std::int64_t outputs, std::int64_t n,
-                            std::int64_t inner, T* out) {
+__global__ void take_along_axis_kernel(const T* x, const std::int32_t* index, std::int64_t outputs, std::int64_t n,
+                                       std::int64_t inner, T* out) {
   wait_for_previous_kernel();
   const std::int64_t i = global_index();
   if (i < outputs) out[i] = x[(i / inner * n + index[i]) * inner + i % inner];
@@ -75,8 +75,8 @@ void arg_extreme(Cuda device, Extreme which, const Tensor& x, Out out) {
 
 void take_along_axis(Cuda device, const Tensor& x, const Tensor& index, Out out) {
   with_cuda_dtype(x.dtype(), [&]<class T>(T) {
-    launch(device, take_kernel<T>, blocks_for(out.numel()), block_threads, 0, read<T>(x), read<std::int32_t>(index),
-           out.numel(), x.size(1), x.size(2), write<T>(out));
+    launch(device, take_along_axis_kernel<T>, blocks_for(out.numel()), block_threads, 0, read<T>(x),
+           read<std::int32_t>(index), out.numel(), x.size(1), x.size(2), write<T>(out));
   });
 }
 

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <utility>
 
-namespace mixgrad {
+namespace mixgrad::host {
 
 #if defined(__AVX512F__)
 inline constexpr int lanes = 16;
@@ -73,4 +73,4 @@ float horizontal_sum(Vector v) {
 // n rounded up to whole vectors.
 constexpr std::int64_t whole_vectors(std::int64_t n) { return (n + lanes - 1) / lanes * lanes; }
 
-}  // namespace mixgrad
+}  // namespace mixgrad::host

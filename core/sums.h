@@ -33,13 +33,6 @@ class RunningSum {
   double total_ = 0;
 };
 
-// at(0) + at(1) + ... of n values, a power of two, as a tree.
-template <int n, class F>
-auto tree_sum(const F& at, int first = 0) {
-  if constexpr (n == 1) return at(first);
-  else return tree_sum<n / 2>(at, first) + tree_sum<n / 2>(at, first + n / 2);
-}
-
 // k terms of as many sums.
 template <class T, int k>
 struct Terms {
@@ -50,6 +43,15 @@ struct Terms {
     return sum;
   }
 };
+
+namespace host {
+
+// at(0) + at(1) + ... of n values, a power of two, as a tree.
+template <int n, class F>
+auto tree_sum(const F& at, int first = 0) {
+  if constexpr (n == 1) return at(first);
+  else return tree_sum<n / 2>(at, first) + tree_sum<n / 2>(at, first + n / 2);
+}
 
 // totals[j * columns + c] += sum over rows begin..end-1 of term(row * columns + c, c).value[j], for each column: what a
 // CPU thread does with its range of rows.
@@ -107,4 +109,5 @@ double sum_of(const T* x, std::int64_t n) {
   return total;
 }
 
+}  // namespace host
 }  // namespace mixgrad

@@ -4,7 +4,7 @@
 #include <array>
 #include <utility>
 
-namespace mixgrad {
+namespace mixgrad::host {
 namespace {
 
 // The tile's sums, over `steps` at a time: a row's offset is read once for all of them.
@@ -134,4 +134,4 @@ void copy_panel(bool transposed, std::int64_t depth, std::int64_t columns, const
     }
 }
 
-}  // namespace mixgrad
+}  // namespace mixgrad::host

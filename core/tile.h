@@ -18,7 +18,7 @@
 
 #include "core/simd.h"
 
-namespace mixgrad {
+namespace mixgrad::host {
 
 inline constexpr std::int64_t tile_columns = 2 * lanes;
 // How many rows a tile may have: their sums take at most three quarters of the 32 or 16 registers; at one vector each,
@@ -62,4 +62,4 @@ void for_each_part(std::int64_t n, std::int64_t most, F&& f) {
   }
 }
 
-}  // namespace mixgrad
+}  // namespace mixgrad::host

@@ -52,7 +52,7 @@ class Rows {
         {depth, &module, text_of(output), uncounted(parts.own), module.multiply_adds(input, output)});
     std::ranges::move(inside, std::back_inserter(open_[level]));
   }
-  std::vector<Row> take() { return std::move(open_.at(0)); }
+  std::vector<Row> finished() { return std::move(open_.at(0)); }
 
  private:
   std::int64_t uncounted(const std::vector<Tensor>& tensors) {
@@ -81,7 +81,7 @@ void print(std::ostream& out, Module& model, const Shape& input) {
     const std::vector<Tensor> weights = parameters(model);
     no_grad([&] { return model(Tensor::zeros(input, weights.empty() ? TensorOptions{} : weights[0].options())); });
   }
-  std::vector<Row> layers = rows.take();
+  std::vector<Row> layers = rows.finished();
   const int outermost = dynamic_cast<Sequential*>(&model) ? 1 : 0;
   layers.erase(layers.begin(), layers.begin() + outermost);
 

@@ -155,11 +155,11 @@ inline Offsets patch_of(const Conv2dShape& s, const Border& border) {
 }
 
 // For few outputs patches are copied, some at a time, each in whole vectors, with zeros behind.
-class Patches {
+class CopiedPatches {
  public:
   static constexpr std::int64_t at_once = 32;
 
-  Patches(const Conv2dShape& s, const Border& border)
+  CopiedPatches(const Conv2dShape& s, const Border& border)
       : kernel_height_(s.kernel_height),
         tap_row_(s.kernel_width * s.in_channels),
         border_row_(border.row()),

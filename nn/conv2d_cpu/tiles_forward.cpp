@@ -36,7 +36,7 @@ void forward(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const 
   const bool few = by_patches(s);
   const Border border = padded_input(s);
   const BorderedImages padded(border, s.padding > 0 ? at_once : 0);
-  const Patches patches(s, border);
+  const CopiedPatches patches(s, border);
   const Offsets positions = positions_of(s, border, at_once), taps = patch_of(s, border);
   const Offsets outputs = line(most_rows(1), s.out_channels);
   const float* px = x.data<float>();

@@ -76,14 +76,15 @@ void parameter_gradients(const Conv2dShape& s, const Tensor& x, const Tensor& y,
   const Border border = padded_input(s);
   const bool few = by_patches(s), planes = by_planes(s), copied = planes || s.padding > 0;
   const BorderedImages padded(border, copied ? at_once : 0);
-  const Patches patches(s, border);
+  const CopiedPatches patches(s, border);
   const Offsets positions =
       planes ? grid({at_once, border.size()}, {s.out_height, s.stride * border.width}, {s.out_width, s.stride})
              : positions_of(s, border, at_once);
   const Offsets taps =
       planes ? grid({s.kernel_height, border.width}, {s.kernel_width, 1}, {s.in_channels, border.height * border.width})
              : patch_of(s, border);
-  const Offsets outputs = line(few ? s.out_channels : 0, 1), gradient_rows = line(Patches::at_once, lanes);  // of few
+  const Offsets outputs = line(few ? s.out_channels : 0, 1),
+                gradient_rows = line(CopiedPatches::at_once, lanes);  // of few
   // Of each range, in blocks: the sums, [patch, width] or of few outputs [out, width of a patch]; the bias's, [width].
   const std::int64_t out_width = whole_vectors(s.out_channels), partial_size = out_width * patch;
   const Scratch<> partials(ranges * partial_size);

@@ -29,8 +29,8 @@ void map_broadcast(Cuda device, F f, const Tensor& out, const std::array<Tensor,
     if (((operands[k].shape() == out.shape()) && ...))
       return map(device, out.numel(), f, write<Out>(out), read<In>(operands[k])...);
     const BroadcastLoops<sizeof...(In)> loops({operands[k].shape()...}, out.shape());
-    launch(device, broadcast_kernel<F, Out, In...>, blocks_for(out.numel()), block_threads, 0, loops, out.numel(), f,
-           write<Out>(out), read<In>(operands[k])...);
+    launch_threads(device, out.numel(), broadcast_kernel<F, Out, In...>, loops, out.numel(), f, write<Out>(out),
+                   read<In>(operands[k])...);
   }
   (std::index_sequence_for<In...>{});
 }

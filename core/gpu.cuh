@@ -9,7 +9,7 @@
 //     ...
 //   }
 //   void scale(Cuda device, float factor, const Tensor& x, Out out) {
-//     launch(device, scale_kernel, blocks_for(x.numel()), block_threads, 0, x.numel(), factor, read(x), write(out));
+//     launch_threads(device, x.numel(), scale_kernel, x.numel(), factor, read(x), write(out));
 //   }
 //
 // Kernels add in a fixed order and use no float atomics, so that the same input always gives the same bits.
@@ -86,6 +86,12 @@ void launch(Cuda device, void (*kernel)(P...), dim3 grid, dim3 block, std::size_
   check_cuda(device.op, executor::launch<true>(kernel, grid, block, dynamic_shared_bytes, stream,
                                                static_cast<P>(std::forward<A>(args))...));
 #endif
+}
+
+// kernel(args...) with a thread for each of n, and the last block's beyond.
+template <class... P, class... A>
+void launch_threads(Cuda device, std::int64_t n, void (*kernel)(P...), A&&... args) {
+  launch(device, kernel, blocks_for(n), block_threads, 0, std::forward<A>(args)...);
 }
 
 // The elements of a tensor on the device; write() counts as a write (Tensor::mutable_data).
@@ -172,34 +178,9 @@ __device__ void store(T* to, const Pack<std::remove_const_t<T>, width>& values) 
   if constexpr (!std::is_const_v<T>) *reinterpret_cast<Pack<T, width>*>(to) = values;
 }
 
-template <int width, class F, class Out, class... In>
-__global__ void map_kernel(std::int64_t n, F f, Out* out, const In*... in) {
-  wait_for_previous_kernel();
-  const std::int64_t first = global_index() * width;
-  if (first + width <= n) {
-    Pack<Out, width> result;
-    [&](const Pack<In, width>&... x) {
-      for (int i = 0; i < width; ++i) result.element[i] = f(x.element[i]...);
-    }(load<width>(in + first)...);
-    store(out + first, result);
-  } else {
-    for (std::int64_t i = first; i < n; ++i) out[i] = f(in[i]...);
-  }
-}
-
 template <class T>
 bool is_aligned(const T* p, int width) {
   return reinterpret_cast<std::uintptr_t>(p) % (sizeof(T) * static_cast<unsigned>(width)) == 0;
-}
-
-// out[i] = f(in[i]...) for i < n, four elements at a time where all arrays are aligned for it.
-template <class F, class Out, class... In>
-void map(Cuda device, std::int64_t n, F f, Out* out, const In*... in) {
-  constexpr int width = 4;
-  if (is_aligned(out, width) && (is_aligned(in, width) && ...))
-    launch(device, map_kernel<width, F, Out, In...>, blocks_for(n, block_threads * width), block_threads, 0, n, f, out,
-           in...);
-  else launch(device, map_kernel<1, F, Out, In...>, blocks_for(n), block_threads, 0, n, f, out, in...);
 }
 
 template <int width, class F, class... T>
@@ -217,14 +198,30 @@ __global__ void update_kernel(std::int64_t n, F f, T*... arrays) {
 }
 
 // f(arrays[i]...) for i < n, in place: f takes a reference to each array's element, and may change those of non-const
-// arrays.
+// arrays. Four elements at a time where all arrays are aligned for it.
 template <class F, class... T>
 void update(Cuda device, std::int64_t n, F f, T*... arrays) {
   constexpr int width = 4;
   if ((is_aligned(arrays, width) && ...))
     launch(device, update_kernel<width, F, T...>, blocks_for(n, block_threads * width), block_threads, 0, n, f,
            arrays...);
-  else launch(device, update_kernel<1, F, T...>, blocks_for(n), block_threads, 0, n, f, arrays...);
+  else launch_threads(device, n, update_kernel<1, F, T...>, n, f, arrays...);
+}
+
+// The functor that assigns what f returns.
+template <class F>
+struct Assign {
+  F f;
+  template <class Out, class... In>
+  __device__ void operator()(Out& out, const In&... in) const {
+    out = f(in...);
+  }
+};
+
+// out[i] = f(in[i]...) for i < n.
+template <class F, class Out, class... In>
+void map(Cuda device, std::int64_t n, F f, Out* out, const In*... in) {
+  update(device, n, Assign<F>{f}, out, in...);
 }
 
 // The functor F(values), for values in device memory.

@@ -48,26 +48,26 @@ std::int64_t row_of(const Tensor& x) { return x.shape().product(1, x.rank()); }
 }  // namespace
 
 void check_indices(Cuda device, const char* op, const Tensor& indices, std::int64_t size) {
-  launch(device, check_indices_kernel, blocks_for(indices.numel()), block_threads, 0, IndexCheck(op, size),
-         read<std::int32_t>(indices), indices.numel());
+  launch_threads(device, indices.numel(), check_indices_kernel, IndexCheck(op, size), read<std::int32_t>(indices),
+                 indices.numel());
 }
 
 void gather(Cuda device, const Tensor& x, const Tensor& indices, Out out) {
   with_cuda_dtype(x.dtype(), [&]<class T>(T) {
-    launch(device, gather_kernel<T>, blocks_for(out.numel()), block_threads, 0, read<T>(x), read<std::int32_t>(indices),
-           indices.numel(), x.size(0), row_of(x), write<T>(out));
+    launch_threads(device, out.numel(), gather_kernel<T>, read<T>(x), read<std::int32_t>(indices), indices.numel(),
+                   x.size(0), row_of(x), write<T>(out));
   });
 }
 
 void gather_backward(Cuda device, const Tensor& indices, const Tensor& dy, Out dx) {
-  launch(device, gather_backward_kernel, blocks_for(dx.numel()), block_threads, 0, read<std::int32_t>(indices),
-         read(dy), indices.numel(), dx.size(0), row_of(dx), write(dx));
+  launch_threads(device, dx.numel(), gather_backward_kernel, read<std::int32_t>(indices), read(dy), indices.numel(),
+                 dx.size(0), row_of(dx), write(dx));
 }
 
 void one_hot(Cuda device, const Tensor& indices, Out out) {
   with_cuda_dtype(out.dtype(), [&]<class T>(T) {
-    launch(device, one_hot_kernel<T>, blocks_for(out.numel()), block_threads, 0, read<std::int32_t>(indices),
-           indices.numel(), out.size(1), write<T>(out));
+    launch_threads(device, out.numel(), one_hot_kernel<T>, read<std::int32_t>(indices), indices.numel(), out.size(1),
+                   write<T>(out));
   });
 }
 

@@ -28,8 +28,8 @@ __global__ void copy_columns_kernel(const T* from, std::int64_t from_row, std::i
 
 void transpose(Cuda device, const Tensor& x, Out out) {
   with_cuda_dtype(x.dtype(), [&]<class T>(T) {
-    launch(device, transpose_kernel<T>, blocks_for(out.numel()), block_threads, 0, read<T>(x), out.numel(), x.size(1),
-           x.size(2), x.size(3), x.size(4), write<T>(out));
+    launch_threads(device, out.numel(), transpose_kernel<T>, read<T>(x), out.numel(), x.size(1), x.size(2), x.size(3),
+                   x.size(4), write<T>(out));
   });
 }
 
@@ -37,8 +37,8 @@ void copy_columns(Cuda device, const Tensor& from, std::int64_t from_first, std:
                   Out to) {
   with_cuda_dtype(from.dtype(), [&]<class T>(T) {
     const std::int64_t elements = from.size(0) * count;
-    launch(device, copy_columns_kernel<T>, blocks_for(elements), block_threads, 0, read<T>(from) + from_first,
-           from.size(1), elements, count, to.size(1), write<T>(to) + to_first);
+    launch_threads(device, elements, copy_columns_kernel<T>, read<T>(from) + from_first, from.size(1), elements, count,
+                   to.size(1), write<T>(to) + to_first);
   });
 }
 

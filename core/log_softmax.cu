@@ -36,13 +36,12 @@ __global__ void log_softmax_backward_kernel(const float* y, const float* dy, std
 
 void log_softmax(Cuda device, const Tensor& x, Out out) {
   const std::int64_t n = x.size(-1), rows = x.numel() / n;
-  launch(device, log_softmax_kernel, blocks_for(rows * warp_threads), block_threads, 0, read(x), rows, n, write(out));
+  launch_threads(device, rows * warp_threads, log_softmax_kernel, read(x), rows, n, write(out));
 }
 
 void log_softmax_backward(Cuda device, const Tensor& y, const Tensor& dy, Out dx) {
   const std::int64_t n = dx.size(-1), rows = dx.numel() / n;
-  launch(device, log_softmax_backward_kernel, blocks_for(rows * warp_threads), block_threads, 0, read(y), read(dy),
-         rows, n, write(dx));
+  launch_threads(device, rows * warp_threads, log_softmax_backward_kernel, read(y), read(dy), rows, n, write(dx));
 }
 
 }  // namespace mixgrad::kernels

@@ -68,21 +68,21 @@ void sum_backward(Cuda device, const Tensor& dy, double factor, Out dx) {
 
 void arg_extreme(Cuda device, Extreme which, const Tensor& x, Out out) {
   with_cuda_dtype(x.dtype(), [&]<class T>(T) {
-    launch(device, arg_extreme_kernel<T>, blocks_for(out.numel() * warp_threads), block_threads, 0, which, read<T>(x),
-           out.numel(), static_cast<std::int32_t>(x.size(1)), x.size(2), write<std::int32_t>(out));
+    launch_threads(device, out.numel() * warp_threads, arg_extreme_kernel<T>, which, read<T>(x), out.numel(),
+                   static_cast<std::int32_t>(x.size(1)), x.size(2), write<std::int32_t>(out));
   });
 }
 
 void take_along_axis(Cuda device, const Tensor& x, const Tensor& index, Out out) {
   with_cuda_dtype(x.dtype(), [&]<class T>(T) {
-    launch(device, take_along_axis_kernel<T>, blocks_for(out.numel()), block_threads, 0, read<T>(x),
-           read<std::int32_t>(index), out.numel(), x.size(1), x.size(2), write<T>(out));
+    launch_threads(device, out.numel(), take_along_axis_kernel<T>, read<T>(x), read<std::int32_t>(index), out.numel(),
+                   x.size(1), x.size(2), write<T>(out));
   });
 }
 
 void take_along_axis_backward(Cuda device, const Tensor& index, const Tensor& dy, Out dx) {
-  launch(device, take_along_axis_backward_kernel, blocks_for(dx.numel()), block_threads, 0, read<std::int32_t>(index),
-         read(dy), dx.numel(), dx.size(1), dx.size(2), write(dx));
+  launch_threads(device, dx.numel(), take_along_axis_backward_kernel, read<std::int32_t>(index), read(dy), dx.numel(),
+                 dx.size(1), dx.size(2), write(dx));
 }
 
 }  // namespace mixgrad::kernels

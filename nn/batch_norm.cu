@@ -114,8 +114,8 @@ template <class F>
 void with_normalise(Cuda device, const BatchNormParameters& p, const Tensor& factors, F f) {
   const std::int64_t channels = p.weight.numel();
   float *scale = write(factors), *shift = scale + channels;
-  launch(device, forward_factors_kernel, blocks_for(channels), block_threads, 0, read(p.mean), read(p.var),
-         read(p.weight), read(p.bias), static_cast<float>(p.eps), static_cast<int>(channels), scale, shift);
+  launch_threads(device, channels, forward_factors_kernel, read(p.mean), read(p.var), read(p.weight), read(p.bias),
+                 static_cast<float>(p.eps), static_cast<int>(channels), scale, shift);
   if (p.relu) f(Normalise<true>{scale, shift});
   else f(Normalise<false>{scale, shift});
 }
@@ -127,9 +127,9 @@ void backward(Cuda device, const Tensor& x, const BatchNormParameters& p, const 
   const Tensor sums = Tensor::empty({2, channels}, x.options()), factors = Tensor::empty({3, channels}, x.options());
   column_sums<2>(device, 1, rows, channels, WeightTerms<relu>{normalise, read(x), read(dy), read(p.mean)}, write(sums));
   float* a = write(factors);
-  launch(device, backward_factors_kernel, blocks_for(channels), block_threads, 0, read(sums), read(p.var),
-         read(p.weight), static_cast<float>(p.eps), p.batch_statistics ? 1 / static_cast<float>(rows) : 0.0f,
-         static_cast<int>(channels), write(dweight), write(dbias), a);
+  launch_threads(device, channels, backward_factors_kernel, read(sums), read(p.var), read(p.weight),
+                 static_cast<float>(p.eps), p.batch_statistics ? 1 / static_cast<float>(rows) : 0.0f,
+                 static_cast<int>(channels), write(dweight), write(dbias), a);
   map_channels(device, x.numel(), channels,
                InputGradient<relu>{normalise, a, a + channels, a + 2 * channels, read(p.mean)}, write(dx), read(x),
                read(dy));
@@ -142,10 +142,10 @@ void batch_norm_statistics(Cuda device, const Tensor& x, double momentum, Out ru
   const std::int64_t rows = x.size(0), channels = x.size(1);
   const Tensor moments = Tensor::empty({Moments::size, channels}, x.options());
   reduce_columns<Moments>(device, 1, rows, channels, Shifted{read(x)}, write(moments));
-  launch(device, statistics_kernel, blocks_for(channels), block_threads, 0, read(moments), read(x),
-         static_cast<int>(channels), static_cast<float>(rows), static_cast<float>(momentum),
-         static_cast<float>(static_cast<double>(rows) / static_cast<double>(rows - 1)), write(running_mean),
-         write(running_var), write(mean), write(var));
+  launch_threads(device, channels, statistics_kernel, read(moments), read(x), static_cast<int>(channels),
+                 static_cast<float>(rows), static_cast<float>(momentum),
+                 static_cast<float>(static_cast<double>(rows) / static_cast<double>(rows - 1)), write(running_mean),
+                 write(running_var), write(mean), write(var));
 }
 
 void batch_norm_forward(Cuda device, const Tensor& x, const BatchNormParameters& p, Out y) {

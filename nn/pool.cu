@@ -81,23 +81,20 @@ float share_of(const Pool2dShape& s) { return 1 / static_cast<float>(s.kernel_si
 }  // namespace
 
 void max_pool2d_forward(Cuda device, const Pool2dShape& s, const Tensor& x, Out y, Out place) {
-  launch(device, max_forward_kernel, blocks_for(y.numel()), block_threads, 0, s, read(x), y.numel(), write(y),
-         write<std::int32_t>(place));
+  launch_threads(device, y.numel(), max_forward_kernel, s, read(x), y.numel(), write(y), write<std::int32_t>(place));
 }
 
 void max_pool2d_backward(Cuda device, const Pool2dShape& s, const Tensor& place, const Tensor& dy, Out dx) {
-  launch(device, max_backward_kernel, blocks_for(dx.numel()), block_threads, 0, s, read<std::int32_t>(place), read(dy),
-         dx.numel(), write(dx));
+  launch_threads(device, dx.numel(), max_backward_kernel, s, read<std::int32_t>(place), read(dy), dx.numel(),
+                 write(dx));
 }
 
 void avg_pool2d_forward(Cuda device, const Pool2dShape& s, const Tensor& x, Out y) {
-  launch(device, avg_forward_kernel, blocks_for(y.numel()), block_threads, 0, s, share_of(s), read(x), y.numel(),
-         write(y));
+  launch_threads(device, y.numel(), avg_forward_kernel, s, share_of(s), read(x), y.numel(), write(y));
 }
 
 void avg_pool2d_backward(Cuda device, const Pool2dShape& s, const Tensor& dy, Out dx) {
-  launch(device, avg_backward_kernel, blocks_for(dx.numel()), block_threads, 0, s, share_of(s), read(dy), dx.numel(),
-         write(dx));
+  launch_threads(device, dx.numel(), avg_backward_kernel, s, share_of(s), read(dy), dx.numel(), write(dx));
 }
 
 }  // namespace mixgrad::kernels

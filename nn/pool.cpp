@@ -46,34 +46,31 @@ kernels::Pool2dShape check_shapes(const char* op, const Tensor& x, std::int64_t 
           .padding = padding};
 }
 
-}  // namespace
-
-Tensor max_pool2d(const Tensor& x, std::int64_t kernel_size, const Pool2dOptions& options) {
-  const kernels::Pool2dShape shape = check_shapes("max_pool2d", x, kernel_size, options);
+// The maximum of each window, or its mean.
+Tensor pool2d(bool maximum, const Tensor& x, std::int64_t kernel_size, const Pool2dOptions& options) {
+  const char* const op = maximum ? "max_pool2d" : "avg_pool2d";
+  const kernels::Pool2dShape shape = check_shapes(op, x, kernel_size, options);
   Tensor y = Tensor::empty(shape.output(), x.options());
-  const Tensor place = Tensor::empty(y.shape(), {.dtype = DType::i32, .device = x.device()});
-  dispatch("max_pool2d_forward", x.device(),
-           [&](auto device) { kernels::max_pool2d_forward(device, shape, x, y, place); });
-  record(y, "max_pool2d", {x}, [shape, place](const Tensor& grad, Gradients& to) {
+  const Tensor place = maximum ? Tensor::empty(y.shape(), {.dtype = DType::i32, .device = x.device()}) : Tensor();
+  dispatch(maximum ? "max_pool2d_forward" : "avg_pool2d_forward", x.device(),
+           [&](auto device) { kernels::pool2d_forward(device, shape, x, y, place); });
+  record(y, op, {x}, [shape, place](const Tensor& grad, Gradients& to) {
     Tensor dx = Tensor::empty(shape.input(), grad.options());
-    dispatch("max_pool2d_backward", grad.device(),
-             [&](auto device) { kernels::max_pool2d_backward(device, shape, place, grad, dx); });
+    dispatch(place.defined() ? "max_pool2d_backward" : "avg_pool2d_backward", grad.device(),
+             [&](auto device) { kernels::pool2d_backward(device, shape, place, grad, dx); });
     to.add(0, dx);
   });
   return y;
 }
 
+}  // namespace
+
+Tensor max_pool2d(const Tensor& x, std::int64_t kernel_size, const Pool2dOptions& options) {
+  return pool2d(true, x, kernel_size, options);
+}
+
 Tensor avg_pool2d(const Tensor& x, std::int64_t kernel_size, const Pool2dOptions& options) {
-  const kernels::Pool2dShape shape = check_shapes("avg_pool2d", x, kernel_size, options);
-  Tensor y = Tensor::empty(shape.output(), x.options());
-  dispatch("avg_pool2d_forward", x.device(), [&](auto device) { kernels::avg_pool2d_forward(device, shape, x, y); });
-  record(y, "avg_pool2d", {x}, [shape](const Tensor& grad, Gradients& to) {
-    Tensor dx = Tensor::empty(shape.input(), grad.options());
-    dispatch("avg_pool2d_backward", grad.device(),
-             [&](auto device) { kernels::avg_pool2d_backward(device, shape, grad, dx); });
-    to.add(0, dx);
-  });
-  return y;
+  return pool2d(false, x, kernel_size, options);
 }
 
 MaxPool2d::MaxPool2d(std::int64_t kernel_size, const Pool2dOptions& options)
@@ -140,12 +137,18 @@ void sum_of_windows(const Pool2dShape& s, const Tensor& to, T factor, F add) {
 
 }  // namespace
 
-void max_pool2d_forward(Cpu, const Pool2dShape& s, const Tensor& x, Out y, Out place) {
-  with_floating("max_pool2d", x.dtype(), [&]<class T>(T) {
+void pool2d_forward(Cpu, const Pool2dShape& s, const Tensor& x, Out y, Out place) {
+  with_floating(place.defined() ? "max_pool2d" : "avg_pool2d", x.dtype(), [&]<class T>(T) {
     const T* px = x.data<T>();
+    const std::int64_t image = s.height * s.width, out_image = s.out_height * s.out_width * s.channels;
+    if (!place.defined())
+      return sum_of_windows(s, y, share_of<T>(s), [=](std::int64_t n, auto* sums) {
+        for_each_pixel(s, n, [=](std::int64_t window, std::int64_t pixel) {
+          for (std::int64_t c = 0; c < s.channels; ++c) sums[window - n * out_image + c] += px[pixel + c];
+        });
+      });
     T* py = y.mutable_data<T>();
     std::int32_t* pp = place.mutable_data<std::int32_t>();
-    const std::int64_t image = s.height * s.width, out_image = s.out_height * s.out_width * s.channels;
     for_each_image(s, [=](std::int64_t n) {
       std::fill_n(py + n * out_image, out_image, -std::numeric_limits<T>::infinity());
       std::fill_n(pp + n * out_image, out_image, -1);
@@ -165,38 +168,20 @@ void max_pool2d_forward(Cpu, const Pool2dShape& s, const Tensor& x, Out y, Out p
   });
 }
 
-void max_pool2d_backward(Cpu, const Pool2dShape& s, const Tensor& place, const Tensor& dy, Out dx) {
-  with_floating("max_pool2d", dx.dtype(), [&]<class T>(T) {
-    const std::int32_t* pp = place.data<std::int32_t>();
+void pool2d_backward(Cpu, const Pool2dShape& s, const Tensor& place, const Tensor& dy, Out dx) {
+  with_floating(place.defined() ? "max_pool2d" : "avg_pool2d", dx.dtype(), [&]<class T>(T) {
     const T* pdy = dy.data<T>();
-    const std::int64_t out_image = s.out_height * s.out_width * s.channels;
+    const std::int64_t image = s.height * s.width * s.channels, out_image = s.out_height * s.out_width * s.channels;
+    if (!place.defined())
+      return sum_of_windows(s, dx, share_of<T>(s), [=](std::int64_t n, auto* sums) {
+        for_each_pixel(s, n, [=](std::int64_t window, std::int64_t pixel) {
+          for (std::int64_t c = 0; c < s.channels; ++c) sums[pixel - n * image + c] += pdy[window + c];
+        });
+      });
+    const std::int32_t* pp = place.data<std::int32_t>();
     sum_of_windows(s, dx, T{1}, [=](std::int64_t n, auto* sums) {
       for (std::int64_t i = n * out_image; i < (n + 1) * out_image; i += s.channels)
         for (std::int64_t c = 0; c < s.channels; ++c) sums[pp[i + c] * s.channels + c] += pdy[i + c];
-    });
-  });
-}
-
-void avg_pool2d_forward(Cpu, const Pool2dShape& s, const Tensor& x, Out y) {
-  with_floating("avg_pool2d", x.dtype(), [&]<class T>(T) {
-    const T* px = x.data<T>();
-    sum_of_windows(s, y, T{1} / static_cast<T>(s.kernel_size * s.kernel_size), [=](std::int64_t n, auto* sums) {
-      const std::int64_t first = n * s.out_height * s.out_width * s.channels;
-      for_each_pixel(s, n, [=](std::int64_t window, std::int64_t pixel) {
-        for (std::int64_t c = 0; c < s.channels; ++c) sums[window - first + c] += px[pixel + c];
-      });
-    });
-  });
-}
-
-void avg_pool2d_backward(Cpu, const Pool2dShape& s, const Tensor& dy, Out dx) {
-  with_floating("avg_pool2d", dx.dtype(), [&]<class T>(T) {
-    const T* pdy = dy.data<T>();
-    sum_of_windows(s, dx, T{1} / static_cast<T>(s.kernel_size * s.kernel_size), [=](std::int64_t n, auto* sums) {
-      const std::int64_t first = n * s.height * s.width * s.channels;
-      for_each_pixel(s, n, [=](std::int64_t window, std::int64_t pixel) {
-        for (std::int64_t c = 0; c < s.channels; ++c) sums[pixel - first + c] += pdy[window + c];
-      });
     });
   });
 }

@@ -47,17 +47,6 @@ __global__ void max_forward_kernel(Pool2dShape s, const float* x, std::int64_t n
   place[i] = at;
 }
 
-__global__ void max_backward_kernel(Pool2dShape s, const std::int32_t* place, const float* dy, std::int64_t n,
-                                    float* dx) {
-  wait_for_previous_kernel();
-  const std::int64_t i = global_index();
-  if (i >= n) return;
-  const auto pixel = static_cast<std::int32_t>(i / s.channels % (s.height * s.width));
-  RunningSum<float> sum;
-  for_each_window(s, i, [&](std::int64_t offset) { sum.add(place[offset] == pixel ? dy[offset] : 0); });
-  dx[i] = static_cast<float>(sum.value());
-}
-
 __global__ void avg_forward_kernel(Pool2dShape s, float share, const float* x, std::int64_t n, float* y) {
   wait_for_previous_kernel();
   const std::int64_t i = global_index();
@@ -67,34 +56,30 @@ __global__ void avg_forward_kernel(Pool2dShape s, float share, const float* x, s
   y[i] = share * static_cast<float>(sum.value());
 }
 
-__global__ void avg_backward_kernel(Pool2dShape s, float share, const float* dy, std::int64_t n, float* dx) {
+// place: null for means.
+__global__ void backward_kernel(Pool2dShape s, float share, const std::int32_t* place, const float* dy, std::int64_t n,
+                                float* dx) {
   wait_for_previous_kernel();
   const std::int64_t i = global_index();
   if (i >= n) return;
+  const auto pixel = static_cast<std::int32_t>(i / s.channels % (s.height * s.width));
   RunningSum<float> sum;
-  for_each_window(s, i, [&](std::int64_t offset) { sum.add(dy[offset]); });
+  for_each_window(s, i, [&](std::int64_t offset) { sum.add(!place || place[offset] == pixel ? dy[offset] : 0); });
   dx[i] = share * static_cast<float>(sum.value());
 }
 
-float share_of(const Pool2dShape& s) { return 1 / static_cast<float>(s.kernel_size * s.kernel_size); }
-
 }  // namespace
 
-void max_pool2d_forward(Cuda device, const Pool2dShape& s, const Tensor& x, Out y, Out place) {
-  launch_threads(device, y.numel(), max_forward_kernel, s, read(x), y.numel(), write(y), write<std::int32_t>(place));
+void pool2d_forward(Cuda device, const Pool2dShape& s, const Tensor& x, Out y, Out place) {
+  if (place.defined())
+    launch_threads(device, y.numel(), max_forward_kernel, s, read(x), y.numel(), write(y), write<std::int32_t>(place));
+  else launch_threads(device, y.numel(), avg_forward_kernel, s, share_of<float>(s), read(x), y.numel(), write(y));
 }
 
-void max_pool2d_backward(Cuda device, const Pool2dShape& s, const Tensor& place, const Tensor& dy, Out dx) {
-  launch_threads(device, dx.numel(), max_backward_kernel, s, read<std::int32_t>(place), read(dy), dx.numel(),
-                 write(dx));
-}
-
-void avg_pool2d_forward(Cuda device, const Pool2dShape& s, const Tensor& x, Out y) {
-  launch_threads(device, y.numel(), avg_forward_kernel, s, share_of(s), read(x), y.numel(), write(y));
-}
-
-void avg_pool2d_backward(Cuda device, const Pool2dShape& s, const Tensor& dy, Out dx) {
-  launch_threads(device, dx.numel(), avg_backward_kernel, s, share_of(s), read(dy), dx.numel(), write(dx));
+void pool2d_backward(Cuda device, const Pool2dShape& s, const Tensor& place, const Tensor& dy, Out dx) {
+  const bool mean = !place.defined();
+  launch_threads(device, dx.numel(), backward_kernel, s, mean ? share_of<float>(s) : 1.0f,
+                 mean ? nullptr : read<std::int32_t>(place), read(dy), dx.numel(), write(dx));
 }
 
 }  // namespace mixgrad::kernels

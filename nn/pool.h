@@ -52,9 +52,12 @@ template <class T>
 MIXGRAD_HOST_DEVICE bool is_maximum(T value, T largest, bool none_so_far) {
   return value > largest || value != value || none_so_far;
 }
-// place (i32, of y's shape): the pixel y*width + x of the image that each maximum was found at.
-MIXGRAD_KERNEL(max_pool2d_forward, const Pool2dShape& shape, const Tensor& x, Out y, Out place);
-MIXGRAD_KERNEL(max_pool2d_backward, const Pool2dShape& shape, const Tensor& place, const Tensor& dy, Out dx);
-MIXGRAD_KERNEL(avg_pool2d_forward, const Pool2dShape& shape, const Tensor& x, Out y);
-MIXGRAD_KERNEL(avg_pool2d_backward, const Pool2dShape& shape, const Tensor& dy, Out dx);
+// The factor of a mean.
+template <class T>
+T share_of(const Pool2dShape& s) {
+  return 1 / static_cast<T>(s.kernel_size * s.kernel_size);
+}
+// place (i32, of y's shape): the pixel y*width + x of the image that each maximum was found at; undefined: means.
+MIXGRAD_KERNEL(pool2d_forward, const Pool2dShape& shape, const Tensor& x, Out y, Out place);
+MIXGRAD_KERNEL(pool2d_backward, const Pool2dShape& shape, const Tensor& place, const Tensor& dy, Out dx);
 }  // namespace mixgrad::kernels

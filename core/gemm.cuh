@@ -23,6 +23,7 @@
 
 #include <utility>
 
+#include "core/elementwise.h"
 #include "core/gpu.cuh"
 
 namespace mixgrad::gpu {
@@ -46,6 +47,51 @@ __device__ inline void store4(bool wide, float* to, float4 values, int valid) {
   if (valid > 2) to[2] = values.z;
   if (valid > 3) to[3] = values.w;
 }
+
+// Element (row, k) of a matrix in memory as [rows, depth], or with `transposed` as [depth, rows].
+template <bool transposed>
+struct MatrixOperand {
+  static constexpr bool along_k = !transposed;
+  const float* x;
+  int rows, depth;
+  std::int64_t pitch;  // from one row of memory to the next
+  std::int64_t next;   // from one product of a batch to the next
+  bool wide;
+
+  __device__ MatrixOperand at(int batch) const { return {x + batch * next, rows, depth, pitch, next, wide}; }
+  __device__ auto row(int row) const {
+    if constexpr (transposed) return row;
+    else return row < rows ? x + row * pitch : nullptr;
+  }
+  __device__ float4 load(int row, int k) const { return load4(wide, x + k * pitch + row, k < depth ? rows - row : 0); }
+  __device__ float4 load(const float* row, int k) const {
+    return row ? load4(wide, row + k, depth - k) : make_float4(0, 0, 0, 0);
+  }
+};
+
+// Where a product of a batch goes: to its `width` columns of rows of `pitch` elements, plus a bias where there is one,
+// or 0 where relu makes that of it.
+struct RowsOut {
+  float* out;
+  int pitch, width;
+  bool wide;
+  const float* bias = nullptr;
+  bool relu = false;
+
+  __device__ RowsOut at(int batch, int) const {
+    const int first = batch * width;
+    return {out + first, pitch, width, wide, bias ? bias + first : nullptr, relu};
+  }
+  __device__ void store(int m, int n, float4 v, int valid) const {
+    if (bias) {
+      const float4 b = load4(wide, bias + n, valid);
+      v = make_float4(v.x + b.x, v.y + b.y, v.z + b.z, v.w + b.w);
+    }
+    constexpr functions::Relu positive{};
+    if (relu) v = make_float4(positive(v.x), positive(v.y), positive(v.z), positive(v.w));
+    store4(wide, out + std::int64_t{m} * pitch + n, v, valid);
+  }
+};
 
 template <int tile_m, int tile_n, int thread_m, int thread_n, int step_depth = 16, int step_shares = 1>
 struct Tile {

@@ -171,21 +171,7 @@ struct OutputPatches {
   }
 };
 
-// w(o, (u, v, c)) of one group, in memory as [o, (u, v, c)].
-struct Weights {
-  static constexpr bool along_k = true;
-  const float* w;
-  int rows, patch;
-  bool wide;
-
-  __device__ Weights at(int group) const { return {w + std::int64_t{group} * rows * patch, rows, patch, wide}; }
-  __device__ const float* row(int row) const { return row < rows ? w + std::int64_t{row} * patch : nullptr; }
-  __device__ float4 load(const float* row, int k) const {
-    return row ? load4(wide, row + k, patch - k) : make_float4(0, 0, 0, 0);
-  }
-};
-
-// The same with the rows c and the depth (u, v, o).
+// w(o, (u, v, c)) of one group, in memory as [o, (u, v, c)], with the rows c and the depth (u, v, o).
 struct WeightsOfInputs {
   static constexpr bool along_k = false;
   Geometry g;
@@ -201,43 +187,6 @@ struct WeightsOfInputs {
     const int tap = g.by_group_out.split(o);
     return load4(wide, w + (std::int64_t{o} * g.taps + tap) * g.group_in + row,
                  k < g.taps * g.group_out ? g.group_in - row : 0);
-  }
-};
-
-// dy(p, o) with the rows o and the depth p.
-struct OutputGradients {
-  static constexpr bool along_k = false;
-  Geometry g;
-  const float* dy;
-  bool wide;
-
-  __device__ OutputGradients at(int group) const { return {g, dy + group * g.group_out, wide}; }
-  __device__ int row(int row) const { return row; }
-  __device__ float4 load(int row, int k) const {
-    return load4(wide, dy + std::int64_t{k} * g.out_channels + row, k < g.positions ? g.group_out - row : 0);
-  }
-};
-
-// Rows of `channels` numbers, a group's part of each, plus a bias where there is one, or 0 where relu makes that of
-// them.
-struct ChannelsOut {
-  float* out;
-  const float* bias;  // or null
-  int channels, group_channels;
-  bool wide, relu;
-
-  __device__ ChannelsOut at(int group, int) const {
-    const int first = group * group_channels;
-    return {out + first, bias ? bias + first : nullptr, channels, group_channels, wide, relu};
-  }
-  __device__ void store(int m, int n, float4 v, int valid) const {
-    if (bias) {
-      const float4 b = load4(wide, bias + n, valid);
-      v = make_float4(v.x + b.x, v.y + b.y, v.z + b.z, v.w + b.w);
-    }
-    constexpr functions::Relu positive{};
-    if (relu) v = make_float4(positive(v.x), positive(v.y), positive(v.z), positive(v.w));
-    store4(wide, out + std::int64_t{m} * channels + n, v, valid);
   }
 };
 
@@ -289,7 +238,9 @@ void parameter_gradients(Cuda device, const Geometry& g, int groups, const Tenso
     const WeightGradientOut out{sums ? sums : weight, sums ? sums + weights : bias, all, g.group_out, g.patch()};
     with_bool(wide_x, [&](auto wide) {
       launch_gemm<Tile>(device, {.m = rows, .n = g.group_out, .k = g.positions, .split_k = splits, .batch = groups},
-                        PatchColumns<wide.value>{{g, read(x)}}, OutputGradients{g, read(dy), wide_dy}, out);
+                        PatchColumns<wide.value>{{g, read(x)}},
+                        MatrixOperand<true>{read(dy), g.group_out, g.positions, g.out_channels, g.group_out, wide_dy},
+                        out);
     });
     if (sums) column_sums<1>(device, 1, splits, all, Element{sums}, TwoArrays{weight, weights, bias});
     if (dbias.defined() && !with_bias)
@@ -317,8 +268,10 @@ void conv2d_forward(Cuda device, const Conv2dShape& s, const Tensor& x, const Te
   const bool wide_out = is_wide(g.group_out, write(y)) && is_aligned(pb, 4);
   with_bool(wide_in, [&](auto wide) {
     implicit_gemm(device, {.m = g.positions, .n = g.group_out, .k = g.patch(), .batch = static_cast<int>(s.groups)},
-                  Patches<wide.value>{{g, read(x)}}, Weights{read(weight), g.group_out, g.patch(), wide_in},
-                  ChannelsOut{write(y), pb, g.out_channels, g.group_out, wide_out, s.relu});
+                  Patches<wide.value>{{g, read(x)}},
+                  MatrixOperand<false>{read(weight), g.group_out, g.patch(), g.patch(),
+                                       std::int64_t{g.group_out} * g.patch(), wide_in},
+                  RowsOut{write(y), g.out_channels, g.group_out, wide_out, pb, s.relu});
   });
 }
 
@@ -334,10 +287,9 @@ void conv2d_backward(Cuda device, const Conv2dShape& s, const Tensor& x, const T
   const bool wide_out = is_wide(g.group_out, read(dy));
   if (dx.defined())
     with_bool(wide_out, [&](auto wide) {
-      implicit_gemm(
-          device, {.m = g.pixels, .n = g.group_in, .k = g.taps * g.group_out, .batch = groups},
-          OutputPatches<wide.value>{g, read(dy)}, WeightsOfInputs{g, read(weight), wide_in},
-          ChannelsOut{write(dx), nullptr, g.in_channels, g.group_in, wide_in && is_aligned(write(dx), 4), false});
+      implicit_gemm(device, {.m = g.pixels, .n = g.group_in, .k = g.taps * g.group_out, .batch = groups},
+                    OutputPatches<wide.value>{g, read(dy)}, WeightsOfInputs{g, read(weight), wide_in},
+                    RowsOut{write(dx), g.in_channels, g.group_in, wide_in && is_aligned(write(dx), 4)});
     });
   if (dweight.defined()) parameter_gradients(device, g, groups, x, dy, wide_in, wide_out, dweight, dbias);
   else if (dbias.defined()) column_sums<1>(device, 1, g.positions, g.out_channels, Element{read(dy)}, write(dbias));

@@ -52,6 +52,13 @@ MIXGRAD_HOST_DEVICE To number_as(From value) {
   return static_cast<To>(value);
 }
 
+// Calls f with std::true_type or std::false_type.
+template <class F>
+decltype(auto) with_constant(bool value, F&& f) {
+  if (value) return f(std::true_type{});
+  return f(std::false_type{});
+}
+
 // with_dtype(x.dtype(), [&]<class T>(T) { ... }): calls f with a value of the matching C++ type.
 template <class F>
 decltype(auto) with_dtype(DType dtype, F&& f) {

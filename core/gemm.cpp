@@ -10,11 +10,11 @@ namespace mixgrad::host {
 
 template <>
 void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, const double* a,
-          std::int64_t lda, const double* b, std::int64_t ldb, double* c, std::int64_t ldc, Accumulate accumulate) {
+          std::int64_t lda, const double* b, std::int64_t ldb, double* c, std::int64_t ldc) {
   const ConstMatrixMap<double> A(a, transpose_a ? k : m, transpose_a ? m : k, Eigen::OuterStride<>(lda));
   const ConstMatrixMap<double> B(b, transpose_b ? n : k, transpose_b ? k : n, Eigen::OuterStride<>(ldb));
   MatrixMap<double> C(c, m, n, Eigen::OuterStride<>(ldc));
-  if (accumulate == Accumulate::overwrite) C.setZero();
+  C.setZero();
   if (transpose_a && transpose_b) C.noalias() += A.transpose() * B.transpose();
   else if (transpose_a) C.noalias() += A.transpose() * B;
   else if (transpose_b) C.noalias() += A * B.transpose();
@@ -23,7 +23,7 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
 
 template <>
 void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, const float* a,
-          std::int64_t lda, const float* b, std::int64_t ldb, float* c, std::int64_t ldc, Accumulate accumulate) {
+          std::int64_t lda, const float* b, std::int64_t ldb, float* c, std::int64_t ldc) {
   constexpr std::int64_t most_depth = 384;
   const std::int64_t a_row = transpose_a ? 1 : lda, a_step = transpose_a ? lda : 1;
   // A long sum is split into parts, whose sums are added in f64 (core/sums.h).
@@ -35,7 +35,7 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
       for (std::int64_t i = 0; i < m; ++i)
         for (std::int64_t j = 0; j < n; ++j) f(totals[i * n + j], c[i * ldc + j]);
     };
-    each([=](double& sum, float value) { sum = accumulate == Accumulate::add ? value : 0.0; });
+    std::fill_n(totals, m * n, 0.0);
     for_each_part(k, most_chain, [&](std::int64_t first, std::int64_t count) {
       gemm(transpose_a, transpose_b, m, n, count, a + first * a_step, lda, b + first * (transpose_b ? 1 : ldb), ldb, c,
            ldc);
@@ -49,7 +49,7 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
   for (std::int64_t i = 0; i < std::min(k, most_depth); ++i) a_steps[i] = i * a_step;
   for (std::int64_t j = 0; j < n; j += tile_columns) {
     const std::int64_t columns = std::min(n - j, tile_columns), width = whole_vectors(columns);
-    bool started = accumulate == Accumulate::add;
+    bool started = false;
     for_each_part(std::max<std::int64_t>(k, 1), most_depth, [&](std::int64_t first, std::int64_t count) {
       const std::int64_t depth = std::min(count, k);
       copy_panel(transpose_b, depth, columns, transpose_b ? b + j * ldb + first : b + first * ldb + j, ldb, panel);

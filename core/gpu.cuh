@@ -97,11 +97,11 @@ void launch_threads(Cuda device, std::int64_t n, void (*kernel)(P...), A&&... ar
 // The elements of a tensor on the device; write() counts as a write (Tensor::mutable_data).
 template <class T = float>
 const T* read(const Tensor& x) {
-  return x.cuda_data<T>();
+  return x.data<T>(cuda);
 }
 template <class T = float>
 T* write(const Tensor& x) {
-  return x.mutable_cuda_data<T>();
+  return x.mutable_data<T>(cuda);
 }
 
 // with_dtype (core/dtype.h) for the dtypes that exist on the device.

@@ -7,6 +7,7 @@
 
 #include "core/allocator.h"
 #include "core/autograd.h"
+#include "core/broadcast.h"
 #include "core/parallel.h"
 #ifdef MIXGRAD_WITH_CUDA
 #include "core/cuda.h"
@@ -198,9 +199,7 @@ void copy(Cpu, const Tensor& source, Out out) {
 void convert(Cpu, const Tensor& source, Out out) {
   with_dtype(source.dtype(), [&]<class From>(From) {
     with_dtype(out.dtype(), [&]<class To>(To) {
-      const From* from = source.data<From>();
-      To* to = out.mutable_data<To>();
-      std::transform(from, from + out.numel(), to, number_as<To, From>);
+      map_broadcast<To, From>([](From value) { return number_as<To>(value); }, out, {source});
     });
   });
 }

@@ -81,26 +81,17 @@ class Tensor {
   Device device() const { return impl().options.device; }
   TensorOptions options() const { return impl().options; }
 
-  // The elements. Throws when T is not the tensor's dtype, or the tensor is not on the CPU. mutable_data counts as a
-  // write: backward of any operation that saved this tensor will refuse to run.
+  // The elements. Throws when T is not the tensor's dtype, or the tensor is not on that device, of which kernels alone
+  // read the memory of a GPU. mutable_data counts as a write: backward of any operation that saved this tensor will
+  // refuse to run.
   template <class T>
-  const T* data() const {
-    return reinterpret_cast<const T*>(bytes(dtype_of<T>(), cpu));
+  const T* data(Device where = cpu) const {
+    return reinterpret_cast<const T*>(bytes(dtype_of<T>(), where));
   }
   template <class T>
-  T* mutable_data() const {
+  T* mutable_data(Device where = cpu) const {
     impl().storage->bump_version();
-    return reinterpret_cast<T*>(bytes(dtype_of<T>(), cpu));
-  }
-  // The same for a tensor on the GPU, for its kernels: pointers to device memory.
-  template <class T>
-  const T* cuda_data() const {
-    return reinterpret_cast<const T*>(bytes(dtype_of<T>(), cuda));
-  }
-  template <class T>
-  T* mutable_cuda_data() const {
-    impl().storage->bump_version();
-    return reinterpret_cast<T*>(bytes(dtype_of<T>(), cuda));
+    return reinterpret_cast<T*>(bytes(dtype_of<T>(), where));
   }
   template <class T>
   std::vector<T> to_vector() const {  // a copy on the host

@@ -119,13 +119,6 @@ struct Factors {
   std::vector<T> scale, shift;
 };
 
-// Calls f with the constant.
-template <class F>
-void with_constant(bool value, F f) {
-  if (value) f(std::true_type{});
-  else f(std::false_type{});
-}
-
 // running = (1 - momentum) * running + momentum * batch
 template <class T>
 void move_towards(const Tensor& running, const Tensor& batch, double momentum, double factor = 1) {

@@ -116,8 +116,7 @@ void with_normalise(Cuda device, const BatchNormParameters& p, const Tensor& fac
   float *scale = write(factors), *shift = scale + channels;
   launch_threads(device, channels, forward_factors_kernel, read(p.mean), read(p.var), read(p.weight), read(p.bias),
                  static_cast<float>(p.eps), static_cast<int>(channels), scale, shift);
-  if (p.relu) f(Normalise<true>{scale, shift});
-  else f(Normalise<false>{scale, shift});
+  with_constant(p.relu, [&](auto relu) { f(Normalise<relu.value>{scale, shift}); });
 }
 
 template <bool relu>

@@ -208,13 +208,6 @@ struct WeightGradientOut {
   }
 };
 
-// Calls f with std::true_type or std::false_type.
-template <class F>
-void with_bool(bool value, F&& f) {
-  if (value) f(std::true_type{});
-  else f(std::false_type{});
-}
-
 // Enough blocks to fill a large GPU; the number depends on the shape alone, and so do the bits of the sum.
 template <class Tile>
 int splits_of(const Geometry& g, int rows, std::int64_t groups) {
@@ -236,7 +229,7 @@ void parameter_gradients(Cuda device, const Geometry& g, int groups, const Tenso
     const Tensor partial = splits > 1 ? Tensor::empty({splits, all}, {.device = cuda}) : Tensor();
     float* const sums = splits > 1 ? write(partial) : nullptr;
     const WeightGradientOut out{sums ? sums : weight, sums ? sums + weights : bias, all, g.group_out, g.patch()};
-    with_bool(wide_x, [&](auto wide) {
+    with_constant(wide_x, [&](auto wide) {
       launch_gemm<Tile>(device, {.m = rows, .n = g.group_out, .k = g.positions, .split_k = splits, .batch = groups},
                         PatchColumns<wide.value>{{g, read(x)}},
                         MatrixOperand<true>{read(dy), g.group_out, g.positions, g.out_channels, g.group_out, wide_dy},
@@ -266,7 +259,7 @@ void conv2d_forward(Cuda device, const Conv2dShape& s, const Tensor& x, const Te
   const float* pb = bias.defined() ? read(bias) : nullptr;
   const bool wide_in = is_wide(g.group_in, read(x)) && is_aligned(read(weight), 4);
   const bool wide_out = is_wide(g.group_out, write(y)) && is_aligned(pb, 4);
-  with_bool(wide_in, [&](auto wide) {
+  with_constant(wide_in, [&](auto wide) {
     implicit_gemm(device, {.m = g.positions, .n = g.group_out, .k = g.patch(), .batch = static_cast<int>(s.groups)},
                   Patches<wide.value>{{g, read(x)}},
                   MatrixOperand<false>{read(weight), g.group_out, g.patch(), g.patch(),
@@ -286,7 +279,7 @@ void conv2d_backward(Cuda device, const Conv2dShape& s, const Tensor& x, const T
   const bool wide_in = is_wide(g.group_in, read(x)) && is_aligned(read(weight), 4);
   const bool wide_out = is_wide(g.group_out, read(dy));
   if (dx.defined())
-    with_bool(wide_out, [&](auto wide) {
+    with_constant(wide_out, [&](auto wide) {
       implicit_gemm(device, {.m = g.pixels, .n = g.group_in, .k = g.taps * g.group_out, .batch = groups},
                     OutputPatches<wide.value>{g, read(dy)}, WeightsOfInputs{g, read(weight), wide_in},
                     RowsOut{write(dx), g.in_channels, g.group_in, wide_in && is_aligned(write(dx), 4)});

@@ -75,10 +75,9 @@ __global__ void cross_entropy_kernel(Rows r, float* loss, float* dlogits) {
 
 template <int lanes, int held>
 void launch_with(Cuda device, const Rows& r, float* loss, float* dlogits) {
-  const unsigned blocks = blocks_for(r.rows * lanes);
-  if (r.class_weights)
-    launch(device, cross_entropy_kernel<lanes, held, true>, blocks, block_threads, 0, r, loss, dlogits);
-  else launch(device, cross_entropy_kernel<lanes, held, false>, blocks, block_threads, 0, r, loss, dlogits);
+  with_constant(r.class_weights != nullptr, [&](auto weighted) {
+    launch_threads(device, r.rows * lanes, cross_entropy_kernel<lanes, held, weighted.value>, r, loss, dlogits);
+  });
 }
 
 }  // namespace

@@ -36,17 +36,11 @@ Tensor cross_entropy_per_sample(const Tensor& logits, const Tensor& target, cons
 Tensor cross_entropy_mixed(const Tensor& logits, const Tensor& y, const Tensor& partner, const Tensor& lambda,
                            const CrossEntropyOptions& options = {});
 
-inline const Loss cross_entropy{
-    .name = "cross_entropy",
-    .per_sample = {[](const Tensor& logits, const Tensor& y) { return cross_entropy_per_sample(logits, y); },
-                   [](const Tensor& logits, const Tensor& y, const Tensor& partner, const Tensor& lambda) {
-                     return cross_entropy_mixed(logits, y, partner, lambda);
-                   }}};
-
-// The same with options. A mean is over samples, with class weights too: dividing by the sum of their weights, as
+// As a loss. A mean is over samples, with class weights too: dividing by the sum of their weights, as
 // PyTorch does for index targets, would make the loss of a mixed target another than the mixed loss. Throws unless 0 <=
 // label_smoothing < 1 and class weights are finite and not negative.
 Loss cross_entropy_with(const CrossEntropyOptions& options);
+inline const Loss cross_entropy = cross_entropy_with({});
 
 }  // namespace mixgrad::nn
 

@@ -459,7 +459,7 @@ TEST_CASE("cuda: what is wrong is said, with the operation's name") {
   CHECK_THROWS_WITH_AS(Tensor::zeros({2}, {.dtype = DType::f64, .device = cuda}),
                        "tensor: f64 exists on the CPU only; use f32 on cuda", Error);
   CHECK_THROWS_WITH_AS(there.data<float>(), "tensor: is on cuda, read on cpu; make a copy there with to(cpu)", Error);
-  CHECK_THROWS_WITH_AS(here.cuda_data<float>(), "tensor: is on cpu, read on cuda; make a copy there with to(cuda)",
+  CHECK_THROWS_WITH_AS(here.data<float>(cuda), "tensor: is on cpu, read on cuda; make a copy there with to(cuda)",
                        Error);
 }
 

@@ -155,7 +155,7 @@ void print_memory_bound(const Options& options) {
   const auto bytes = static_cast<double>(n) * 4;
   const Tensor x = filled({rows, channels}), copy = filled({rows, channels});
   memory.copy_rate = 2 * bytes / memory.time([&] {
-    check_cuda("copy", cudaMemcpyAsync(copy.mutable_cuda_data<float>(), x.cuda_data<float>(),
+    check_cuda("copy", cudaMemcpyAsync(copy.mutable_data<float>(cuda), x.data<float>(cuda),
                                        static_cast<std::size_t>(n) * 4, cudaMemcpyDeviceToDevice, cuda_stream()));
   });
   std::printf("       %-40s %8.0f GB/s\n", "copy, device to device", memory.copy_rate / 1e9);

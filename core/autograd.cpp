@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <set>
 #include <utility>
 
 #include "core/pointwise.h"
@@ -29,30 +30,17 @@ class LeafAdditions {
 };
 thread_local LeafAdditions* leaf_additions = nullptr;  // of the backward() that is running
 
-constexpr auto older = [](const std::shared_ptr<Node>& a, const std::shared_ptr<Node>& b) { return a->id < b->id; };
-
-// A worklist of nodes, each taken once, the newest first.
-class NewestFirst {
+struct Newer {
+  bool operator()(const std::shared_ptr<Node>& a, const std::shared_ptr<Node>& b) const { return a->id > b->id; }
+};
+// Nodes to visit, the newest first; each is there once, whoever of its consumers names it.
+class Worklist : public std::set<std::shared_ptr<Node>, Newer> {
  public:
-  void push(const std::shared_ptr<Node>& node) {
-    heap_.push_back(node);
-    std::push_heap(heap_.begin(), heap_.end(), older);
+  void insert_inputs(const Node& node) {
+    for (const auto& input : node.inputs)
+      if (input) insert(input);
   }
-  std::shared_ptr<Node> pop() {
-    auto newest = pop_copy();
-    while (!heap_.empty() && heap_.front() == newest) pop_copy();  // a node is pushed by each of its consumers
-    return newest;
-  }
-  bool empty() const { return heap_.empty(); }
-
- private:
-  std::shared_ptr<Node> pop_copy() {
-    std::pop_heap(heap_.begin(), heap_.end(), older);
-    auto node = std::move(heap_.back());
-    heap_.pop_back();
-    return node;
-  }
-  std::vector<std::shared_ptr<Node>> heap_;
+  std::shared_ptr<Node> pop() { return extract(begin()).value(); }
 };
 
 }  // namespace
@@ -126,8 +114,8 @@ void Tensor::backward() const {
   LeafAdditions additions;
   const Temporarily collecting(leaf_additions, &additions);
   node()->accumulate(ones(shape(), options()));
-  NewestFirst worklist;
-  worklist.push(node());
+  Worklist worklist;
+  worklist.insert(node());
   try {
     while (!worklist.empty()) {
       const auto node = worklist.pop();
@@ -138,8 +126,7 @@ void Tensor::backward() const {
       check(node->backward != nullptr,
             "backward: an earlier backward() has already consumed the tape of this tensor, or a part "
             "of it; compute it again, or add the losses and call backward() once");
-      for (const auto& input : node->inputs)
-        if (input) worklist.push(input);
+      worklist.insert_inputs(*node);
       const Temporarily name(running_op, node->op);
       Gradients to(*node);
       std::exchange(node->backward, nullptr)(grad, to);
@@ -155,13 +142,12 @@ void Tensor::backward() const {
 
 std::vector<std::shared_ptr<Node>> leaves(const Tensor& output) {
   std::vector<std::shared_ptr<Node>> found;
-  NewestFirst worklist;
-  if (output.requires_grad()) worklist.push(output.node());
+  Worklist worklist;
+  if (output.requires_grad()) worklist.insert(output.node());
   while (!worklist.empty()) {
     const auto node = worklist.pop();
     if (node->leaf) found.push_back(node);
-    for (const auto& input : node->inputs)
-      if (input) worklist.push(input);
+    worklist.insert_inputs(*node);
   }
   std::reverse(found.begin(), found.end());
   return found;

@@ -47,7 +47,9 @@ Tensor divided_sum(const char* op, const Tensor& x, const ReductionView& view, d
   return out;
 }
 
-Tensor arg_extreme(const char* op, Extreme which, const Tensor& x, const ReductionView& view) {
+template <Extreme which>
+Tensor arg_extreme(const char* op, const Tensor& x, const ReductionView& view) {
+  view.require_elements(op, x);
   check(view.shape[1] <= std::numeric_limits<std::int32_t>::max(), op, ": the indices of ", view.shape[1],
         " elements do not fit into i32");
   Tensor index = Tensor::empty(view.kept, {.dtype = DType::i32, .device = x.device()});
@@ -57,9 +59,9 @@ Tensor arg_extreme(const char* op, Extreme which, const Tensor& x, const Reducti
   return index;
 }
 
-Tensor extreme(const char* op, Extreme which, const Tensor& x, const ReductionView& view) {
-  view.require_elements(op, x);
-  const Tensor index = arg_extreme(op, which, x, view);
+template <Extreme which>
+Tensor extreme(const char* op, const Tensor& x, const ReductionView& view) {
+  const Tensor index = arg_extreme<which>(op, x, view);
   Tensor out = Tensor::empty(view.kept, x.options());
   dispatch("take_along_axis", x.device(), [&](auto device) {
     kernels::take_along_axis(device, x.raw_view(view.shape, 0), index.raw_view(view.rows, 0),
@@ -76,8 +78,8 @@ Tensor extreme(const char* op, Extreme which, const Tensor& x, const ReductionVi
   return out;
 }
 
-// Reduces the axes by step(x, view), neighbouring ones together, the last first: the axes stay, with extent 1, until
-// all is done.
+// Reduces the axes by step(op, x, view), neighbouring ones together, the last first: the axes stay, with extent 1,
+// until all is done.
 template <class Step>
 Tensor reduce(const char* op, const Tensor& x, const Axes& axes, ReduceOptions options, Step step) {
   std::array<bool, Shape::max_rank> reduced{};
@@ -92,7 +94,7 @@ Tensor reduce(const char* op, const Tensor& x, const Axes& axes, ReduceOptions o
     if (!is_reduced(last - 1)) continue;
     int first = last - 1;
     while (first > 0 && is_reduced(first - 1)) --first;
-    out = step(out, ReductionView(out.shape(), first, last));
+    out = step(op, out, ReductionView(out.shape(), first, last));
     last = first + 1;
   }
   if (options.keepdim) return out;
@@ -107,34 +109,28 @@ Tensor vector_of(const Tensor& x) { return reshape(x, {x.numel()}); }
 }  // namespace
 
 Tensor sum(const Tensor& x, const Axes& axes, ReduceOptions options) {
-  return reduce("sum", x, axes, options,
-                [](const Tensor& x, const ReductionView& s) { return divided_sum("sum", x, s, 1.0); });
+  return reduce("sum", x, axes, options, [](const char* op, const Tensor& x, const ReductionView& view) {
+    return divided_sum(op, x, view, 1.0);
+  });
 }
 
 Tensor mean(const Tensor& x, const Axes& axes, ReduceOptions options) {
-  return reduce("mean", x, axes, options, [](const Tensor& x, const ReductionView& view) {
-    view.require_elements("mean", x);
-    return divided_sum("mean", x, view, static_cast<double>(view.shape[1]));
+  return reduce("mean", x, axes, options, [](const char* op, const Tensor& x, const ReductionView& view) {
+    view.require_elements(op, x);
+    return divided_sum(op, x, view, static_cast<double>(view.shape[1]));
   });
 }
 
 Tensor max(const Tensor& x, const Axes& axes, ReduceOptions options) {
-  return reduce("max", x, axes, options,
-                [](const Tensor& x, const ReductionView& view) { return extreme("max", Extreme::max, x, view); });
+  return reduce("max", x, axes, options, extreme<Extreme::max>);
 }
 
 Tensor min(const Tensor& x, const Axes& axes, ReduceOptions options) {
-  return reduce("min", x, axes, options,
-                [](const Tensor& x, const ReductionView& view) { return extreme("min", Extreme::min, x, view); });
+  return reduce("min", x, axes, options, extreme<Extreme::min>);
 }
 
 Tensor argmax(const Tensor& x, int axis, ReduceOptions options) {
-  return no_grad([&] {
-    return reduce("argmax", x, axis, options, [](const Tensor& x, const ReductionView& view) {
-      view.require_elements("argmax", x);
-      return arg_extreme("argmax", Extreme::max, x, view);
-    });
-  });
+  return no_grad([&] { return reduce("argmax", x, axis, options, arg_extreme<Extreme::max>); });
 }
 
 Tensor sum(const Tensor& x) { return sum(vector_of(x), 0); }

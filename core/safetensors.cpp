@@ -116,102 +116,77 @@ struct Header {
   std::map<std::string, std::string> metadata;
 };
 
-// Takes the events of the JSON parser and accepts exactly what a header may say: nothing else is stored, and nesting
-// goes no deeper than it should.
-class HeaderParser : public nlohmann::json_sax<json> {
- public:
-  explicit HeaderParser(const std::string& path) : path_(path) {}
-  Header header;
+std::string where_in(const std::string& path, const std::string& name) {
+  return path + ": " + (name == metadata_key ? name : "tensor " + in_quotes(name)) + ": ";
+}
 
-  bool start_object(std::size_t) override {
-    if (level_ > in_header) refuse_value();
-    level_ = level_ == outside ? in_header : in_entry;
-    return true;
+std::string text_in(const std::string& where, const json& object, const std::string& field) {
+  const json& text = object.at(field);
+  check(text.is_string(), where, in_quotes(field), " has an invalid value");
+  return text.get<std::string>();
+}
+
+std::vector<std::int64_t> integers_in(const std::string& where, const json& object, const std::string& field) {
+  const json& array = object.at(field);
+  check(array.is_array(), where, in_quotes(field), " has an invalid value");
+  check(array.size() <= Shape::max_rank, where, "has more than ", Shape::max_rank, " values in ", field);
+  std::vector<std::int64_t> result;
+  for (const json& number : array) {
+    check(number.is_number_unsigned(), where, in_quotes(field), " has an invalid value");
+    check(std::in_range<std::int64_t>(number.get<std::uint64_t>()), where, field, " holds ",
+          number.get<std::uint64_t>());
+    result.push_back(number.get<std::int64_t>());
   }
+  return result;
+}
 
-  bool key(std::string& key) override {
-    if (level_ == in_header) {
-      check(names_.insert(key).second, path_, ": its header lists ", in_quotes(key), " twice");
-      key_ = key;
-      in_metadata_ = key == metadata_key;
-      if (!in_metadata_) header.entries.push_back({.name = key, .dtype = {}, .shape = {}, .offsets = {}});
-      fields_.clear();
-    } else {
-      check(in_metadata_ || key == "dtype" || key == "shape" || key == "data_offsets", where(), ": unknown field ",
-            in_quotes(key));
-      check(fields_.insert(key).second, where(), ": has the field ", in_quotes(key), " twice");
-      key_ = key;
-    }
-    return true;
+void add_entry(const std::string& where, const std::string& name, const json& object, Header& header) {
+  if (name == metadata_key) {
+    for (const auto& [key, text] : object.items()) header.metadata[key] = text_in(where, object, key);
+    return;
   }
+  check(object.size() == 3, where, "lacks its dtype, shape or data_offsets");
+  header.entries.push_back({name, text_in(where, object, "dtype"), integers_in(where, object, "shape"),
+                            integers_in(where, object, "data_offsets")});
+}
 
-  bool string(std::string& text) override {
-    if (level_ == in_entry && in_metadata_) header.metadata[key_] = text;
-    else if (level_ == in_entry && key_ == "dtype") header.entries.back().dtype = text;
-    else refuse_value();
-    return true;
-  }
-
-  bool start_array(std::size_t) override {
-    if (level_ != in_entry || in_metadata_ || key_ == "dtype") refuse_value();
-    level_ = in_array;
-    return true;
-  }
-
-  bool number_unsigned(std::uint64_t number) override {
-    if (level_ != in_array) refuse_value();
-    Entry& entry = header.entries.back();
-    std::vector<std::int64_t>& array = key_ == "shape" ? entry.shape : entry.offsets;
-    check(number <= std::numeric_limits<std::int64_t>::max(), where(), ": ", key_, " holds ", number);
-    check(array.size() < Shape::max_rank, where(), ": has more than ", Shape::max_rank, " values in ", key_);
-    array.push_back(static_cast<std::int64_t>(number));
-    return true;
-  }
-
-  bool end_array() override {
-    level_ = in_entry;
-    return true;
-  }
-
-  bool end_object() override {
-    if (level_ == in_entry && !in_metadata_)
-      check(fields_.size() == 3, where(), ": lacks its dtype, shape or data_offsets");
-    level_ = level_ == in_entry ? in_header : outside;
-    return true;
-  }
-
-  bool parse_error(std::size_t position, const std::string&, const json::exception&) override {
-    fail(path_, ": its header is not valid JSON (near byte ", position, ")");
-  }
-
-  bool null() override { refuse_value(); }
-  bool boolean(bool) override { refuse_value(); }
-  bool number_integer(std::int64_t) override { refuse_value(); }  // negative ones only
-  bool number_float(double, const std::string&) override { refuse_value(); }
-  bool binary(json::binary_t&) override { refuse_value(); }
-
- private:
-  enum Level { outside, in_header, in_entry, in_array };
-
-  std::string where() const {
-    return path_ + ": " + (in_metadata_ ? metadata_key : "tensor " + in_quotes(header.entries.back().name));
-  }
-  [[noreturn]] void refuse_value() const {
-    if (level_ == in_header) fail(where(), ": is not an object");
-    fail(where(), ": ", in_quotes(key_), " has an invalid value");
-  }
-
-  std::string path_, key_;
-  Level level_ = outside;
-  bool in_metadata_ = false;
-  std::set<std::string> names_, fields_;  // so far, in the header and in the entry
-};
-
+// Accepts exactly what a header may say: an entry is dropped once it is read, and nesting goes no deeper than it
+// should.
 Header parse_header(const std::string& path, const std::string& text) {
   check(text.starts_with('{') && text.find('\0') == std::string::npos, path, ": its header is not a JSON object");
-  HeaderParser parser(path);
-  json::sax_parse(text, &parser);
-  return std::move(parser.header);
+  Header header;
+  std::string name, field;              // of the entry, and in it
+  std::set<std::string> names, fields;  // so far
+  // Whether to keep what the parser has found.
+  const auto keep = [&](int depth, json::parse_event_t event, const json& value) {
+    using Event = json::parse_event_t;
+    if (event == Event::key && depth == 1) {
+      name = value.get<std::string>();
+      check(names.insert(name).second, path, ": its header lists ", in_quotes(name), " twice");
+      fields.clear();
+    } else if (event == Event::key) {
+      field = value.get<std::string>();
+      check(name == metadata_key || field == "dtype" || field == "shape" || field == "data_offsets",
+            where_in(path, name), "unknown field ", in_quotes(field));
+      check(fields.insert(field).second, where_in(path, name), "has the field ", in_quotes(field), " twice");
+    } else if (depth == 1 && event == Event::object_end) {
+      add_entry(where_in(path, name), name, value, header);
+      return false;
+    } else if (depth == 1 && event != Event::object_start) {
+      fail(where_in(path, name), "is not an object");
+    } else if (event != Event::value && (depth > 2 || (depth == 2 && event == Event::object_start))) {
+      fail(where_in(path, name), in_quotes(field), " has an invalid value");
+    }
+    return true;
+  };
+  try {
+    [[maybe_unused]] const json rest = json::parse(text, keep);
+  } catch (const json::parse_error& error) {
+    fail(path, ": its header is not valid JSON (near byte ", error.byte, ")");
+  } catch (const json::exception&) {  // such as a number that no double can hold
+    fail(path, ": its header is not valid JSON");
+  }
+  return header;
 }
 
 // The file's bytes, front to back. All errors name the file.
@@ -257,15 +232,15 @@ std::string read_header(const std::string& path, Reader& reader) {
 std::vector<std::size_t> data_order(const std::string& path, const std::vector<Entry>& entries,
                                     std::size_t data_bytes) {
   for (const Entry& entry : entries)
-    check(entry.offsets.size() == 2 && entry.offsets[0] <= entry.offsets[1], path, ": tensor ", in_quotes(entry.name),
-          ": its data_offsets are not two ascending values");
+    check(entry.offsets.size() == 2 && entry.offsets[0] <= entry.offsets[1], where_in(path, entry.name),
+          "its data_offsets are not two ascending values");
   std::vector<std::size_t> order(entries.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::sort(order.begin(), order.end(),
             [&](std::size_t a, std::size_t b) { return entries[a].offsets < entries[b].offsets; });
   std::int64_t position = 0;
   for (const std::size_t i : order) {
-    const auto refuse = [&](const char* reason) { fail(path, ": tensor ", in_quotes(entries[i].name), ": ", reason); };
+    const auto refuse = [&](const char* reason) { fail(where_in(path, entries[i].name), reason); };
     if (entries[i].offsets[0] < position) refuse("its data overlaps another's");
     if (entries[i].offsets[0] > position) refuse("there is a gap before its data");
     position = entries[i].offsets[1];
@@ -276,13 +251,9 @@ std::vector<std::size_t> data_order(const std::string& path, const std::vector<E
   return order;
 }
 
-std::string where_in(const std::string& path, const Entry& entry) {
-  return path + ": tensor " + in_quotes(entry.name) + ": ";
-}
-
 const StoredType& stored_type(const std::string& path, const Entry& entry) {
   const auto* type = std::ranges::find_if(stored_types, [&](const auto& stored) { return stored.name == entry.dtype; });
-  check(type != std::end(stored_types), where_in(path, entry), "is of dtype ", in_quotes(entry.dtype),
+  check(type != std::end(stored_types), where_in(path, entry.name), "is of dtype ", in_quotes(entry.dtype),
         ", not F16, BF16, F32, F64, I8 to I64, U8 to U64 or BOOL");
   return *type;
 }
@@ -290,7 +261,7 @@ const StoredType& stored_type(const std::string& path, const Entry& entry) {
 // Allocates the tensor of a checked entry.
 Tensor make_tensor(const std::string& path, const Entry& entry) {
   const StoredType& type = stored_type(path, entry);
-  const std::string where = where_in(path, entry);
+  const std::string where = where_in(path, entry.name);
   std::optional<Shape> shape;
   try {
     shape.emplace(std::span<const std::int64_t>(entry.shape));
@@ -322,7 +293,7 @@ std::uint64_t read_elements(const std::string& path, const Entry& entry, Reader&
   try {
     type.convert(bytes, tensor);
   } catch (const Error& error) {
-    fail(where_in(path, entry), error.what());
+    fail(where_in(path, entry.name), error.what());
   }
   return checksum_of(entry.name, entry.dtype, tensor.shape(), bytes);
 }

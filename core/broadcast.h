@@ -83,6 +83,14 @@ class BroadcastLoops {
 
 namespace host {
 
+// out[i] = f(in[i]...) for i < n.
+template <class F, class Out, class... In>
+void map(std::int64_t n, F f, Out* out, const In*... in) {
+  parallel_for(n, pointwise_grain, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) out[i] = f(in[i]...);
+  });
+}
+
 // A stretch of an operand: an array, or one element for all.
 template <class T>
 struct Stretch {

@@ -161,6 +161,11 @@ struct Weighted {
   }
 };
 
+template <class To>
+struct NumberAs {
+  MIXGRAD_HOST_DEVICE To operator()(auto value) const { return number_as<To>(value); }
+};
+
 struct Choose {
   template <class T>
   MIXGRAD_HOST_DEVICE T operator()(std::uint8_t condition, T a, T b) const {

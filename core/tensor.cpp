@@ -8,6 +8,7 @@
 #include "core/allocator.h"
 #include "core/autograd.h"
 #include "core/broadcast.h"
+#include "core/elementwise.h"
 #include "core/parallel.h"
 #ifdef MIXGRAD_WITH_CUDA
 #include "core/cuda.h"
@@ -199,7 +200,7 @@ void copy(Cpu, const Tensor& source, Out out) {
 void convert(Cpu, const Tensor& source, Out out) {
   with_dtype(source.dtype(), [&]<class From>(From) {
     with_dtype(out.dtype(), [&]<class To>(To) {
-      map_broadcast<To, From>([](From value) { return number_as<To>(value); }, out, {source});
+      map(out.numel(), functions::NumberAs<To>{}, out.mutable_data<To>(), source.data<From>());
     });
   });
 }

@@ -1,3 +1,4 @@
+#include "core/elementwise.h"
 #include "core/gpu.cuh"
 
 namespace mixgrad::gpu {
@@ -28,11 +29,6 @@ struct Constant {
   __device__ T operator()() const { return value; }
 };
 
-template <class To, class From>
-struct NumberAs {
-  __device__ To operator()(From value) const { return number_as<To>(value); }
-};
-
 }  // namespace
 
 void fill(Cuda device, double value, Out out) {
@@ -51,7 +47,7 @@ void copy(Cuda device, const Tensor& source, Out out) {
 void convert(Cuda device, const Tensor& source, Out out) {
   with_cuda_dtype(source.dtype(), [&]<class From>(From) {
     with_cuda_dtype(out.dtype(), [&]<class To>(To) {
-      map(device, out.numel(), NumberAs<To, From>{}, write<To>(out), read<From>(source));
+      map(device, out.numel(), functions::NumberAs<To>{}, write<To>(out), read<From>(source));
     });
   });
 }

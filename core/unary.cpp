@@ -45,13 +45,18 @@ Tensor clamp(const Tensor& x, double low, double high) {
 namespace kernels {
 
 void unary(Cpu, const functions::Unary& f, const Tensor& x, Out out) {
-  with_floating("unary", out.dtype(),
-                [&]<class T>(T) { std::visit([&](auto g) { map_broadcast<T, T>(g, out, {x}); }, f); });
+  with_floating("unary", out.dtype(), [&]<class T>(T) {
+    std::visit([&](auto g) { map(out.numel(), g, out.mutable_data<T>(), x.data<T>()); }, f);
+  });
 }
 
 void unary_backward(Cpu, const functions::Unary& f, const Tensor& saved, const Tensor& dy, Out dx) {
   with_floating("unary", dx.dtype(), [&]<class T>(T) {
-    std::visit([&]<class F>(F g) { map_broadcast<T, T, T>(functions::Backward<F>{g}, dx, {saved, dy}); }, f);
+    std::visit(
+        [&]<class F>(F g) {
+          map(dx.numel(), functions::Backward<F>{g}, dx.mutable_data<T>(), saved.data<T>(), dy.data<T>());
+        },
+        f);
   });
 }
 

@@ -15,91 +15,66 @@
 namespace mixgrad {
 namespace {
 
-// Neighbouring axes [first, last) of a tensor seen as the middle of [outer, n, inner].
-struct ReductionView {
-  ReductionView(const Shape& x, int first, int last)
-      : shape{x.product(0, first), x.product(first, last), x.product(last, x.rank())},
-        rows{shape[0], shape[2]},
-        kept(x) {
-    for (int axis = first; axis < last; ++axis) kept = kept.with(axis, 1);
-  }
-  void require_elements(const char* op, const Tensor& x) const {
-    for (int axis = 0; axis < x.rank(); ++axis)
-      check(kept[axis] == x.size(axis) || x.size(axis) > 0, op, ": axis ", axis, " of ", x.shape(), " is empty");
-  }
-  Shape shape;  // [outer, n, inner]
-  Shape rows;   // [outer, inner]
-  Shape kept;   // with extent 1 at each of the axes
-};
+// The steps of a reduction: x [outer, n, inner] -> [outer, inner].
 
-Tensor divided_sum(const char* op, const Tensor& x, const ReductionView& view, double divisor) {
+Tensor divided_sum(const char* op, const Tensor& x, double divisor) {
   check(is_floating(x.dtype()), op, ": needs f32 or f64, not ", name_of(x.dtype()));
-  Tensor out = Tensor::empty(view.kept, x.options());
-  dispatch("sum", x.device(),
-           [&](auto device) { kernels::sum(device, x.raw_view(view.shape, 0), divisor, out.raw_view(view.rows, 0)); });
-  record(out, op, {x}, [shape = x.shape(), view, divisor](const Tensor& grad, Gradients& to) {
+  Tensor out = Tensor::empty({x.size(0), x.size(2)}, x.options());
+  dispatch("sum", x.device(), [&](auto device) { kernels::sum(device, x, divisor, out); });
+  record(out, op, {x}, [shape = x.shape(), divisor](const Tensor& grad, Gradients& to) {
     Tensor dx = Tensor::empty(shape, grad.options());
-    dispatch("sum_backward", grad.device(), [&](auto device) {
-      kernels::sum_backward(device, grad.raw_view(view.rows, 0), 1 / divisor, dx.raw_view(view.shape, 0));
-    });
+    dispatch("sum_backward", grad.device(), [&](auto device) { kernels::sum_backward(device, grad, 1 / divisor, dx); });
     to.add(0, dx);
   });
   return out;
 }
 
 template <Extreme which>
-Tensor arg_extreme(const char* op, const Tensor& x, const ReductionView& view) {
-  view.require_elements(op, x);
-  check(view.shape[1] <= std::numeric_limits<std::int32_t>::max(), op, ": the indices of ", view.shape[1],
+Tensor arg_extreme(const char* op, const Tensor& x) {
+  check(x.size(1) <= std::numeric_limits<std::int32_t>::max(), op, ": the indices of ", x.size(1),
         " elements do not fit into i32");
-  Tensor index = Tensor::empty(view.kept, {.dtype = DType::i32, .device = x.device()});
-  dispatch(op, x.device(), [&](auto device) {
-    kernels::arg_extreme(device, which, x.raw_view(view.shape, 0), index.raw_view(view.rows, 0));
-  });
+  Tensor index = Tensor::empty({x.size(0), x.size(2)}, {.dtype = DType::i32, .device = x.device()});
+  dispatch(op, x.device(), [&](auto device) { kernels::arg_extreme(device, which, x, index); });
   return index;
 }
 
 template <Extreme which>
-Tensor extreme(const char* op, const Tensor& x, const ReductionView& view) {
-  const Tensor index = arg_extreme<which>(op, x, view);
-  Tensor out = Tensor::empty(view.kept, x.options());
-  dispatch("take_along_axis", x.device(), [&](auto device) {
-    kernels::take_along_axis(device, x.raw_view(view.shape, 0), index.raw_view(view.rows, 0),
-                             out.raw_view(view.rows, 0));
-  });
-  record(out, op, {x}, [index, shape = x.shape(), view](const Tensor& grad, Gradients& to) {
+Tensor extreme(const char* op, const Tensor& x) {
+  const Tensor index = arg_extreme<which>(op, x);
+  Tensor out = Tensor::empty(index.shape(), x.options());
+  dispatch("take_along_axis", x.device(), [&](auto device) { kernels::take_along_axis(device, x, index, out); });
+  record(out, op, {x}, [index, shape = x.shape()](const Tensor& grad, Gradients& to) {
     Tensor dx = Tensor::empty(shape, grad.options());
-    dispatch("take_along_axis_backward", grad.device(), [&](auto device) {
-      kernels::take_along_axis_backward(device, index.raw_view(view.rows, 0), grad.raw_view(view.rows, 0),
-                                        dx.raw_view(view.shape, 0));
-    });
+    dispatch("take_along_axis_backward", grad.device(),
+             [&](auto device) { kernels::take_along_axis_backward(device, index, grad, dx); });
     to.add(0, dx);
   });
   return out;
 }
 
-// Reduces the axes by step(op, x, view), neighbouring ones together, the last first: the axes stay, with extent 1,
-// until all is done.
+// Reduces the axes by step(op, x), neighbouring ones together, the last first.
 template <class Step>
-Tensor reduce(const char* op, const Tensor& x, const Axes& axes, ReduceOptions options, Step step) {
+Tensor reduce(const char* op, const Tensor& x, const Axes& axes, ReduceOptions options, bool may_be_empty, Step step) {
   std::array<bool, Shape::max_rank> reduced{};
   for (const int axis : axes) {
     bool& mark = reduced[static_cast<std::size_t>(x.shape().axis(axis, op))];
     check(!mark, op, ": axis ", axis, " of ", x.shape(), " is given twice");
+    check(may_be_empty || x.size(axis) > 0, op, ": axis ", x.shape().axis(axis), " of ", x.shape(), " is empty");
     mark = true;
   }
   const auto is_reduced = [&](int axis) { return reduced[static_cast<std::size_t>(axis)]; };
   Tensor out = x;
+  Shape shape = x.shape();  // of the output so far, with extent 1 at each axis that is done
   for (int last = x.rank(); last > 0; --last) {
     if (!is_reduced(last - 1)) continue;
     int first = last - 1;
     while (first > 0 && is_reduced(first - 1)) --first;
-    out = step(op, out, ReductionView(out.shape(), first, last));
+    out = step(op, reshape(out, Shape{shape.product(0, first), shape.product(first, last),
+                                      shape.product(last, shape.rank())}));
+    for (int axis = first; axis < last; ++axis) shape = shape.with(axis, 1);
     last = first + 1;
   }
-  if (options.keepdim) return out;
-  Shape shape = out.shape();
-  for (int axis = x.rank() - 1; axis >= 0; --axis)
+  for (int axis = x.rank() - 1; axis >= 0 && !options.keepdim; --axis)
     if (is_reduced(axis)) shape = shape.without(axis);
   return shape == out.shape() ? out : reshape(out, shape);
 }
@@ -109,28 +84,24 @@ Tensor vector_of(const Tensor& x) { return reshape(x, {x.numel()}); }
 }  // namespace
 
 Tensor sum(const Tensor& x, const Axes& axes, ReduceOptions options) {
-  return reduce("sum", x, axes, options, [](const char* op, const Tensor& x, const ReductionView& view) {
-    return divided_sum(op, x, view, 1.0);
-  });
+  return reduce("sum", x, axes, options, true, [](const char* op, const Tensor& x) { return divided_sum(op, x, 1.0); });
 }
 
 Tensor mean(const Tensor& x, const Axes& axes, ReduceOptions options) {
-  return reduce("mean", x, axes, options, [](const char* op, const Tensor& x, const ReductionView& view) {
-    view.require_elements(op, x);
-    return divided_sum(op, x, view, static_cast<double>(view.shape[1]));
-  });
+  return reduce("mean", x, axes, options, false,
+                [](const char* op, const Tensor& x) { return divided_sum(op, x, static_cast<double>(x.size(1))); });
 }
 
 Tensor max(const Tensor& x, const Axes& axes, ReduceOptions options) {
-  return reduce("max", x, axes, options, extreme<Extreme::max>);
+  return reduce("max", x, axes, options, false, extreme<Extreme::max>);
 }
 
 Tensor min(const Tensor& x, const Axes& axes, ReduceOptions options) {
-  return reduce("min", x, axes, options, extreme<Extreme::min>);
+  return reduce("min", x, axes, options, false, extreme<Extreme::min>);
 }
 
 Tensor argmax(const Tensor& x, int axis, ReduceOptions options) {
-  return no_grad([&] { return reduce("argmax", x, axis, options, arg_extreme<Extreme::max>); });
+  return no_grad([&] { return reduce("argmax", x, axis, options, false, arg_extreme<Extreme::max>); });
 }
 
 Tensor sum(const Tensor& x) { return sum(vector_of(x), 0); }

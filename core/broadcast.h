@@ -86,9 +86,12 @@ namespace host {
 // out[i] = f(in[i]...) for i < n.
 template <class F, class Out, class... In>
 void map(std::int64_t n, F f, Out* out, const In*... in) {
-  parallel_for(n, pointwise_grain, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) out[i] = f(in[i]...);
-  });
+  // Everything by value: else bytes that are written might be what is read, and the loop would not vectorise.
+  const auto loop = [](std::int64_t count, F f, Out* out, const In*... in) {
+    for (std::int64_t i = 0; i < count; ++i) out[i] = f(in[i]...);
+  };
+  parallel_for(n, pointwise_grain,
+               [=](std::int64_t begin, std::int64_t end) { loop(end - begin, f, out + begin, (in + begin)...); });
 }
 
 // A stretch of an operand: an array, or one element for all.

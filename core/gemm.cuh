@@ -23,7 +23,6 @@
 
 #include <utility>
 
-#include "core/elementwise.h"
 #include "core/gpu.cuh"
 
 namespace mixgrad::gpu {
@@ -69,27 +68,15 @@ struct MatrixOperand {
   }
 };
 
-// Where a product of a batch goes: to its `width` columns of rows of `pitch` elements, plus a bias where there is one,
-// or 0 where relu makes that of it.
+// Where a product of a batch goes: to its `width` columns of rows of `pitch` elements.
 struct RowsOut {
   float* out;
   int pitch, width;
   bool wide;
-  const float* bias = nullptr;
-  bool relu = false;
 
-  __device__ RowsOut at(int batch, int) const {
-    const int first = batch * width;
-    return {out + first, pitch, width, wide, bias ? bias + first : nullptr, relu};
-  }
-  __device__ void store(int m, int n, float4 v, int valid) const {
-    if (bias) {
-      const float4 b = load4(wide, bias + n, valid);
-      v = make_float4(v.x + b.x, v.y + b.y, v.z + b.z, v.w + b.w);
-    }
-    constexpr functions::Relu positive{};
-    if (relu) v = make_float4(positive(v.x), positive(v.y), positive(v.z), positive(v.w));
-    store4(wide, out + std::int64_t{m} * pitch + n, v, valid);
+  __device__ RowsOut at(int batch, int) const { return {out + batch * width, pitch, width, wide}; }
+  __device__ void store(int m, int n, float4 values, int valid) const {
+    store4(wide, out + std::int64_t{m} * pitch + n, values, valid);
   }
 };
 

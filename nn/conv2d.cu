@@ -190,6 +190,26 @@ struct WeightsOfInputs {
   }
 };
 
+// The outputs of a convolution, as RowsOut: products plus a bias where there is one, or 0 where relu makes that of it.
+struct Outputs {
+  RowsOut rows;
+  const float* bias;  // or null
+  bool relu;
+
+  __device__ Outputs at(int group, int split) const {
+    return {rows.at(group, split), bias ? bias + group * rows.width : nullptr, relu};
+  }
+  __device__ void store(int m, int n, float4 v, int valid) const {
+    if (bias) {
+      const float4 b = load4(rows.wide, bias + n, valid);
+      v = make_float4(v.x + b.x, v.y + b.y, v.z + b.z, v.w + b.w);
+    }
+    constexpr functions::Relu positive{};
+    if (relu) v = make_float4(positive(v.x), positive(v.y), positive(v.z), positive(v.w));
+    rows.store(m, n, v, valid);
+  }
+};
+
 // One split's share of the gradients of the weights [groups, group_out, patch] and of the bias [groups, group_out], for
 // products (patch, o), row `patch` being the bias's.
 struct WeightGradientOut {
@@ -264,7 +284,7 @@ void conv2d_forward(Cuda device, const Conv2dShape& s, const Tensor& x, const Te
                   Patches<wide.value>{{g, read(x)}},
                   MatrixOperand<false>{read(weight), g.group_out, g.patch(), g.patch(),
                                        std::int64_t{g.group_out} * g.patch(), wide_in},
-                  RowsOut{write(y), g.out_channels, g.group_out, wide_out, pb, s.relu});
+                  Outputs{{write(y), g.out_channels, g.group_out, wide_out}, pb, s.relu});
   });
 }
 

@@ -7,7 +7,7 @@
 
 namespace mixgrad::apps {
 
-bool write_mix_picture(const std::string& png, const augment::MixedInput& images, const augment::MixedTarget& labels,
+bool write_mix_picture(const std::string& png, const Tensor& mixed, const augment::MixedTarget& labels,
                        const std::vector<std::string>& class_names, const std::string& title) {
   constexpr std::int64_t most = 12;
   const std::int32_t* label = labels.y.data<std::int32_t>();
@@ -20,12 +20,11 @@ bool write_mix_picture(const std::string& png, const augment::MixedInput& images
     return std::string(text);
   };
   std::vector<std::string> captions;
-  for (std::int64_t n = 0; n < std::min(most, images.x.size(0)); ++n) {
+  for (std::int64_t n = 0; n < std::min(most, mixed.size(0)); ++n) {
     // The second share is 1.000 minus the first, also after rounding.
     const int thousandths = static_cast<int>(1000 * lambda[n] + 0.5f);
     captions.push_back(share(thousandths) + name(label[n]) + " + " + share(1000 - thousandths) + name(partner[n]));
   }
-  const Tensor mixed = augment::mix(images);
   return write_image_grid(png, slice(mixed, 0, static_cast<std::int64_t>(captions.size())), captions, 4, title);
 }
 

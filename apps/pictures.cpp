@@ -181,14 +181,12 @@ void write_density(GnuplotScript& script, double alpha, std::pair<double, double
 
 }  // namespace
 
-bool write_beta_density(const std::string& png, const augment::MixOptions& options, const Tensor& lambda,
+bool write_beta_density(const std::string& png, const augment::MixOptions& options, const std::vector<float>& lambda,
                         const std::string& title) {
   const auto [alpha, lambda_per, dedupe] = options;
   check(alpha > 0 && alpha <= 1e6, "beta density: alpha must be above 0 and at most 1e6, got ", alpha);
-  check(lambda.dtype() == DType::f32 && lambda.rank() == 1 && lambda.numel() > 0, "beta density: the draws are ",
-        lambda.shape(), ", expected f32 [N] with N > 0");
-  const Tensor host = lambda.to(cpu);
-  const std::vector<double> draws(host.data<float>(), host.data<float>() + host.numel());
+  check(!lambda.empty(), "beta density: there are no draws");
+  const std::vector<double> draws(lambda.begin(), lambda.end());
 
   // The whole interval, or five standard deviations to either side of 1/2 for an alpha so large that this is narrower.
   const double reach = std::min(0.5, 2.5 / std::sqrt(2 * alpha + 1));

@@ -27,10 +27,10 @@ bool write_lr_curve(const std::string& png, const train::LrCurve& curve, const s
 // alpha). For alpha < 1 it has poles at 0 and 1.
 double beta_density(double x, double alpha);
 
-// The density f of t ~ Beta(alpha, alpha) over a histogram of area 1 of draws lambda, f32 [N]. If options.dedupe is
+// The density f of t ~ Beta(alpha, alpha) over a histogram of area 1 of draws lambda. If options.dedupe is
 // set, f is drawn on the left, and the draws below the density of max(t, 1-t): f(x) + f(1-x) = 2 f(x) on [0.5, 1].
-// Throws unless alpha is in (0, 1e6], N > 0 and all lambda in [0, 1] (with dedupe [0.5, 1]).
-bool write_beta_density(const std::string& png, const augment::MixOptions& options, const Tensor& lambda,
+// Throws unless alpha is in (0, 1e6], there is a draw, and all lambda in [0, 1] (with dedupe [0.5, 1]).
+bool write_beta_density(const std::string& png, const augment::MixOptions& options, const std::vector<float>& lambda,
                         const std::string& title = "");
 
 // A sheet of the images with the highest loss, the worst first. images [N, H, W, C] in [0, 1], N in 1..100;

@@ -97,7 +97,7 @@ std::unique_ptr<train::Learner> make_learner(const Options& options, const data:
   if (options.train_accuracy) settings.train_metrics = {train::mixed_accuracy};
   auto learn = mixup && options.stack_x ? std::make_unique<train::Learner>(seeded, StackedCnn(cnn), settings)
                                         : std::make_unique<train::Learner>(seeded, cnn, settings);
-  if (mixup) learn->mixup(options.mixup_options());
+  if (mixup) options.mix(*learn);
   return learn;
 }
 
@@ -170,7 +170,7 @@ Run train_once(const Options& options, const data::DataLoaders& data, bool mixup
                const std::string& metrics, bool append) {
   const auto [learn, interrupt, terminate] = prepare(options, data, mixup, seed);
   if (options.resume) print_start(*learn, apps::checkpoint_path(options, mixup, seed));
-  const train::CsvOptions columns{.labels = {{"run", apps::run_name(mixup)}, {"seed", std::to_string(seed)}},
+  const train::CsvOptions columns{.labels = {{"run", options.run_name(mixup)}, {"seed", std::to_string(seed)}},
                                   .append = append};
   if (!metrics.empty()) learn->add(std::make_shared<train::CsvLogger>(metrics, columns));
   if (options.profile) learn->add(std::make_shared<train::ProfileCallback>());
@@ -184,14 +184,14 @@ Run train_once(const Options& options, const data::DataLoaders& data, bool mixup
     else save_weights(options, *learn->model);
   }
   if (!options.out.empty() && seed == options.seed && !learn->recorder->epochs().empty())
-    apps::output_mistakes(options, *learn, apps::run_name(mixup));
+    apps::output_mistakes(options, *learn, options.run_name(mixup));
   return {learn->recorder->epochs(), interrupt->interrupted()};
 }
 
 // Prints the loss at growing learning rates, and a suggestion; draws them into --out.
 void find_lr(const Options& options, const data::DataLoaders& data) {
   if (!options.out.empty()) apps::start_lr_output(options);
-  const auto learn = make_learner(options, data, options.mixup, options.seed);
+  const auto learn = make_learner(options, data, options.mixup || options.cutmix, options.seed);
   const train::LrCurve curve = train::lr_find(*learn);
   std::printf("%-10s  loss\n", "lr");
   for (std::size_t i = 0; i < curve.lr.size(); i += 4) std::printf("%-10.2e  %.4f\n", curve.lr[i], curve.loss[i]);
@@ -249,7 +249,7 @@ int run(const Options& options) {
     std::vector<train::EpochRecord> finals;
     for (int i = 0; i < options.seeds; ++i) {
       const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(i);
-      std::printf("%s%s, seed %llu\n", mixup ? "with mixup" : "without mixup",
+      std::printf("%s%s, seed %llu\n", mixup ? text_of("with ", options.run_name(mixup)).c_str() : "without mixup",
                   options.synthetic ? ", drawn digits" : "", static_cast<unsigned long long>(seed));
       const Run run = train_once(options, data, mixup, seed, metrics, !std::exchange(first, false));
       if (run.interrupted) {
@@ -257,11 +257,11 @@ int run(const Options& options) {
           std::printf("the same command with --resume continues from the last checkpoint\n");
         return 130;
       }
-      if (i == 0 && !run.epochs.empty()) curves.push_back({apps::run_name(mixup), run.epochs});
+      if (i == 0 && !run.epochs.empty()) curves.push_back({options.run_name(mixup), run.epochs});
       if (!run.epochs.empty()) finals.push_back(run.epochs.back());
       std::printf("\n");
     }
-    if (finals.size() > 1) print_statistics(apps::run_name(mixup), finals);
+    if (finals.size() > 1) print_statistics(options.run_name(mixup), finals);
   }
   if (!options.out.empty()) apps::output_curves(options, curves);
   if (!metrics.empty()) apps::print_line("wrote ", metrics);

@@ -16,6 +16,7 @@ namespace {
 
 constexpr const char* mixup_option_names =  // for runs with mixup only
     "--alpha --stack-x --stack-y --per-batch-lambda --no-dedupe --second-loader --batch-mean-lambda";
+constexpr const char* not_of_cutmix = "--stack-x --stack-y --no-dedupe --batch-mean-lambda";
 constexpr const char* models[] = {"simple", "lenet", "resnet"};
 
 // "7,3" as 3, 7. Throws unless they are at least two digits, each once, or "all".
@@ -38,13 +39,19 @@ std::vector<int> parse_digits(const std::string& text) {
 void add_mixup_options(CLI::App& app, TrainOptions& o) {
   CLI::Option* const mixup = app.add_flag("--mixup", o.mixup, "train only with mixup");
   CLI::Option* const no_mixup = app.add_flag("--no-mixup", o.no_mixup, "train only without")->excludes(mixup);
-  app.add_flag("--compare", o.compare, "train without, then with (default)")->excludes(mixup)->excludes(no_mixup);
-  app.add_option("--alpha", o.alpha, "parameter of Beta(alpha, alpha); 0: no mixing")
+  CLI::Option* const cutmix = app.add_flag("--cutmix", o.cutmix, "train only with CutMix: boxes of other images");
+  cutmix->excludes(mixup)->excludes(no_mixup);
+  app.add_flag("--compare", o.compare, "train without, then with mixup (default)")
+      ->excludes(mixup)
+      ->excludes(no_mixup)
+      ->excludes(cutmix);
+  app.add_option("--alpha", o.alpha, "parameter of Beta(alpha, alpha); 0: no mixing; with --cutmix 1 unless given")
       ->capture_default_str()
       ->check(number());
   app.add_flag("--stack-x", o.stack_x, "give the model both images instead of their mixture");
   app.add_flag("--stack-y,!--no-stack-y", o.stack_y, "give the loss both labels (default), or mix one-hot targets");
-  app.add_flag("--per-batch-lambda", o.per_batch_lambda, "one lambda for a batch instead of one for each image");
+  app.add_flag("--per-batch-lambda", o.per_batch_lambda,
+               "one lambda, or box, for a batch instead of one for each image");
   app.add_flag("--no-dedupe", o.no_dedupe, "use t itself instead of max(t, 1-t)");
   app.add_flag("--second-loader", o.second_loader, "take partners from a second loader, as in the paper");
   app.add_flag("--batch-mean-lambda", o.batch_mean_lambda,
@@ -119,8 +126,10 @@ void add_exclusions(CLI::App& app) {
   const std::string training =
       "--epochs --lr --one-cycle --compare --seeds --save --checkpoint-every --resume --profile --train-accuracy ";
   exclude("--no-mixup", mixup_option_names);
+  exclude("--cutmix", not_of_cutmix);
   exclude("--lr-find", training);
-  exclude("--predict", training + "--lr-find --batch-size --mixup --no-mixup --seed --out " + mixup_option_names);
+  exclude("--predict",
+          training + "--lr-find --batch-size --mixup --cutmix --no-mixup --seed --out " + mixup_option_names);
 }
 
 // A file of --save says which model and digits it is for: the defaults of the command line.
@@ -139,15 +148,25 @@ void complete_from_weights(const CLI::App& app, TrainOptions& options) {
   }
 }
 
+train::MixUpOptions mixup_options(const TrainOptions& o) {
+  return {.alpha = o.alpha,
+          .stack_x = o.stack_x,
+          .stack_y = o.stack_y,
+          .source = o.second_loader ? train::MixSource::second_loader : train::MixSource::shuffled_self,
+          .lambda_per = o.draws().lambda_per,
+          .dedupe = !o.no_dedupe,
+          .loss_weight = o.batch_mean_lambda ? augment::LossWeight::batch_mean : augment::LossWeight::lambda};
+}
+
 // Throws on mistakes that do not depend on any file.
 void check_values(const CLI::App& app, const TrainOptions& options) {
   check(std::isfinite(options.lr) && options.lr >= 0, "--lr: ", options.lr, " is not a learning rate");
-  const train::MixUpCallback refuses_bad_options(options.mixup_options());
+  const train::MixUpCallback refuses_bad_options(mixup_options(options));
   check(options.seed <= std::numeric_limits<std::uint64_t>::max() - static_cast<std::uint64_t>(options.seeds - 1),
         "--seeds: the last seed would exceed 2^64 - 1");
   for (const std::string& name : words(mixup_option_names))
-    check(!options.lr_find || options.mixup || app.count(name) == 0, "--lr-find: cannot be used with ", name,
-          " without --mixup");
+    check(!options.lr_find || options.mixup || options.cutmix || app.count(name) == 0,
+          "--lr-find: cannot be used with ", name, " without --mixup");
   check(app.count("--stack-y") <= 1, "--stack-y: is given twice, or together with --no-stack-y");
   check((!options.resume && !options.checkpoint_every) || !options.out.empty(),
         "--checkpoint-every and --resume: need --out DIR, the folder of the checkpoints");
@@ -159,14 +178,21 @@ void check_values(const CLI::App& app, const TrainOptions& options) {
 
 }  // namespace
 
-train::MixUpOptions TrainOptions::mixup_options() const {
+augment::MixOptions TrainOptions::draws() const {
   return {.alpha = alpha,
-          .stack_x = stack_x,
-          .stack_y = stack_y,
-          .source = second_loader ? train::MixSource::second_loader : train::MixSource::shuffled_self,
           .lambda_per = per_batch_lambda ? augment::LambdaPer::batch : augment::LambdaPer::sample,
-          .dedupe = !no_dedupe,
-          .loss_weight = batch_mean_lambda ? augment::LossWeight::batch_mean : augment::LossWeight::lambda};
+          .dedupe = !no_dedupe};
+}
+
+std::shared_ptr<const augment::PairMix> TrainOptions::pair_mix() const {
+  if (cutmix) return std::make_shared<augment::CutMix>(augment::CutMixDraws{alpha, draws().lambda_per});
+  return std::make_shared<augment::MixUp>(draws());
+}
+
+void TrainOptions::mix(train::Learner& learn) const {
+  const train::MixUpOptions mixup = mixup_options(*this);
+  if (cutmix) learn.cutmix({.alpha = alpha, .box_per = mixup.lambda_per, .source = mixup.source});
+  else learn.mixup(mixup);
 }
 
 std::string TrainOptions::digit_list() const {
@@ -187,6 +213,7 @@ bool parse(int argc, char** argv, TrainOptions& options) {
   add_options(app, options);
   add_exclusions(app);
   if (!parse_command_line(app, argc, argv)) return false;
+  if (options.cutmix && app.count("--alpha") == 0) options.alpha = train::CutMixOptions{}.alpha;
   try {
     check_values(app, options);
   } catch (const Error& error) {
@@ -196,7 +223,5 @@ bool parse(int argc, char** argv, TrainOptions& options) {
   check_available(options.device);
   return true;
 }
-
-const char* run_name(bool mixup) { return mixup ? "mixup" : "plain"; }
 
 }  // namespace mixgrad::apps

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,7 +13,7 @@ namespace mixgrad::apps {
 struct TrainOptions {
   std::string data, out, model = "simple", save, load, predict;
   std::vector<int> digits = {3, 7};  // ascending
-  bool synthetic = false, mixup = false, no_mixup = false, compare = false;
+  bool synthetic = false, mixup = false, cutmix = false, no_mixup = false, compare = false;
   int epochs = 8, threads = 0, seeds = 1;
   std::int64_t batch_size = 64;
   double lr = 3e-3, alpha = 0.4;
@@ -24,11 +25,16 @@ struct TrainOptions {
   std::int64_t checkpoint_every = 0;
 
   bool mixup_run() const { return !no_mixup; }
-  // The runs to train: whether each is with mixup.
+  // The runs to train: whether each is with mixup, or CutMix.
   std::vector<bool> runs() const {
-    return mixup ? std::vector{true} : no_mixup ? std::vector{false} : std::vector{false, true};
+    return mixup || cutmix ? std::vector{true} : no_mixup ? std::vector{false} : std::vector{false, true};
   }
-  train::MixUpOptions mixup_options() const;
+  // The run with mixup, or CutMix.
+  void mix(train::Learner& learn) const;
+  std::shared_ptr<const augment::PairMix> pair_mix() const;
+  augment::MixOptions draws() const;
+  // The name of a run in file names and metrics.csv.
+  const char* run_name(bool mixed) const { return !mixed ? "plain" : cutmix ? "cutmix" : "mixup"; }
   std::string digit_list() const;                // "3,7"
   std::vector<std::string> digit_names() const;  // "three", "seven"
 };
@@ -36,8 +42,5 @@ struct TrainOptions {
 // Reads the command line. Returns false after --help, which it prints. Model and digits default to those of the weights
 // of --load, if any. Throws a UsageError that names the mistake, before any data is loaded.
 bool parse(int argc, char** argv, TrainOptions& options);
-
-// The name of a run, with or without mixup, in file names and metrics.csv.
-const char* run_name(bool mixup);
 
 }  // namespace mixgrad::apps

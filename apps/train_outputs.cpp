@@ -20,9 +20,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* training_pictures[] = {"mixed_batch.png",     "curves.png",          "lambda.png",
-                                             "plain_confusion.png", "mixup_confusion.png", "plain_top_losses.png",
-                                             "mixup_top_losses.png"};
+constexpr const char* training_pictures[] = {"mixed_batch.png",      "curves.png",           "lambda.png",
+                                             "plain_confusion.png",  "mixup_confusion.png",  "plain_top_losses.png",
+                                             "mixup_top_losses.png", "cutmix_confusion.png", "cutmix_top_losses.png"};
 constexpr const char* lr_picture = "lr_find.png";
 
 std::string in_output(const TrainOptions& options, const std::string& name) {
@@ -85,25 +85,25 @@ void announce(Write write, const std::string& png, const Content&... content) {
   else print_line("skipped: the picture ", png, " (install the package gnuplot-nox)");
 }
 
-// The first batch as mixup will train on it.
+// The first batch as it will be mixed for training.
 void output_mixed_batch(const TrainOptions& options, const data::DataLoaders& data) {
   const data::DataLoader train = data.with_seed(options.seed).train;
   data::LoaderOptions second = train.options();
   if (options.second_loader) second.purpose = Purpose::partner_shuffle;
   const data::Batch batch = train.epoch(0)[0], partners = train.with(second).epoch(0)[0];
   Random random(options.seed, Purpose::mixup);
-  const train::MixUpOptions mixup = options.mixup_options();
-  const augment::MixPlan plan = augment::draw_mix_plan(
-      batch.size(), {.alpha = mixup.alpha, .lambda_per = mixup.lambda_per, .dedupe = mixup.dedupe}, random);
-  announce(write_mix_picture, in_output(options, "mixed_batch.png"), augment::stack_input(batch.x, partners.x, plan),
+  const auto mix = options.pair_mix();
+  const augment::MixPlan plan = mix->draw(batch.x.shape(), random);
+  const augment::MixedInput pair = augment::stack_input(batch.x, partners.x, plan);
+  announce(write_mix_picture, in_output(options, "mixed_batch.png"), mix->combine(pair.x, pair.partner, {plan, cpu}),
            augment::mixed_target(batch.y, partners.y, plan), options.digit_names(),
-           "The first images that mixup trains on: " + description(options, true));
+           text_of("The first images that ", options.run_name(true), " trains on: ", description(options, true)));
 }
 
 }  // namespace
 
 std::string checkpoint_path(const TrainOptions& options, bool mixup, std::uint64_t seed) {
-  return in_output(options, text_of(run_name(mixup), "_", seed, ".checkpoint"));
+  return in_output(options, text_of(options.run_name(mixup), "_", seed, ".checkpoint"));
 }
 
 void start_lr_output(const TrainOptions& options) {
@@ -131,7 +131,7 @@ std::string start_output(const TrainOptions& options, const data::DataLoaders& d
 
 void output_lr_curve(const TrainOptions& options, const train::LrCurve& curve) {
   announce(write_lr_curve, in_output(options, lr_picture), curve,
-           "Learning-rate range test: " + description(options, options.mixup));
+           "Learning-rate range test: " + description(options, options.mixup || options.cutmix));
 }
 
 void output_mistakes(const TrainOptions& options, train::Learner& learn, const std::string& run) {
@@ -139,7 +139,7 @@ void output_mistakes(const TrainOptions& options, train::Learner& learn, const s
   std::vector<train::TopLoss> mistakes = train::top_losses(learn, learn.data.valid.dataset().size());
   std::erase_if(mistakes, [](const train::TopLoss& loss) { return loss.predicted == loss.target; });
   const train::EpochRecord& last = learn.recorder->epochs().back();
-  const std::string when = text_of(run, ", ", description(options, run == run_name(true)), ", ", last.epoch,
+  const std::string when = text_of(run, ", ", description(options, run == options.run_name(true)), ", ", last.epoch,
                                    last.epoch == 1 ? " epoch: " : " epochs: ");
   announce(write_confusion_matrix, in_output(options, run + "_confusion.png"), train::confusion_matrix(learn), names,
            when + with_decimals(100 * last.metrics.at(0), 2) + " % right on the validation set");
@@ -164,8 +164,8 @@ void output_mistakes(const TrainOptions& options, train::Learner& learn, const s
 void output_curves(const TrainOptions& options, const std::vector<RunCurves>& runs) {
   if (runs.empty()) return;
   announce(write_curves, in_output(options, "curves.png"), runs, description(options, options.mixup_run()));
-  if (!options.mixup_run() || options.alpha == 0) return;
-  const augment::MixOptions mix{.alpha = options.alpha, .dedupe = !options.no_dedupe};
+  if (!options.mixup_run() || options.cutmix || options.alpha == 0) return;
+  const augment::MixOptions mix = options.draws();
   Random random(options.seed, Purpose::mixup);
   announce(write_beta_density, in_output(options, "lambda.png"), mix, augment::draw_mix_plan(10000, mix, random).lambda,
            text_of("What mixup draws: alpha = ", options.alpha, ", seed ", options.seed));

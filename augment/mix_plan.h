@@ -1,4 +1,4 @@
-// What mixup draws at random, and nothing else: each sample's partner and lambda.
+// What a mix of pairs draws at random, and nothing else. For mixup, each sample's partner and lambda:
 //
 //   t_i      ~ Beta(alpha, alpha)                  the share of sample i itself
 //   lambda_i = max(t_i, 1 - t_i)                   so that i has the larger share ("dedupe")
@@ -8,19 +8,18 @@
 // mixtures would be the same image; with 0.9 for both they differ.
 //
 // A plan is drawn before anything is mixed. It can be printed, read back and reused; images and targets are mixed by
-// the same plan, so that they cannot disagree; and it is drawn and kept on the CPU, so that it is the same for every
-// device.
+// the same plan, so that they cannot disagree; and it is a value on the host, so that it is the same for every device.
 #pragma once
 
 #include <cstdint>
 #include <iosfwd>
+#include <vector>
 
 #include "core/random.h"
-#include "core/tensor.h"
 
 namespace mixgrad::augment {
 
-enum class LambdaPer { sample, batch };  // one lambda for each sample, or (the paper) one for the whole batch
+enum class LambdaPer { sample, batch };  // one draw for each sample, or (the papers) one for the whole batch
 
 struct MixOptions {
   double alpha = 0.4;  // of Beta(alpha, alpha); 0: nothing is mixed, 1: t is uniform
@@ -29,19 +28,28 @@ struct MixOptions {
 };
 
 struct MixPlan {
-  Tensor lambda;       // f32 [N], in [0, 1]
-  Tensor permutation;  // i32 [N], a permutation of 0..N-1; fixed points are allowed
-  std::int64_t size() const { return lambda.numel(); }
+  std::vector<float> lambda;              // the share of each sample itself in its target, in [0, 1]
+  std::vector<std::int32_t> permutation;  // of 0..N-1; fixed points are allowed
+  std::vector<std::int32_t> more = {};    // what else a mix draws, as many integers for each sample: CutMix's boxes
+
+  std::int64_t size() const { return std::ssize(lambda); }
+  friend bool operator==(const MixPlan&, const MixPlan&) = default;
 };
 
-// Draws a plan for a batch. Throws unless alpha is finite and in 0..1e6, and batch_size in 0..2^31-1.
+// Draws mixup's plan for a batch. Throws unless alpha is finite and in 0..1e6, and batch_size in 0..2^31-1.
 MixPlan draw_mix_plan(std::int64_t batch_size, const MixOptions& options, Random& random);
 
-// Throws unless lambda is f32 [N] in [0, 1] and permutation i32 [N] a permutation of 0..N-1.
+// Throws, naming the mix, unless alpha is finite and in 0..1e6.
+void check_alpha(const char* mix, double alpha);
+// t ~ Beta(alpha, alpha), or 1 for alpha = 0.
+double draw_share(double alpha, Random& random);
+
+// Throws unless lambda is in [0, 1], permutation one of 0..N-1, and `more` the same for each sample.
 void check_plan(const MixPlan& plan);
 
-// One line per sample, "0 <- 0.93714261 * 0 + 0.06285739 * 5", then an empty line; reading it back gives the same plan
-// bit for bit, and leaves the stream at the next plan. Reading throws on text that is not a plan.
+// One line per sample, "0 <- 0.93714261 * 0 + 0.06285739 * 5", with what else was drawn behind a colon, then an empty
+// line; reading it back gives the same plan bit for bit, and leaves the stream at the next plan. Reading throws on text
+// that is not a plan.
 std::ostream& operator<<(std::ostream& out, const MixPlan& plan);
 MixPlan read_mix_plan(std::istream& in);
 

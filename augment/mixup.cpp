@@ -1,22 +1,11 @@
 #include "augment/mixup.h"
 
+#include "augment/pair_mix_kernels.h"
 #include "core/autograd.h"
-#include "core/index.h"
-#include "core/parallel.h"
 #include "core/pointwise.h"
 #include "core/view.h"
 
 namespace mixgrad::augment {
-namespace {
-
-void check_sizes(const Tensor& x, const Tensor& partners, const MixPlan& plan) {
-  check_plan(plan);
-  check(x.rank() >= 1 && x.size(0) == plan.size(), "mixup: a plan for ", plan.size(), " samples on a batch of shape ",
-        x.shape());
-  check(x.shape() == partners.shape(), "mixup: batch ", x.shape(), " and second batch ", partners.shape(), " differ");
-}
-
-}  // namespace
 
 Tensor mix(const MixedInput& input) {
   const auto& [x, partner, lambda] = input;
@@ -28,18 +17,20 @@ Tensor mix(const MixedInput& input) {
         x.shape());
   check_same_device("mixup", x.device(), partner.device());
   check_same_device("mixup", x.device(), lambda.device());
-  // lambda [N] as [N, 1, ..., 1], which broadcasts over all axes of x but the first.
-  Shape column = x.shape();
-  for (int axis = 1; axis < x.rank(); ++axis) column = column.with(axis, 1);
-  const Tensor weight = reshape(lambda.to(x.dtype()), column);
+  const Tensor weight = lambda.to(x.dtype());
   Tensor out = Tensor::empty(x.shape(), x.options());
-  dispatch("mix", x.device(),
-           [&, &x = x, &partner = partner](auto device) { kernels::mix(device, x, partner, weight, out); });
+  dispatch("mix", x.device(), [&, pairs = Pairs{.own = x, .other = partner, .x = out}](auto device) {
+    kernels::mix(device, pairs, weight);
+  });
   record(out, "mix", {x, partner, weight},
          [x = Saved(x), partner = Saved(partner), weight = Saved(weight)](const Tensor& grad, Gradients& to) {
-           if (to.needs(0)) to.add(0, grad * *weight);
-           if (to.needs(1)) to.add(1, grad * (1.0 - *weight));
-           if (to.needs(2)) to.add(2, sum_to(grad * (*x - *partner), weight->shape()));
+           // lambda [N] as [N, 1, ..., 1], which broadcasts over all axes of x but the first.
+           Shape column = x->shape();
+           for (int axis = 1; axis < x->rank(); ++axis) column = column.with(axis, 1);
+           const Tensor lambda = reshape(*weight, column);
+           if (to.needs(0)) to.add(0, grad * lambda);
+           if (to.needs(1)) to.add(1, grad * (1.0 - lambda));
+           if (to.needs(2)) to.add(2, reshape(sum_to(grad * (*x - *partner), column), weight->shape()));
          });
   return out;
 }
@@ -48,35 +39,27 @@ Tensor mix(const Tensor& x, const Tensor& partners, const MixPlan& plan) { retur
 
 Tensor mix(const Tensor& x, const MixPlan& plan) { return mix(x, x, plan); }
 
-MixedInput stack_input(const Tensor& x, const Tensor& partners, const MixPlan& plan) {
-  check_sizes(x, partners, plan);
-  return {x, gather(partners, plan.permutation.to(x.device())), plan.lambda.to(x.device())};
+MixUp::MixUp(const MixOptions& options) : options_(options) { check_alpha("mixup", options.alpha); }
+
+std::string MixUp::description() const {
+  return text_of("mixup: alpha ", options_.alpha, ", one lambda per ",
+                 options_.lambda_per == LambdaPer::batch ? "batch" : "sample", ", dedupe ",
+                 options_.dedupe ? "on" : "off");
 }
 
-MixedTarget mixed_target(const Tensor& y, const Tensor& partners, const MixPlan& plan) {
-  check_sizes(y, partners, plan);
-  return {y, gather(partners, plan.permutation.to(y.device())), plan.lambda.to(y.device())};
-}
+MixPlan MixUp::draw(const Shape& batch, Random& random) const { return draw_mix_plan(batch[0], options_, random); }
 
-MixedTarget mixed_target(const Tensor& y, const MixPlan& plan) { return mixed_target(y, y, plan); }
+void MixUp::combine_into(const Pairs& pairs, const MixDraw& draw) const {
+  dispatch("mix", pairs.x.device(), [&](auto device) { kernels::mix(device, pairs, draw.lambda); });
+}
 
 }  // namespace mixgrad::augment
 
 namespace mixgrad::kernels {
 
-void mix(Cpu, const Tensor& x, const Tensor& partner, const Tensor& lambda, const Tensor& out) {
-  with_floating("mixup", x.dtype(), [&]<class T>(T) {
-    constexpr std::int64_t grain = std::int64_t{1} << 15;  // elements per range
-    const std::int64_t row = x.shape().product(1, x.rank());
-    const T *a = x.data<T>(), *b = partner.data<T>(), *weight = lambda.data<T>();
-    T* to = out.mutable_data<T>();
-    parallel_for(x.size(0), rows_per_range(row, grain), [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t n = begin; n < end; ++n) {
-        const T lambda = weight[n];
-        for (std::int64_t i = n * row; i < (n + 1) * row; ++i) to[i] = augment::mix(a[i], b[i], lambda);
-      }
-    });
-  });
+void mix(Cpu device, const augment::Pairs& pairs, const Tensor& lambda) {
+  with_floating("mixup", pairs.x.dtype(),
+                [&]<class T>(T) { combine_pairs<T>(device, pairs, MixUpRows<T>{lambda.data<T>()}); });
 }
 
 }  // namespace mixgrad::kernels

@@ -4,10 +4,7 @@
 //   x~_i = lambda_i x_i + (1 - lambda_i) x_j      j = permutation[i]
 //   y~_i = lambda_i y_i + (1 - lambda_i) y_j
 //
-// A batch is mixed with a shuffled copy of itself, so one loader is enough; lambda is drawn for each sample. For class
-// indices, y~ need not be built: a loss that is linear in its target, such as cross-entropy, gives the same result from
-// both labels (MixUpLoss in augment/mixup_loss.h). So labels stay indices and the target carries [y, y[permutation],
-// lambda].
+// A batch is mixed with a shuffled copy of itself, so one loader is enough; lambda is drawn for each sample.
 //
 //   MixPlan     plan = draw_mix_plan(batch.size(), {.alpha = 0.4}, random);
 //   Tensor      x    = mix(batch.x, plan);
@@ -16,9 +13,8 @@
 #pragma once
 
 #include <concepts>
-#include <variant>
 
-#include "augment/mix_plan.h"
+#include "augment/pair_mix.h"
 #include "core/device.h"
 #include "core/host_device.h"
 
@@ -36,39 +32,40 @@ MIXGRAD_HOST_DEVICE constexpr T mix(T a, T b, T lambda) {
   return step == 0 ? near : mixed;  // both are always computed, so that loops vectorise
 }
 
-// Two samples' input, not combined (stack_x): for a model that mixes by itself.
-struct MixedInput {
-  Tensor x, partner;  // [N, ...], the same shape
-  Tensor lambda;      // [N]
-};
-
-// Two targets for each sample, and the weight of the first (stack_y).
-struct MixedTarget {
-  Tensor y, partner;  // [N] class indices, or [N, ...]
-  Tensor lambda;      // [N]
-};
-
-// The type says whether an input or target is mixed; nothing is guessed from a shape.
-using Input = std::variant<Tensor, MixedInput>;
-using Target = std::variant<Tensor, MixedTarget>;
-
 // lambda_i x_i + (1 - lambda_i) x_j in a new tensor, for x [N, ...] of any rank, f32 or f64; differentiable.
 // Throws unless the plan is for N samples, and on integers: class indices can't be averaged (see one_hot).
 Tensor mix(const Tensor& x, const MixPlan& plan);
 // The same with j taken from a second batch of the same shape: the paper's two loaders.
 Tensor mix(const Tensor& x, const Tensor& partners, const MixPlan& plan);
-
 // The mixture of a stacked input: what a model given both sides computes first, or later on features.
 Tensor mix(const MixedInput& input);
 
-// Both sides of the mixture, to be weighted later.
-MixedInput stack_input(const Tensor& x, const Tensor& partners, const MixPlan& plan);
-MixedTarget mixed_target(const Tensor& y, const MixPlan& plan);
-MixedTarget mixed_target(const Tensor& y, const Tensor& partners, const MixPlan& plan);
+// Mixup as a mix of pairs, for training (train/pair_mix_callback.h).
+class MixUp : public PairMix {
+ public:
+  // Throws on an alpha that draw_mix_plan would refuse.
+  explicit MixUp(const MixOptions& options = {});
+  std::string description() const override;
+  MixPlan draw(const Shape& batch, Random& random) const override;
+
+ private:
+  void combine_into(const Pairs& pairs, const MixDraw& draw) const override;
+  MixOptions options_;
+};
 
 }  // namespace mixgrad::augment
 
 namespace mixgrad::kernels {
-// out = mix(x, partner, lambda) for each element of x [N, ...], with lambda [N, 1, ..., 1].
-MIXGRAD_KERNEL(mix, const Tensor& x, const Tensor& partner, const Tensor& lambda, const Tensor& out);
+// pairs.x = mix(own, other, lambda) for each element of a pair, with lambda [N].
+MIXGRAD_KERNEL(mix, const augment::Pairs& pairs, const Tensor& lambda);
+
+// How sample n is mixed (augment/pair_mix_kernels.h).
+template <class T>
+struct MixUpRows {
+  static constexpr bool whole = true;
+  const T* lambda;
+  MIXGRAD_HOST_DEVICE auto operator()(std::int64_t n) const {
+    return [lambda = lambda[n]](T a, T b, std::int64_t, std::int64_t) { return augment::mix(a, b, lambda); };
+  }
+};
 }  // namespace mixgrad::kernels

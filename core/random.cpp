@@ -157,7 +157,7 @@ RandomState state;
 void manual_seed(std::uint64_t seed) { state = {.seed = seed}; }
 std::uint64_t default_seed() { return state.seed; }
 std::uint32_t next_initializer_index() { return state.initializers++; }
-std::uint32_t next_dropout_index() { return state.dropouts++; }
+std::uint32_t next_stream_index() { return state.streams++; }
 RandomState random_state() { return state; }
 void set_random_state(const RandomState& other) { state = other; }
 

@@ -32,8 +32,8 @@ std::int64_t DataLoader::size_of(std::int64_t batch) const {
 }
 
 DataLoader DataLoader::to(Device device) const {
-  const ImageDataset* const here = resident();
-  return here && here->device() != device ? DataLoader(here->to(device), options_) : *this;
+  const auto moved = dataset_->to(device);
+  return moved ? DataLoader(moved, options_) : *this;
 }
 
 DataLoader::Epoch::Epoch(const DataLoader& loader, std::uint32_t epoch, std::int64_t first_batch)
@@ -49,7 +49,7 @@ DataLoader::Epoch::Epoch(const DataLoader& loader, std::uint32_t epoch, std::int
   }
 }
 
-std::span<const std::int32_t> DataLoader::Epoch::numbers(std::int64_t batch) const {
+std::span<const std::int32_t> DataLoader::Epoch::indices(std::int64_t batch) const {
   const std::int64_t count = loader_->size_of(batch), first = batch * loader_->options_.batch_size;
   return std::span(order_).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
 }

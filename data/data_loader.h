@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/random.h"
-#include "data/image_dataset.h"
+#include "data/dataset.h"
 
 namespace mixgrad::data {
 
@@ -36,8 +36,6 @@ class DataLoader {
   const LoaderOptions& options() const { return options_; }
   // The same dataset with other options.
   DataLoader with(const LoaderOptions& options) const { return {dataset_, options}; }
-  // The dataset, if all of it is in the memory of a device; else null.
-  const ImageDataset* resident() const { return dynamic_cast<const ImageDataset*>(dataset_.get()); }
   // The same with the dataset on another device, if it is resident.
   DataLoader to(Device device) const;
 
@@ -47,8 +45,8 @@ class DataLoader {
    public:
     Epoch(const DataLoader& loader, std::uint32_t epoch, std::int64_t first_batch);
     std::int64_t size() const { return loader_->num_batches(); }
-    Batch operator[](std::int64_t batch) const { return loader_->dataset().get(numbers(batch)); }
-    std::span<const std::int32_t> numbers(std::int64_t batch) const;  // indices of the samples in the batch
+    Batch operator[](std::int64_t batch) const { return loader_->dataset().get(indices(batch)); }
+    std::span<const std::int32_t> indices(std::int64_t batch) const;  // of the samples in the batch
 
     struct End {};
     struct Iterator {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,6 +17,13 @@ struct Batch {
   std::int64_t size() const { return x.size(0); }
 };
 
+// Images as bytes, all of them in the memory of one device.
+struct StoredImages {
+  Tensor images;              // u8 [S, H, W, 1 or channels]
+  Tensor labels;              // i32 [S]
+  std::int64_t channels = 3;  // of a batch: grey images are copied to as many
+};
+
 class Dataset {
  public:
   virtual ~Dataset() = default;
@@ -24,6 +32,16 @@ class Dataset {
   virtual Batch get(std::span<const std::int32_t> indices) const = 0;
   // The classes' names by class index; empty where targets are not classes.
   virtual const std::vector<std::string>& classes() const = 0;
+
+  // ---- For samples that are resident: all in the memory of a device, where kernels gather a batch, so that a step can
+  // be captured as a CUDA graph. Others leave these as they are.
+  virtual bool resident() const { return false; }
+  // The same samples on another device; null: they stay where they are.
+  virtual std::shared_ptr<const Dataset> to(Device) const { return nullptr; }
+  // The samples with these indices, i32 [N] on the device of a resident dataset.
+  virtual Batch gather_batch(const Tensor& indices) const { return get(indices.to_vector<std::int32_t>()); }
+  // The bytes, where samples are images: for what is done in the pass that gathers them, such as mixing.
+  virtual const StoredImages* stored() const { return nullptr; }
 };
 
 }  // namespace mixgrad::data

@@ -6,34 +6,28 @@
 
 namespace mixgrad::kernels {
 
-// What a batch is gathered from.
-struct StoredImages {
-  StoredImages(const Tensor& images, const Tensor& labels)
-      : bytes(read<std::uint8_t>(images)),
-        labels(read<std::int32_t>(labels)),
-        bytes_each(bytes_of_one(images)),
-        inside("dataset", images.size(0)) {}
+// Reads the images and labels of a batch.
+class ImageReader {
+ public:
+  explicit ImageReader(const data::StoredImages& stored)
+      : bytes_(read<std::uint8_t>(stored.images)),
+        labels_(read<std::int32_t>(stored.labels)),
+        bytes_each_(bytes_of_one(stored.images)),
+        inside_("dataset", stored.images.size(0)) {}
 
   // The bytes of image indices[n]; if write_label, also writes its label to y[n].
   __device__ const std::uint8_t* image(const std::int32_t* indices, int n, std::int32_t* y, bool write_label) const {
-    const std::int64_t index = inside(indices[n], n);
-    if (write_label) y[n] = labels[index];
-    return bytes + index * bytes_each;
+    const std::int64_t index = inside_(indices[n], n);
+    if (write_label) y[n] = labels_[index];
+    return bytes_ + index * bytes_each_;
   }
 
-  const std::uint8_t* bytes;
-  const std::int32_t* labels;
-  std::int64_t bytes_each;
-  IndexCheck inside;
+ private:
+  const std::uint8_t* bytes_;
+  const std::int32_t* labels_;
+  std::int64_t bytes_each_;
+  IndexCheck inside_;
 };
-
-// grey (data/gather_images.h) bit for bit, at a third of a division's cost: the product with the rounded 1 / 255, and
-// one Newton step.
-__device__ inline float grey_of(std::uint8_t byte) {
-  constexpr float inverse = 1.0f / 255.0f;
-  const float value = byte, product = value * inverse;
-  return __fmaf_rn(__fmaf_rn(-255.0f, product, value), inverse, product);
-}
 
 // Each thread converts `width` neighbouring bytes of an image to floats. known_copies: how many adjacent copies of each
 // are written; 0: any number.
@@ -73,7 +67,8 @@ __global__ void fill_images_kernel(std::int64_t total, Divisor bytes_each, int c
 // x[n, i, every channel] = value(i) for each byte i of a stored image, where pixels(n, first).at<w>(i) is value(i) to
 // value(i + w - 1) and `first` is true for one of the threads of image n.
 template <class F>
-void fill_images(Cuda device, const Tensor& images, const Tensor& x, F pixels) {
+void fill_images(Cuda device, const data::StoredImages& stored, F pixels, Out x) {
+  const Tensor& images = stored.images;
   const std::int64_t each = bytes_of_one(images), total = x.size(0) * each, copies = x.size(3) / images.size(3);
   check(x.numel() < std::int64_t{1} << 31, device.op, ": a batch of ", x.numel(),
         " elements is more than the CUDA kernel supports (2^31 - 1)");

@@ -5,7 +5,7 @@ namespace mixgrad::kernels {
 namespace {
 
 struct Plain {
-  StoredImages stored;
+  ImageReader reader;
   const std::int32_t* indices;
   std::int32_t* y;
 
@@ -16,19 +16,17 @@ struct Plain {
       const auto bytes = load<width>(own + i);
       Pack<float, width> out;
       UNROLL
-      for (int k = 0; k < width; ++k) out.element[k] = grey_of(bytes.element[k]);
+      for (int k = 0; k < width; ++k) out.element[k] = grey(bytes.element[k]);
       return out;
     }
   };
-  __device__ Pixels operator()(int n, bool first) const { return {stored.image(indices, n, y, first)}; }
+  __device__ Pixels operator()(int n, bool first) const { return {reader.image(indices, n, y, first)}; }
 };
 
 }  // namespace
 
-void gather_images(Cuda device, const Tensor& images, const Tensor& labels, const Tensor& indices, const Tensor& x,
-                   const Tensor& y) {
-  fill_images(device, images, x,
-              Plain{StoredImages(images, labels), read<std::int32_t>(indices), write<std::int32_t>(y)});
+void gather_images(Cuda device, const data::StoredImages& stored, const Tensor& indices, Out x, Out y) {
+  fill_images(device, stored, Plain{ImageReader(stored), read<std::int32_t>(indices), write<std::int32_t>(y)}, x);
 }
 
 }  // namespace mixgrad::kernels

@@ -33,20 +33,19 @@ class ImageDataset : public Dataset {
   Batch get(std::span<const std::int32_t> indices) const override;
 
   Device device() const { return stored_.images.device(); }
-  const LabelledImages& stored() const { return stored_; }
-  // The same samples on another device.
-  std::shared_ptr<const ImageDataset> to(Device device) const;
-  // The samples with these indices, i32 [N] on device(), in this order. Throws when one is outside 0..size()-1; on the
-  // GPU, when the host next waits for the device.
-  Batch gather(const Tensor& indices) const;
-  // The x of such a batch, uninitialised. Throws unless indices are i32 [N] on device().
-  Tensor empty_batch(const Tensor& indices) const;
+  bool resident() const override { return true; }
+  std::shared_ptr<const Dataset> to(Device device) const override;
+  // Throws when an index is outside 0..size()-1; on the GPU, when the host next waits for the device.
+  Batch gather_batch(const Tensor& indices) const override;
+  const StoredImages* stored() const override { return &stored_; }
 
  private:
-  LabelledImages stored_;
+  StoredImages stored_;
   std::vector<std::string> classes_;
-  std::int64_t channels_;
 };
+
+// The x of a batch of these samples, uninitialised. Throws unless indices are i32 [N] on the images' device.
+Tensor empty_batch(const StoredImages& stored, const Tensor& indices);
 
 // The samples labelled with one of `labels`, in order; labels[k] becomes class k.
 LabelledImages select(const LabelledImages& all, std::span<const std::int32_t> labels);
@@ -54,7 +53,6 @@ LabelledImages select(const LabelledImages& all, std::span<const std::int32_t> l
 }  // namespace mixgrad::data
 
 namespace mixgrad::kernels {
-// x[n, p, c] = images[indices[n], p, c or 0] / 255 for images u8 [S, pixels, 1 or channels]; y[n] = labels[indices[n]]
-MIXGRAD_KERNEL(gather_images, const Tensor& images, const Tensor& labels, const Tensor& indices, const Tensor& x,
-               const Tensor& y);
+// x[n, p, c] = images[indices[n], p, c or 0] / 255; y[n] = labels[indices[n]]
+MIXGRAD_KERNEL(gather_images, const data::StoredImages& stored, const Tensor& indices, Out x, Out y);
 }  // namespace mixgrad::kernels

@@ -83,8 +83,9 @@ struct Cutout : Identity {
     if (i >= top && i < top + size && j >= left && j < left + size)
       return {nowhere, std::min(image.width, left + size) - j};
     Run run = Identity::run(image, row, i, j);
-    // The row in which the square comes next.
-    const std::int32_t next = i < top ? std::min(top, image.height) : j < left ? i : i + 1;
+    const std::int32_t next = i < top    ? std::min(top, image.height)
+                              : j < left ? i
+                                         : i + 1;  // row with the square ahead
     if (next < top + size) run.count = (next - i) * image.width + std::max(left, 0) - j;
     return run;
   }

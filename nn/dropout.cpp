@@ -9,13 +9,6 @@
 #include "core/unary.h"
 
 namespace mixgrad::nn {
-namespace {
-thread_local Tensor captured_first;
-thread_local std::uint32_t captured_begin = 0;  // next_dropout_index() when captured_first was set
-}  // namespace
-
-DropoutFrom::DropoutFrom(const Tensor& first)
-    : first_(captured_first, first), begin_(captured_begin, random_state().dropouts) {}
 
 Dropout::Dropout(double probability) : probability_(probability) {
   check(probability >= 0 && probability < 1, "Dropout: probability ", probability, " must be at least 0 and below 1");
@@ -24,8 +17,7 @@ Dropout::Dropout(double probability) : probability_(probability) {
 Tensor Dropout::forward(const Tensor& x) {
   if (!training() || probability_ == 0) return x;
   check(x.numel() < (std::int64_t{1} << 34), "dropout: ", x.shape(), " is too large for one random stream");
-  const kernels::DropoutStream stream{default_seed(), next_dropout_index() - captured_begin, captured_first};
-  const auto drop = [stream, threshold = static_cast<std::uint32_t>(std::ldexp(probability_, 32)),
+  const auto drop = [stream = next_step_stream(), threshold = static_cast<std::uint32_t>(std::ldexp(probability_, 32)),
                      scale = 1 / (1 - probability_)](const Tensor& from) {
     Tensor to = Tensor::empty(from.shape(), from.options());
     dispatch("dropout", from.device(),
@@ -56,10 +48,10 @@ void dropout_words_of_block(std::int64_t k, std::uint64_t seed, std::uint32_t st
 
 }  // namespace
 
-void dropout(Cpu, const Tensor& x, const DropoutStream& from, std::uint32_t threshold, double scale, Out out) {
+void dropout(Cpu, const Tensor& x, const StepStream& from, std::uint32_t threshold, double scale, Out out) {
   const std::uint64_t seed = from.seed;
   const std::uint32_t first = from.first ? static_cast<std::uint32_t>(*from.first.data<std::int32_t>()) : 0;
-  const std::uint32_t stream = from.stream + first;
+  const std::uint32_t stream = from.number + first;
   constexpr std::int64_t grain = std::int64_t{1} << 13;  // elements per range
   static_assert(grain % (4 * block) == 0);
   with_floating("dropout", x.dtype(), [&]<class T>(T) {

@@ -17,10 +17,9 @@ __global__ void dropout_kernel(const float* x, std::int64_t n, std::uint64_t see
 
 }  // namespace
 
-void dropout(Cuda device, const Tensor& x, const DropoutStream& stream, std::uint32_t threshold, double scale,
-             Out out) {
+void dropout(Cuda device, const Tensor& x, const StepStream& stream, std::uint32_t threshold, double scale, Out out) {
   launch(device, dropout_kernel, blocks_for(x.numel(), block_threads * 4), block_threads, 0, read(x), x.numel(),
-         stream.seed, stream.stream, stream.first ? read<std::int32_t>(stream.first) : nullptr, threshold,
+         stream.seed, stream.number, stream.first ? read<std::int32_t>(stream.first) : nullptr, threshold,
          static_cast<float>(scale), write(out));
 }
 

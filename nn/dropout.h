@@ -1,7 +1,7 @@
 // Dropout (Srivastava et al., 2014).
 #pragma once
 
-#include "core/random.h"
+#include "core/step_random.h"
 #include "nn/module.h"
 
 namespace mixgrad::nn {
@@ -20,18 +20,6 @@ class Dropout : public Module {
   double probability_;
 };
 
-// While it lives, dropout takes the random streams first, first + 1, ... of a number in the memory of the device, i32
-// [1] (as unsigned): for a step that is captured, to be replayed with another number. next_dropout_index()
-// still advances.
-class DropoutFrom : NonCopyable {
- public:
-  explicit DropoutFrom(const Tensor& first);
-
- private:
-  Temporarily<Tensor> first_;
-  Temporarily<std::uint32_t> begin_;
-};
-
 }  // namespace mixgrad::nn
 
 namespace mixgrad::kernels {
@@ -41,12 +29,6 @@ MIXGRAD_HOST_DEVICE inline std::array<std::uint32_t, 4> dropout_words(std::int64
   return philox({static_cast<std::uint32_t>(k), stream, 0, static_cast<std::uint32_t>(Purpose::dropout) << 24},
                 {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
 }
-// out[i] = 0 where word i of random stream `stream`, plus the number in `first` where it is defined, is below
-// threshold, else scale x[i]. Its own backward: dx from dy.
-struct DropoutStream {
-  std::uint64_t seed;
-  std::uint32_t stream;
-  Tensor first;
-};
-MIXGRAD_KERNEL(dropout, const Tensor& x, const DropoutStream& stream, std::uint32_t threshold, double scale, Out out);
+// out[i] = 0 where word i of the stream is below threshold, else scale x[i]. Its own backward: dx from dy.
+MIXGRAD_KERNEL(dropout, const Tensor& x, const StepStream& stream, std::uint32_t threshold, double scale, Out out);
 }  // namespace mixgrad::kernels

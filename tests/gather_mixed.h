@@ -9,10 +9,11 @@
 #include <utility>
 #include <vector>
 
-#include "augment/gather_mixed.h"
+#include "augment/mixup.h"
 #include "core/index.h"
 #include "core/random.h"
 #include "core/view.h"
+#include "data/image_dataset.h"
 
 namespace mixgrad::test {
 
@@ -87,15 +88,15 @@ inline void check_gather_mixed(Device device) {
                                .to(device);
       const Tensor numbers = Tensor::from<std::int32_t>({8, 0, 3, 3, 5}, {5}).to(device);
       augment::MixPlan plan = augment::draw_mix_plan(5, {}, random);
-      plan.lambda.copy_(Tensor::from({0.0f, 1.0f, 0.3f, 0.5f, plan.lambda.data<float>()[4]}, {5}));
-      const Tensor partners = gather(numbers, plan.permutation.to(device));
-      const data::Batch batch = dataset->gather(numbers);
+      plan.lambda = {0.0f, 1.0f, 0.3f, 0.5f, plan.lambda[4]};
+      const Tensor partners = gather(numbers, Tensor::from(plan.permutation, {5}).to(device));
+      const data::Batch batch = dataset->gather_batch(numbers);
       const augment::MixedTarget y = augment::mixed_target(batch.y, plan);
-      const augment::MixedBatch mixed = augment::gather_mixed(*dataset, numbers, partners, plan.lambda.to(device));
+      const augment::MixedBatch mixed = augment::MixUp().gather(*dataset->stored(), numbers, partners, {plan, device});
       const auto values = [](const Tensor& t) { return t.to(cpu).to(DType::f64).to_vector<double>(); };
       CHECK(mixed.x.shape() == Shape{5, 4, width, channels});
       CHECK(values(mixed.x) == values(augment::mix(batch.x, plan)));
-      CHECK(values(slice(mixed.x, 0, 1)) == values(dataset->gather(slice(partners, 0, 1)).x));
+      CHECK(values(slice(mixed.x, 0, 1)) == values(dataset->gather_batch(slice(partners, 0, 1)).x));
       CHECK(values(slice(mixed.x, 1, 2)) == values(slice(batch.x, 1, 2)));
       CHECK(values(mixed.y.y) == values(y.y));
       CHECK(values(mixed.y.partner) == values(y.partner));

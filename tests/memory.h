@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/tensor.h"
-#include "train/state.h"
+#include "train/resumable.h"
 
 namespace mixgrad::test {
 

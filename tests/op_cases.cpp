@@ -424,7 +424,7 @@ void loss_cases(Table& table) {
     std::vector<std::int32_t> partner(n);
     for (std::size_t i = 0; i < n; ++i) lambda[i] = 0.5f + 0.5f * static_cast<float>(i) / static_cast<float>(n);
     std::iota(partner.rbegin(), partner.rend(), 0);
-    return MixPlan{Tensor::from(lambda, {x.size(0)}), Tensor::from(partner, {x.size(0)})};
+    return MixPlan{lambda, partner};
   };
   for (const Shape& shape : {Shape{3}, Shape{4, 3}, Shape{3, 2, 2}, Shape{3, 2, 2, 2}, Shape{2, 2, 1, 2, 3}}) {
     const std::string rank = ", rank " + std::to_string(shape.rank());

@@ -120,3 +120,11 @@ TEST_CASE("train/README.md: the callback stops training when the loss is above i
     CHECK(learn.batch == (scale == 1.0 ? 2 : 0));
   }
 }
+
+TEST_CASE("augment/README.md: a mix of one's own is added as a callback") {
+  const data::DataLoader loader = data::synthetic_mnist({.digits = {3, 7}}).valid;
+  train::Learner learn({loader, loader}, nn::simple_cnn({3, 4, 4, 2}), {.verbose = false});
+  learn.add(std::make_shared<train::PairMixCallback>(std::make_shared<augment::CutMix>()));
+  learn.fit(1);
+  CHECK(learn.plan.mix->mix->description() == "cutmix: alpha 1, one box per sample");
+}

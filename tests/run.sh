@@ -166,7 +166,7 @@ export UBSAN_OPTIONS=print_stacktrace=1${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}
 export TSAN_OPTIONS=ignore_noninstrumented_modules=1${TSAN_OPTIONS:+:$TSAN_OPTIONS}
 only=()
 if [ "$mode" = thread-sanitizer ]; then # The others count as skipped.
-  subjects='parallel conv2d data_loader prefetch image_folder learner mixup_callback optimizer recorder metrics progress'
+  subjects='parallel conv2d data_loader prefetch image_folder learner mixup_callback cutmix optimizer recorder metrics progress'
   only=(--source-file="*test_${subjects// /.cpp,*test_}.cpp")
 fi
 [ "$mode" != all ] || begin_suites_beside

@@ -200,6 +200,9 @@ test_bad_values() {
       is_mistake "--lr-find: cannot be used" --lr-find "$option"
     check "options: --no-mixup has no use for $option" is_mistake "--no-mixup excludes" --no-mixup "$option"
   done
+  for option in --stack-x --no-stack-y --no-dedupe --batch-mean-lambda --mixup --no-mixup --compare; do
+    check "options: --cutmix has no use for $option" is_mistake "excludes" --cutmix "$option"
+  done
   check "options: --mixup with --no-mixup says that these exclude each other" \
     is_mistake "--mixup excludes --no-mixup" --no-mixup --mixup
   check "options: --stack-y with --no-stack-y" is_mistake --no-stack-y --stack-y --no-stack-y
@@ -449,7 +452,10 @@ test_metrics() {
     '[ "$(columns 1-4,6,7 "$d")" = "$(columns 1-6 "$a")" ]' '[ "$(columns 5 "$d" plain)" != "$(columns 5 "$d" mixup)" ]'
   train --epochs 0 --out "$d"
   check "no epochs, no rows" all succeeded '[ "$(rows)" = 0 ]' '[ "$(wc -l <"$d/metrics.csv")" = 1 ]'
-  train --epochs 1 --no-mixup
+  train --cutmix --epochs 1 --second-loader --per-batch-lambda --out "$work/cutmix"
+  check "--cutmix runs with CutMix only, and names its run" \
+    all succeeded '[ "$(rows)" = 1 ]' 'printed "^with cutmix"' 'grep -q ^cutmix, "$work/cutmix/metrics.csv"'
+  train --no-mixup --epochs 1
   check "--no-mixup runs without only" all succeeded '[ "$(rows)" = 1 ]' '! printed "with mixup"'
   train --epochs 1 --mixup
   check "--mixup runs with only" all succeeded '[ "$(rows)" = 1 ]' '! printed "without mixup"'

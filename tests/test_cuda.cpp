@@ -23,6 +23,7 @@
 #include "core/step_table.h"
 #include "core/unary.h"
 #include "core/view.h"
+#include "cutmix.h"
 #include "data/transform.h"
 #include "error.h"
 #include "gather_mixed.h"
@@ -377,7 +378,7 @@ TEST_CASE("cuda: dropout takes the stream that next_row has put in its place jus
   const Tensor x = Tensor::ones({1000});
   const auto dropped = [&](Device device, std::uint32_t stream) {
     manual_seed(3);
-    for (std::uint32_t i = 0; i < stream; ++i) next_dropout_index();
+    for (std::uint32_t i = 0; i < stream; ++i) next_stream_index();
     return nn::Dropout(0.5)(x.to(device)).to(cpu).to(DType::f64).to_vector<double>();
   };
   const auto behind_next_row = in_every_order([&] {
@@ -385,7 +386,7 @@ TEST_CASE("cuda: dropout takes the stream that next_row has put in its place jus
     StepTable table(cuda, 2);
     Tensor first;
     for (const std::int32_t stream : {4, 6}) first = table.begin_row().put(Tensor::from({stream}, {1}));
-    const nn::DropoutFrom from(first);
+    const StepStreamsFrom from(first);
     table.upload();
     std::vector<double> all;
     for (int row = 0; row < 2; ++row) {
@@ -495,13 +496,17 @@ TEST_CASE("cuda: an index outside its table is reported when the host next waits
       std::make_shared<data::ImageDataset>(data::LabelledImages{Tensor::zeros({0, 2, 2, 1}, {.dtype = DType::u8}),
                                                                 Tensor::zeros({0}, {.dtype = DType::i32})},
                                            std::vector<std::string>{"a"});
-  check_refused([&] { none->to(cuda)->gather(index); }, "dataset: 1 samples of an empty dataset");
+  check_refused([&] { none->to(cuda)->gather_batch(index); }, "dataset: 1 samples of an empty dataset");
 }
 
 TEST_CASE("cuda: at lambda 1 and 0 a mixture is one side exactly, and so it is for equal sides") { check_mix(cuda); }
 
 TEST_CASE("cuda: images gathered and mixed in one pass are those gathered and then mixed, to the last bit") {
   check_gather_mixed(cuda);
+}
+
+TEST_CASE("cuda: a box of one image is replaced by that of its partner, in one pass over bytes too") {
+  check_cutmix(cuda);
 }
 
 TEST_CASE("cuda: every byte becomes the same float as on the CPU") {
@@ -511,10 +516,10 @@ TEST_CASE("cuda: every byte becomes the same float as on the CPU") {
                                   {"0"}, {.channels = 3});
   const Tensor numbers = Tensor::from<std::int32_t>({3, 0, 4, 1, 2}, {5});
   const auto device = in_every_order([&] {
-    const Tensor x = images.to(cuda)->gather(numbers.to(cuda)).x;
+    const Tensor x = images.to(cuda)->gather_batch(numbers.to(cuda)).x;
     return x.to(cpu).to(DType::f64).to_vector<double>();
   });
-  CHECK(device == images.gather(numbers).x.to(DType::f64).to_vector<double>());
+  CHECK(device == images.gather_batch(numbers).x.to(DType::f64).to_vector<double>());
 }
 
 TEST_CASE("cuda: images are transformed to the same bits as on the CPU, captured or not") {

@@ -176,6 +176,47 @@ TEST_CASE("captured steps: the same bits as plain launches, with mixup, batch no
   check_captured_is_plain([](Learner& learn) { learn.mixup().fit(2); });
 }
 
+TEST_CASE("captured steps: the same bits as plain launches, with planned transforms and CutMix, or a second loader") {
+  for (const auto source : {train::MixSource::shuffled_self, train::MixSource::second_loader})
+    check_captured_is_plain([&](Learner& learn) {
+      learn.add(std::make_shared<train::TransformCallback>(
+          std::vector{data::random_crop({.padding = 2, .border = data::Border::reflect}),
+                      data::horizontal_flip({.alternating = true}), data::cutout({.size = 3}),
+                      data::brightness_contrast({.brightness = 0.1, .contrast = 0.2})}));
+      learn.cutmix({.source = source}).fit(2);
+      CHECK(learn.why_not_captured == (learn.options.capture ? "" : "it is switched off"));
+    });
+}
+
+TEST_CASE("captured steps: a graph for each kind of step, where plans are of one or another") {
+  struct Either : train::Callback {  // mixup, CutMix or neither
+    void on_batch_plan(Learner&, train::BatchPlan& plan) override {
+      const auto k = (plan.batch + plan.pass) % 3;
+      if (k == 0) return;
+      Random random(1, Purpose::mixup, plan.pass, static_cast<std::uint32_t>(plan.batch));
+      const std::shared_ptr<const augment::PairMix> mix =
+          k == 1 ? std::shared_ptr<const augment::PairMix>(std::make_shared<augment::MixUp>())
+                 : std::make_shared<augment::CutMix>();
+      plan.mix = {.mix = mix, .plan = mix->draw(plan.shape, random), .stack_y = false};
+    }
+  };
+  check_captured_is_plain([](Learner& learn) {
+    learn.loss_function = [](const Tensor& output, const augment::Target& target) {
+      return nn::cross_entropy(output, std::get<Tensor>(target));
+    };
+    learn.add(std::make_shared<Either>()).fit(4);
+    CHECK(learn.why_not_captured == (learn.options.capture ? "" : "it is switched off"));
+  });
+}
+
+TEST_CASE("captured steps: a plain function of a batch is not captured, and the learner says why") {
+  OnDevice training(on_cuda());
+  training.learn.add(std::make_shared<train::TransformCallback>(
+      std::vector<data::Transform>{[](const Tensor& x, Random&) { return x * 0.5; }}));
+  training.learn.fit(1);
+  CHECK(training.learn.why_not_captured == "mixgrad::train::TransformCallback takes part in the step");
+}
+
 TEST_CASE("captured steps: the same bits as plain launches, without mixup, in one cycle, with clipping") {
   check_captured_is_plain([](Learner& learn) {
     learn.add(std::make_shared<train::GradientClip>(0.5));
@@ -349,9 +390,9 @@ TEST_CASE("cuda: a loss that is not finite stops training, at its batch, with th
   struct Spoil : train::StepCallback {  // the batch of this number
     explicit Spoil(std::int64_t number) : number(number) {}
     void on_batch_plan(Learner&, train::BatchPlan& plan) override {
-      plan.values["scale"] = Tensor::full({}, plan.batch == number ? std::nan("") : 1);
+      plan.values["scale"] = std::vector{plan.batch == number ? std::nanf("") : 1.0f};
     }
-    void on_batch_begin(Learner& learner) override { learner.input() = learner.x() * learner.planned("scale"); }
+    void on_batch_begin(Learner& learner) override { learner.input = learner.x() * learner.planned("scale"); }
     train::StepWork step_work() const override { return train::StepWork::same; }
     std::int64_t number;
   };

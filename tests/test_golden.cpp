@@ -326,7 +326,8 @@ enum class Mixing { none, per_sample, batch_mean };
 Tensor loss_of(nn::Sequential& model, const Tensor& x, Mixing mixing) {
   const Tensor& labels = start()["labels"];
   if (mixing == Mixing::none) return nn::cross_entropy(model(x), labels);
-  const augment::MixPlan plan{start().get("lambda", DType::f32), start()["permutation"]};
+  const augment::MixPlan plan{start().get("lambda", DType::f32).to_vector<float>(),
+                              start()["permutation"].to_vector<std::int32_t>()};
   const auto weight = mixing == Mixing::per_sample ? augment::LossWeight::lambda : augment::LossWeight::batch_mean;
   return augment::MixUpLoss(nn::cross_entropy, weight)(model(mix(x, plan)), augment::mixed_target(labels, plan));
 }

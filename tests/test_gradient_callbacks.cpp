@@ -152,8 +152,8 @@ TEST_CASE("accumulate: its state goes on in the middle of a step") {
       }
       if (!resumed) return;
       const data::Batch rest = learner.data.train.epoch(0)[learner.batch + 2];
-      learner.input() = rest.x;
-      learner.target() = rest.y;
+      learner.input = rest.x;
+      learner.target = rest.y;
     };
     std::vector<float> values;
     at->backward_end = [&](Learner& learner) {
@@ -181,7 +181,7 @@ TEST_CASE("terminate on nan: no step, no trace in batch norm, and the place is t
       if (learner.epoch != 1 || learner.batch != 2) return;
       parameters = weights(model);
       buffers = values_of(nn::named_buffers(model));
-      learner.input() = Tensor::full({8, 2}, poison);
+      learner.input = Tensor::full({8, 2}, poison);
     };
     learn.add(terminate).add(std::make_shared<GradientClip>(1.0)).add(at).fit(4);
     REQUIRE(terminate->bad());

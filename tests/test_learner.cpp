@@ -68,7 +68,7 @@ TEST_CASE("learner: a batch is planned as a value, which can be printed, before 
   struct Plans : Callback {
     void on_batch_plan(Learner& learner, BatchPlan& plan) override {
       plan.lr = 0.5;
-      plan.values["scale"] = Tensor::from({2.0f}, {1});
+      plan.values["scale"] = std::vector{2.0f};
       CHECK(plan.pass == learner.pass);
       planned.push_back(plan.indices);
     }
@@ -91,7 +91,7 @@ TEST_CASE("learner: a batch is planned as a value, which can be printed, before 
         order[1].y.to_vector<std::int32_t>());
 
   std::ostringstream out;
-  out << BatchPlan{.pass = 1, .batch = 2, .indices = {5, 0, 3}, .lr = 0.25, .momentum = 0.9, .values = {}};
+  out << BatchPlan{.pass = 1, .batch = 2, .indices = {5, 0, 3}, .lr = 0.25, .momentum = 0.9};
   CHECK(out.str() == "pass 1, batch 2: lr 0.25, momentum 0.9, samples 5 0 3\n");
 }
 

@@ -64,10 +64,7 @@ TEST_CASE("locale: tensors, shapes and plans are printed, on any stream, as they
 }
 
 TEST_CASE("locale: a plan that is printed and read in any is the same plan") {
-  const auto check_same = [](const augment::MixPlan& read) {
-    CHECK(read.lambda.to_vector<float>() == plan().lambda.to_vector<float>());
-    CHECK(read.permutation.to_vector<std::int32_t>() == plan().permutation.to_vector<std::int32_t>());
-  };
+  const auto check_same = [](const augment::MixPlan& read) { CHECK(read == plan()); };
   std::stringstream before;
   before << plan();
   {

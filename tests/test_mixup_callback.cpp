@@ -66,7 +66,7 @@ TEST_CASE("mixup callback: mixes in training and never in validation") {
   int mixed = 0, batches = 0;
   learn.add(at(&At::backward_begin, [&](Learner& learner) {
     ++batches;
-    mixed += std::holds_alternative<MixedTarget>(learner.target());
+    mixed += std::holds_alternative<MixedTarget>(learner.target);
   }));
   learn.fit(1);
   CHECK(mixed == batches);
@@ -149,7 +149,7 @@ TEST_CASE("mixup callback: draws follow the seed, differ from epoch to epoch and
     options.seed = seed;
     Learner learn(digits(32), nn::simple_cnn({3, 4, 2}), options);
     learn.mixup().add(at(&At::batch_end, [&](Learner& learner) {
-      all.push_back(std::get<MixedTarget>(learner.target()).lambda.to_vector<float>());
+      all.push_back(std::get<MixedTarget>(learner.target).lambda.to_vector<float>());
     }));
     learn.fit(2);
     return all;
@@ -168,7 +168,7 @@ TEST_CASE("mixup callback: each batch's plan is that of its own random stream, i
   learn.mixup().add(at(&At::batch_end, [&](Learner& learner) {
     Random random(learner.options.seed, Purpose::mixup, learner.pass, static_cast<std::uint32_t>(learner.batch));
     const augment::MixPlan plan = augment::draw_mix_plan(learner.batch == 69 ? 1 : 2, {}, random);
-    CHECK(std::get<MixedTarget>(learner.target()).lambda.to_vector<float>() == plan.lambda.to_vector<float>());
+    CHECK(std::get<MixedTarget>(learner.target).lambda.to_vector<float>() == plan.lambda);
     ++checked;
   }));
   learn.fit(2);
@@ -183,7 +183,7 @@ TEST_CASE("mixup callback: one that has served another learner draws the plans o
     Learner learn(digits(16), nn::simple_cnn({3, 4, 2}), options);
     std::vector<float> lambdas;
     learn.add(mixup).add(at(&At::batch_end, [&](Learner& learner) {
-      lambdas = std::get<MixedTarget>(learner.target()).lambda.to_vector<float>();
+      lambdas = std::get<MixedTarget>(learner.target).lambda.to_vector<float>();
     }));
     learn.fit(1);
     return lambdas;
@@ -203,7 +203,7 @@ TEST_CASE("mixup callback: a second loader brings partners from other batches, i
   const auto all_partners = [](std::uint32_t, std::int64_t, std::int64_t n) {
     std::vector<std::int32_t> same(static_cast<std::size_t>(n));
     for (std::size_t i = 0; i < same.size(); ++i) same[i] = static_cast<std::int32_t>(i);
-    return augment::MixPlan{Tensor::zeros({n}), Tensor::from(same, {n})};
+    return augment::MixPlan{std::vector<float>(same.size(), 0), same};
   };
   bool differs = false;
   learn.mixup({.source = MixSource::second_loader, .plan = all_partners}).add(at(&At::batch_end, [&](Learner& learner) {
@@ -212,7 +212,7 @@ TEST_CASE("mixup callback: a second loader brings partners from other batches, i
             .with(
                 {.batch_size = 16, .shuffle = true, .seed = learner.options.seed, .purpose = Purpose::partner_shuffle})
             .epoch(learner.pass)[learner.batch];
-    const auto& target = std::get<MixedTarget>(learner.target());
+    const auto& target = std::get<MixedTarget>(learner.target);
     CHECK(target.partner.to_vector<std::int32_t>() == expected.y.to_vector<std::int32_t>());
     const bool is_partner = learner.x().to_vector<float>() == expected.x.to_vector<float>();
     CHECK(is_partner);  // to the last bit, where lambda is 0

@@ -91,7 +91,7 @@ RunCurves run(const std::string& name, const std::vector<double>& train_losses) 
 
 const Tensor counts = Tensor::from(std::vector<std::int32_t>{98, 2, 0, 100}, {2, 2});
 const Tensor sheet = Tensor::from(std::vector<float>(2 * 3 * 4, 0.5f), {2, 3, 4, 1});
-const Tensor draws = Tensor::from(std::vector<float>{0.5f, 0.7f, 0.99f, 1.0f}, {4});
+const std::vector<float> draws{0.5f, 0.7f, 0.99f, 1.0f};
 
 bool write_any(const std::string& kind, const std::string& png) {
   if (kind == "curves") return write_curves(png, {run("plain", {1, 0.5}), run("mixup", {2, 1})});
@@ -203,7 +203,7 @@ TEST_CASE("pictures: titles say what they are of, and legends stand below, where
   CHECK(contains(gnuplot.script(), "set title 'it''s the title'\n"));
   CHECK(contains(gnuplot.script(), "set key below"));
   for (const bool dedupe : {false, true}) {
-    const Tensor lambda = Tensor::from(std::vector<float>{0.5f, 0.7f}, {2});
+    const std::vector<float> lambda{0.5f, 0.7f};
     CHECK(write_beta_density(out / "a.png", {.dedupe = dedupe}, lambda, title));
     CHECK(contains(gnuplot.script(), dedupe ? "layout 1,2 title 'it''s the title'\n" : "set title 'it''s the title; "));
     CHECK(contains(gnuplot.script(), "set key below"));
@@ -311,17 +311,15 @@ TEST_CASE("pictures: a probability has two digits, and never looks certain") {
 
 TEST_CASE("pictures: a density refuses draws that are none of its own") {
   const TemporaryFolder out;
-  const auto write = [&](const augment::MixOptions& options, const Tensor& lambda) {
+  const auto write = [&](const augment::MixOptions& options, const std::vector<float>& lambda) {
     return write_beta_density(out / "a.png", options, lambda);
   };
-  const auto one = [](float lambda) { return Tensor::from(std::vector<float>{lambda}, {1}); };
   for (const double alpha : {0.0, -1.0, 2e6, std::nan("")}) CHECK_THROWS_AS(write({.alpha = alpha}, draws), Error);
-  CHECK_THROWS_WITH_AS(write({}, Tensor::from(std::vector<float>{}, {0})), doctest::Contains("N > 0"), Error);
-  CHECK_THROWS_AS(write({}, counts), Error);
-  CHECK_THROWS_WITH_AS(write({}, one(0.25f)), doctest::Contains("0.25 is not in 0.5..1"), Error);
-  CHECK_THROWS_AS(write({.dedupe = false}, one(-0.25f)), Error);
-  CHECK_THROWS_AS(write({.dedupe = false}, one(1.25f)), Error);
-  CHECK_THROWS_AS(write({.dedupe = false}, one(std::nanf(""))), Error);
+  CHECK_THROWS_WITH_AS(write({}, {}), "beta density: there are no draws", Error);
+  CHECK_THROWS_WITH_AS(write({}, {0.25f}), doctest::Contains("0.25 is not in 0.5..1"), Error);
+  CHECK_THROWS_AS(write({.dedupe = false}, {-0.25f}), Error);
+  CHECK_THROWS_AS(write({.dedupe = false}, {1.25f}), Error);
+  CHECK_THROWS_AS(write({.dedupe = false}, {std::nanf("")}), Error);
   CHECK(std::filesystem::is_empty(out.path()));
 }
 

@@ -186,7 +186,7 @@ TEST_CASE("data loader: an epoch begins at any batch, with workers as without, a
           const DataLoader::Epoch rest = loader.epoch(2, first);  // indexed, it is the whole epoch
           CHECK(rest.size() == whole.size());
           CHECK(rest[0].y.to_vector<std::int32_t>() == whole[0].y.to_vector<std::int32_t>());
-          CHECK(Numbers(rest.numbers(1).begin(), rest.numbers(1).end()) == whole[1].y.to_vector<std::int32_t>());
+          CHECK(Numbers(rest.indices(1).begin(), rest.indices(1).end()) == whole[1].y.to_vector<std::int32_t>());
         }
         CHECK_THROWS_WITH_AS(loader.epoch(2, whole.size() + 1), doctest::Contains("batches from batch"), Error);
         CHECK_THROWS_WITH_AS(loader.epoch(2, -1), doctest::Contains("batches from batch -1 on"), Error);

@@ -149,8 +149,8 @@ TEST_CASE("train metrics: the mean over an epoch's training samples, in the reco
     if (learner.batch == 0) sum = 0;
   };
   at->backward_end = [&](Learner& learner) {
-    CHECK(std::holds_alternative<MixedTarget>(learner.target()));
-    sum += mixed_accuracy_of(learner.output, learner.target()).item() * static_cast<double>(learner.output.size(0));
+    CHECK(std::holds_alternative<MixedTarget>(learner.target));
+    sum += mixed_accuracy_of(learner.output, learner.target).item() * static_cast<double>(learner.output.size(0));
   };
   at->validate_begin = [&](Learner&) { expected.push_back(sum / 20); };
   learn.mixup().add(at).add(std::make_shared<CsvLogger>(folder / "log.csv")).fit(3);

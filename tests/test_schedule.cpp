@@ -123,7 +123,7 @@ TEST_CASE("lr_find: finds a rate that trains, and leaves model, optimizer and ra
   const LrCurve curve = lr_find(training.learn, {.steps = 60});
   CHECK(weights(training.model) == before);
   CHECK(training.learn.optimizer->state()[0].tensor.to_vector<float>() == mean);
-  CHECK(random_state().dropouts == random.dropouts);
+  CHECK(random_state().streams == random.streams);
   CHECK(training.learn.pass == pass);
   CHECK(training.learn.optimizer->lr == 1e-3);
   CHECK(training.learn.recorder->epochs().size() == 1);
@@ -138,7 +138,7 @@ TEST_CASE("lr_find: finds a rate that trains, and leaves model, optimizer and ra
 }
 
 TEST_CASE("lr_find: trains with the callbacks that change what is trained, at its own rate, and with no others") {
-  struct Counting : train::StepCallback {
+  struct Counting : train::StepCallback, train::Resumable {
     explicit Counting(std::string text) : text(std::move(text)) {}
     void on_batch_begin(Learner&) override { ++batches; }
     StepWork step_work() const override { return StepWork::varies; }

@@ -202,7 +202,7 @@ TEST_CASE("errors: arithmetic and functions need floating elements, and say whic
 
 TEST_CASE("errors: shapes that do not go together are named, with the operation") {
   const Tensor x23 = ones({2, 3}), x4 = ones({4}), image = ones({2, 5, 5, 3});
-  const augment::MixPlan plan{ones({3}), Tensor::from({2, 0, 1}, {3})};
+  const augment::MixPlan plan{{1, 1, 1}, {2, 0, 1}};
   nn::Linear linear(4, 2);
   nn::BatchNorm bn(4);
   struct Case {

@@ -3,7 +3,7 @@
 #include "core/autograd.h"
 #include "core/pointwise.h"
 #include "train/learner.h"
-#include "train/state.h"
+#include "train/resumable.h"
 
 namespace mixgrad::train {
 

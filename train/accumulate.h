@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "train/callback.h"
+#include "train/resumable.h"
 
 namespace mixgrad::train {
 
@@ -13,7 +14,7 @@ namespace mixgrad::train {
 //
 // Hooks run in the order in which callbacks are added: add it before GradientClip and whatever else looks at the
 // gradients of a step or at skip_step.
-class AccumulateGradients : public StepCallback {
+class AccumulateGradients : public StepCallback, public Resumable {
  public:
   // Throws unless batches >= 1.
   explicit AccumulateGradients(std::int64_t batches);

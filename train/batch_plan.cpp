@@ -2,17 +2,118 @@
 
 #include <ostream>
 
+#include "augment/mixup.h"
 #include "core/check.h"
+#include "core/index.h"
 
 namespace mixgrad::train {
+namespace {
+
+template <class T>
+Tensor tensor_of(const std::vector<T>& values) {
+  return Tensor::from(values, {std::ssize(values)});
+}
+
+std::string table_name(std::size_t k) { return "transform " + std::to_string(k); }
+
+// Whether partners are other samples of the data, by index, rather than rows of the prepared batch.
+bool partners_are_gathered(const BatchPlan& plan, const data::Dataset& dataset) {
+  return !plan.mix->partners.empty() || (dataset.resident() && plan.transforms.empty());
+}
+
+data::Batch gathered(const data::Dataset& dataset, const Tensor& indices) {
+  data::Batch batch = dataset.gather_batch(indices);
+  return {batch.x.to(indices.device()), batch.y.to(indices.device())};
+}
+
+// Both targets with lambda, or one that is mixed: class indices then become one-hot rows.
+augment::Target target_of(const PlannedMix& mix, augment::MixedTarget target, std::size_t classes) {
+  if (mix.stack_y) return target;
+  for (Tensor* side : {&target.y, &target.partner})
+    if (side->dtype() == DType::i32) *side = one_hot(*side, static_cast<std::int64_t>(classes));
+  return augment::mix(augment::MixedInput{target.y, target.partner, target.lambda});
+}
+
+}  // namespace
+
+std::string BatchPlan::kind() const {
+  std::string text;
+  for (const PlannedTransform& planned : transforms) text += planned.transform.description() + "; ";
+  if (mix) text += mix->mix->description() + (mix->partners.empty() ? "; " : ", partners of their own; ");
+  for (const auto& [name, value] : values) text += name + "; ";
+  return text;
+}
 
 std::ostream& operator<<(std::ostream& out, const BatchPlan& plan) {
-  std::string samples;
-  for (const std::int32_t index : plan.indices) samples += " " + std::to_string(index);
+  const auto list = [](const auto& values) {
+    std::string text;
+    for (const auto value : values) text += text_of(" ", value);
+    return text;
+  };
   out << text_of("pass ", plan.pass, ", batch ", plan.batch, ": lr ", plan.lr, ", momentum ", plan.momentum,
-                 ", samples", samples, "\n");
-  for (const auto& [name, value] : plan.values) out << text_of(name, ": ", value, "\n");
+                 ", samples", list(plan.indices), "\n");
+  for (const auto& [transform, table, random] : plan.transforms)
+    out << transform.description() << ":" << list(table) << "\n";
+  if (plan.mix) {
+    out << plan.mix->mix->description() << "\n" << plan.mix->plan;
+    if (!plan.mix->partners.empty()) out << "partners:" << list(plan.mix->partners) << "\n";
+  }
+  for (const auto& [name, value] : plan.values) out << name << ":" << std::visit(list, value) << "\n";
   return out;
+}
+
+NamedValues numbers_of(const BatchPlan& plan, const data::Dataset& dataset) {
+  NamedValues numbers;
+  for (const auto& [name, value] : plan.values)
+    numbers[name] = std::visit([](const auto& v) { return tensor_of(v); }, value);
+  if (dataset.resident()) numbers["indices"] = tensor_of(plan.indices);
+  for (std::size_t k = 0; k < plan.transforms.size(); ++k)
+    if (plan.transforms[k].transform.is_planned()) numbers[table_name(k)] = tensor_of(plan.transforms[k].table);
+  if (!plan.mix) return numbers;
+  const auto& [mix, draw, partners, stack_x, stack_y] = *plan.mix;
+  numbers["mix.lambda"] = tensor_of(draw.lambda);
+  if (!draw.more.empty()) numbers["mix.more"] = tensor_of(draw.more);
+  std::vector<std::int32_t> rows = partners.empty() ? draw.permutation : partners;
+  if (partners.empty() && partners_are_gathered(plan, dataset))
+    for (std::int32_t& row : rows) row = plan.indices[static_cast<std::size_t>(row)];
+  numbers["mix.partners"] = tensor_of(rows);
+  return numbers;
+}
+
+Prepared prepare(const data::Dataset& dataset, const BatchPlan& plan, const NamedValues& numbers,
+                 const data::Batch* samples) {
+  const auto number = [&](const std::string& name) {
+    const auto found = numbers.find(name);
+    return found == numbers.end() ? Tensor() : found->second;
+  };
+  const Tensor partners = number("mix.partners");
+  const std::size_t classes = dataset.classes().size();
+  if (plan.mix && !plan.mix->stack_x && plan.transforms.empty() && dataset.stored()) {
+    const auto [x, y] = plan.mix->mix->gather(*dataset.stored(), number("indices"), partners,
+                                              {number("mix.lambda"), number("mix.more")});
+    return {x, target_of(*plan.mix, y, classes)};
+  }
+  data::Batch own = samples ? *samples : dataset.gather_batch(number("indices"));
+  for (std::size_t k = 0; k < plan.transforms.size(); ++k) {
+    auto [transform, table, random] = plan.transforms[k];
+    own.x = transform.is_planned() ? transform.apply(own.x, number(table_name(k))) : transform(own.x, random);
+  }
+  if (!plan.mix) return {own.x, own.y};
+  const data::Batch other = partners_are_gathered(plan, dataset)
+                                ? gathered(dataset, partners)
+                                : data::Batch{gather(own.x, partners), gather(own.y, partners)};
+  const augment::MixDraw draw{number("mix.lambda"), number("mix.more")};
+  augment::Target target = target_of(*plan.mix, {own.y, other.y, draw.lambda}, classes);
+  if (plan.mix->stack_x) return {augment::MixedInput{own.x, other.x, draw.lambda}, target};
+  return {plan.mix->mix->combine(own.x, other.x, draw), target};
+}
+
+Prepared prepare(const data::Dataset& dataset, const BatchPlan& plan, Device device) {
+  NamedValues numbers = numbers_of(plan, dataset);
+  for (auto& [name, tensor] : numbers) tensor = tensor.to(device);
+  if (dataset.resident()) return prepare(dataset, plan, numbers);
+  const data::Batch read = dataset.get(plan.indices), samples{read.x.to(device), read.y.to(device)};
+  return prepare(dataset, plan, numbers, &samples);
 }
 
 }  // namespace mixgrad::train

@@ -1,30 +1,69 @@
-// BatchPlan: what the host decides for a batch before any of it is computed. A value: it can be printed, and is the
-// same on every device.
+// BatchPlan: what the host decides for a batch before any of it is computed, and how its input and target follow from
+// it. A value of plain vectors: it can be printed, and the same plan gives the same batch on every device.
 #pragma once
 
 #include <cstdint>
 #include <iosfwd>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
-#include "core/tensor.h"
+#include "augment/pair_mix.h"
+#include "data/transform.h"
 
 namespace mixgrad::train {
 
-using NamedValues = std::map<std::string, Tensor>;
+struct PlannedTransform {
+  data::Transform transform;
+  std::vector<float> table;  // what it drew
+  Random random;             // for a plain function of a batch, which draws when it runs
+};
+
+struct PlannedMix {
+  std::shared_ptr<const augment::PairMix> mix;
+  augment::MixPlan plan;
+  std::vector<std::int32_t> partners = {};  // samples of the training data; empty: those of this batch, permuted
+  bool stack_x = false, stack_y = true;     // keep both inputs, both targets, side by side
+};
 
 struct BatchPlan {
-  std::uint32_t pass = 0;             // over the training data, from 0, counted over all fits
-  std::int64_t batch = 0;             // of the epoch, from 0
-  std::vector<std::int32_t> indices;  // of its samples in the training data
-  double lr = 0, momentum = 0;        // of the optimizer's step
-  // What callbacks decide besides, under names of their own ("mixup.lambda"): f32 or i32 on the CPU. The names, and the
-  // shapes of full batches, are the same for all batches. Learner::planned gives them on the device.
-  NamedValues values;
+  using Value = std::variant<std::vector<std::int32_t>, std::vector<float>>;
+
+  std::uint32_t pass = 0;                         // over the training data, from 0, counted over all fits
+  std::int64_t batch = 0;                         // of the epoch, from 0
+  std::vector<std::int32_t> indices;              // of its samples in the training data
+  Shape shape = {};                               // of the input [N, ...]
+  double lr = 0, momentum = 0;                    // of the optimizer's step
+  std::vector<PlannedTransform> transforms = {};  // one after the other, before samples are mixed
+  std::optional<PlannedMix> mix = {};
+  // What callbacks decide besides, under names of their own; Learner::planned gives them on the device, [size].
+  std::map<std::string, Value> values = {};
+
+  // The kind of step: plans of one kind queue the same work.
+  std::string kind() const;
 };
 
 // "pass 0, batch 2: lr 0.001, momentum 0.9, samples 5 0 3", then a line for each value.
 std::ostream& operator<<(std::ostream& out, const BatchPlan& plan);
+
+using NamedValues = std::map<std::string, Tensor>;
+
+// All of a plan's numbers by name, on the CPU: the indices, the tables, the mix's draw, and its values.
+NamedValues numbers_of(const BatchPlan& plan, const data::Dataset& dataset);
+
+// What a model and a loss are given.
+using Prepared = std::pair<augment::Input, augment::Target>;
+
+// Gathers the samples, transforms them, and mixes them: in one pass where images are in the memory of a device and
+// only mixed. numbers: numbers_of(plan, dataset) on the device that is trained on. samples: those of a dataset that is
+// not resident, if they have been read.
+Prepared prepare(const data::Dataset& dataset, const BatchPlan& plan, const NamedValues& numbers,
+                 const data::Batch* samples = nullptr);
+// The same for a loop of one's own.
+Prepared prepare(const data::Dataset& dataset, const BatchPlan& plan, Device device = cpu);
 
 }  // namespace mixgrad::train

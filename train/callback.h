@@ -4,12 +4,12 @@
 //   on_train_begin
 //     on_epoch_begin
 //       on_batch_plan         what the host decides for a batch: the learning rate, mixup's draw
-//         on_batch_begin      input and target are set; mixup replaces them here
+//         on_batch_begin      input and target are set: gathered, transformed and mixed, as the plan says
 //         on_loss_begin       output is set
 //         on_backward_begin   loss is set
 //         on_backward_end     gradients are set
 //         on_step_end         parameters are updated
-//       on_figures            losses are known: of this batch, or on the GPU of some at a time
+//       on_results            losses are known: of this batch, or on the GPU of some at a time
 //       on_batch_end
 //       on_save_point         all callbacks are done with the batch
 //     on_validate_begin
@@ -20,16 +20,15 @@
 // may be captured as a CUDA graph and replayed: then they run once, while it is captured, and on_batch_plan runs for up
 // to 64 batches before the first of them is trained on. The hooks of the host are always run; what they freeze or
 // unfreeze between epochs is captured again, all else that makes the step another one belongs into on_train_begin.
+//
+// What a checkpoint must keep of a callback is told by train/resumable.h.
 #pragma once
-
-#include <string>
 
 #include "train/batch_plan.h"
 
 namespace mixgrad::train {
 
 class Learner;
-class StateVisitor;
 
 class Callback {
  public:
@@ -37,7 +36,7 @@ class Callback {
   virtual void on_train_begin(Learner&) {}
   virtual void on_epoch_begin(Learner&) {}
   virtual void on_batch_plan(Learner&, BatchPlan&) {}
-  virtual void on_figures(Learner&) {}
+  virtual void on_results(Learner&) {}
   virtual void on_batch_end(Learner&) {}
   virtual void on_save_point(Learner&) {}
   virtual void on_validate_begin(Learner&) {}
@@ -45,12 +44,6 @@ class Callback {
   // Runs for every callback however training ends, even when its on_train_begin was never reached: whatever a callback
   // took hold of, it lets go of here. noexcept, because it also runs while an exception passes.
   virtual void on_train_end(Learner&) noexcept {}
-  // How it changes training, with all options that matter to it, as text; empty where it changes nothing, such as
-  // printing. A checkpoint is resumed only where all callbacks describe themselves as they did then.
-  virtual std::string description() const { return {}; }
-  // Names what a checkpoint must keep (train/state.h): all that on_train_begin and on_epoch_begin reset and later hooks
-  // go on from. When training is resumed, it is checked at once, and loaded after those two.
-  virtual void state(StateVisitor&, const Learner&) {}
 };
 
 // What the hooks of a step queue on the device.

@@ -7,8 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/random.h"
-#include "nn/dropout.h"
+#include "core/step_random.h"
 #include "train/learner.h"
 
 namespace mixgrad::train {
@@ -22,11 +21,6 @@ std::string type_name(const Callback& callback) {
   return name;
 }
 
-// The number of a call of dropout, as a tensor.
-Tensor dropout_number(std::uint32_t number) {
-  return Tensor::full({1}, static_cast<std::int32_t>(number), {.dtype = DType::i32});
-}
-
 std::vector<bool> frozen_parameters(nn::Module& model) {
   std::vector<bool> frozen;
   for (const Tensor& parameter : nn::parameters(model)) frozen.push_back(!parameter.requires_grad());
@@ -38,7 +32,7 @@ std::vector<bool> frozen_parameters(nn::Module& model) {
 std::string obstacle_to_capture(const Learner& learner) {
   if (learner.options.device == cpu) return {};
   if (!learner.options.capture) return "it is switched off";
-  if (!learner.data.train.resident()) return "the samples are not in the memory of a device";
+  if (!learner.data.train.dataset().resident()) return "the samples are not in the memory of a device";
   for (const auto& callback : learner.callbacks()) {
     const auto* const in_step = dynamic_cast<const StepCallback*>(callback.get());
     if (in_step && in_step->step_work() == StepWork::varies) return type_name(*callback) + " takes part in the step";
@@ -46,78 +40,92 @@ std::string obstacle_to_capture(const Learner& learner) {
   return {};
 }
 
-// The very first batch is trained on plainly: then the memory that a step needs is there, and how often it calls
-// dropout is known.
 void CapturedRunner::run(Learner& learner, const data::DataLoader::Epoch& epoch) {
   if (auto frozen = frozen_parameters(*learner.model); frozen != frozen_) {
-    graph_.reset();
+    kinds_.clear();
     frozen_ = std::move(frozen);
   }
   const std::int64_t full = learner.data.train.dataset().size() / learner.data.train.options().batch_size;
-  if (!graph_ && learner.why_not_captured.empty() && learner.batch < full) {
-    const std::uint32_t before = random_state().dropouts;
-    PlainRunner::run_batch(learner, learner.make_plan(epoch, learner.batch));
-    if (learner.stopping) return;
-    dropouts_ = random_state().dropouts - before;
-    ++learner.batch;
+  // The first half as many, so that the host never plans when it has just waited for results and the device is idle.
+  for (std::int64_t ahead = Results::most / 2; learner.batch < full && learner.why_not_captured.empty();
+       ahead = Results::most) {
+    for (BatchPlan& plan : plan_ahead(learner, epoch, std::min(full, learner.batch + ahead))) {
+      const auto [kind, is_new] = kinds_.try_emplace(plan.kind());
+      if (is_new) run_first(learner, std::move(plan), kind->second);
+      else run_replayed(learner, std::move(plan), kind->second);
+      if (learner.stopping) return;
+      ++learner.batch;
+    }
   }
-  // The first half as many, so that the host never plans when it has just waited for figures and the device is idle.
-  for (std::int64_t rows = most_ahead / 2;
-       learner.batch < full && learner.why_not_captured.empty() && !learner.stopping; rows = most_ahead)
-    run_rows(learner, epoch, std::min(full, learner.batch + rows));
-  if (!learner.stopping) PlainRunner().run(learner, epoch);
+  PlainRunner().run(learner, epoch);
 }
 
-// The batches before `end`, with one table.
-void CapturedRunner::run_rows(Learner& learner, const data::DataLoader::Epoch& epoch, std::int64_t end) {
-  Optimizer& optimizer = *learner.optimizer;
+// The plans of the batches before `end`, or up to the first of a kind of step that has not been run yet; those of known
+// kinds are in their tables.
+std::vector<BatchPlan> CapturedRunner::plan_ahead(Learner& learner, const data::DataLoader::Epoch& epoch,
+                                                  std::int64_t end) {
+  for (auto& [name, kind] : kinds_) kind.table.clear();
   std::vector<BatchPlan> plans;
-  table_.clear();
+  std::uint32_t streams = random_state().streams;
   for (std::int64_t batch = learner.batch; batch < end; ++batch) {
-    const auto ahead = static_cast<std::uint32_t>(plans.size());
-    BatchPlan& plan = plans.emplace_back(learner.make_plan(epoch, batch));
-    plan.values["rates"] = optimizer.coefficients(optimizer.steps + 1 + ahead);
-    plan.values["first_dropout"] = dropout_number(random_state().dropouts + ahead * dropouts_);
-    table_.begin_row();
-    for (const auto& [name, value] : plan.values) values_[name] = table_.put(value);
+    const BatchPlan& plan = plans.emplace_back(learner.make_plan(epoch, batch));
+    const auto found = kinds_.find(plan.kind());
+    if (found == kinds_.end()) break;
+    Kind& kind = found->second;
+    NamedValues numbers = numbers_of(plan, learner.data.train.dataset());
+    numbers["rates"] = learner.optimizer->coefficients(learner.optimizer->steps + std::ssize(plans));
+    numbers["first stream"] = Tensor::full({1}, static_cast<std::int32_t>(streams), {.dtype = DType::i32});
+    kind.table.begin_row();
+    for (const auto& [name, value] : numbers) kind.numbers[name] = kind.table.put(value);
+    streams += kind.streams;
   }
-  table_.upload();
-  for (BatchPlan& plan : plans) {
-    learner.begin_batch(std::move(plan), values_);
-    if (!graph_ && !capture(learner)) return;
-    graph_->replay();
-    learner.output = output_;
-    learner.loss = loss_;
-    learner.set_batch(input_, target_);
-    ++optimizer.steps;
-    RandomState random = random_state();
-    random.dropouts += dropouts_;
-    set_random_state(random);
-    learner.end_batch();
-    if (learner.stopping) return;
-    ++learner.batch;
-  }
+  for (auto& [name, kind] : kinds_) kind.table.upload();
+  return plans;
 }
 
-bool CapturedRunner::capture(Learner& learner) {
+// The first step of a kind is run plainly: then the memory that it needs is there, and how many random streams it takes
+// is known.
+void CapturedRunner::run_first(Learner& learner, BatchPlan plan, Kind& kind) {
+  const std::uint32_t before = random_state().streams;
+  PlainRunner::run_batch(learner, std::move(plan));
+  kind.streams = random_state().streams - before;
+}
+
+void CapturedRunner::run_replayed(Learner& learner, BatchPlan plan, Kind& kind) {
+  if (!learner.why_not_captured.empty()) return PlainRunner::run_batch(learner, std::move(plan));
+  learner.begin_batch(plan, kind.numbers);
+  if (!kind.graph) capture(learner, kind);
+  if (!kind.graph) return PlainRunner::run_batch(learner, std::move(plan));
+  kind.graph->replay();
+  learner.input = kind.input;
+  learner.target = kind.target;
+  learner.output = kind.output;
+  learner.loss = kind.loss;
+  ++learner.optimizer->steps;
+  RandomState random = random_state();
+  random.streams += kind.streams;
+  set_random_state(random);
+  learner.end_batch();
+}
+
+void CapturedRunner::capture(Learner& learner, Kind& kind) {
   const RandomState random = random_state();
   const std::int64_t steps = learner.optimizer->steps;
   try {
-    graph_.emplace([&] {
-      table_.next();
-      const nn::DropoutFrom dropout(values_.at("first_dropout"));
+    kind.graph.emplace([&] {
+      kind.table.next();
+      const StepStreamsFrom streams(kind.numbers.at("first stream"));
       learner.step();
     });
-    output_ = learner.output;
-    loss_ = learner.loss;
-    input_ = learner.input();
-    target_ = learner.target();
+    kind.input = learner.input;
+    kind.target = learner.target;
+    kind.output = learner.output;
+    kind.loss = learner.loss;
   } catch (const Error& error) {
     learner.why_not_captured = error.what();
   }
   set_random_state(random);
   learner.optimizer->steps = steps;
-  return learner.why_not_captured.empty();
 }
 
 }  // namespace mixgrad::train

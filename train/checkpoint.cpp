@@ -14,7 +14,7 @@
 #include "core/safetensors.h"
 #include "nn/weights.h"
 #include "train/recorder.h"
-#include "train/state.h"
+#include "train/resumable.h"
 
 namespace mixgrad::train {
 namespace {
@@ -143,7 +143,7 @@ Settings settings_of(const Learner& learner) {
   for (const std::string& name : learner.data.classes()) all["classes"] += all["classes"].empty() ? name : ", " + name;
   int callbacks = 0;
   for (const auto& callback : learner.callbacks())
-    if (std::string text = callback->description(); !text.empty())
+    if (std::string text = description_of(*callback); !text.empty())
       all["callback " + std::to_string(++callbacks)] = std::move(text);
   return all;
 }
@@ -177,14 +177,14 @@ void visit_position(Named& visitor, Position& position, const Learner& learner) 
 void visit_random(Named& visitor) {
   RandomState state = random_state();
   Halves seed(state.seed);
-  double initializers = state.initializers, dropouts = state.dropouts;
+  double initializers = state.initializers, streams = state.streams;
   constexpr Range word = whole_to(4294967295);
   visitor.prefix("random.");
   visitor.number("seed_low", seed.low, word);
   visitor.number("seed_high", seed.high, word);
   visitor.number("initializers", initializers, word);
-  visitor.number("dropouts", dropouts, word);
-  set_random_state({seed.seed(), static_cast<std::uint32_t>(initializers), static_cast<std::uint32_t>(dropouts)});
+  visitor.number("dropouts", streams, word);  // as it was called when nothing else drew
+  set_random_state({seed.seed(), static_cast<std::uint32_t>(initializers), static_cast<std::uint32_t>(streams)});
 }
 
 void visit_model_and_optimizer(Named& visitor, Learner& learner) {
@@ -204,11 +204,17 @@ void visit_model_and_optimizer(Named& visitor, Learner& learner) {
 void visit_callbacks(Named& visitor, Learner& learner) {
   for (std::size_t i = 0; i < learner.callbacks().size(); ++i) {
     visitor.prefix("callback." + std::to_string(i) + ".");
-    learner.callbacks()[i]->state(visitor, learner);
+    if (auto* const resumable = dynamic_cast<Resumable*>(learner.callbacks()[i].get()))
+      resumable->state(visitor, learner);
   }
 }
 
 }  // namespace
+
+std::string description_of(const Callback& callback) {
+  const auto* const resumable = dynamic_cast<const Resumable*>(&callback);
+  return resumable ? resumable->description() : std::string();
+}
 
 void save_checkpoint(Learner& learner, const std::string& path, Settings settings) {
   Save save;
@@ -275,9 +281,9 @@ void Checkpoint::on_save_point(Learner& learner) {
 
 // As if the next batch were about to begin.
 void Checkpoint::save_after_batch(Learner& learner) const {
-  learner.read_figures();
-  const auto finite = [](const BatchFigures& figures) { return std::isfinite(figures.loss); };
-  if (!std::all_of(learner.figures.begin(), learner.figures.end(), finite)) return;
+  learner.read_results();
+  const auto finite = [](const BatchResult& result) { return std::isfinite(result.loss); };
+  if (!std::all_of(learner.results.begin(), learner.results.end(), finite)) return;
   const Temporarily batch(learner.batch, learner.batch + 1);
   save(learner);
 }

@@ -3,7 +3,7 @@
 #include <cstdio>
 
 #include "train/learner.h"
-#include "train/state.h"
+#include "train/resumable.h"
 
 namespace mixgrad::train {
 

@@ -5,6 +5,7 @@
 
 #include "train/callback.h"
 #include "train/monitor.h"
+#include "train/resumable.h"
 
 namespace mixgrad::train {
 
@@ -14,7 +15,7 @@ struct EarlyStoppingOptions {
   double min_delta = 0;  // what is better by no more than this is not an improvement
 };
 
-class EarlyStopping : public Callback {
+class EarlyStopping : public Callback, public Resumable {
  public:
   // Throws unless patience >= 1 and min_delta >= 0.
   explicit EarlyStopping(EarlyStoppingOptions options = {});

@@ -3,13 +3,14 @@
 #pragma once
 
 #include "train/callback.h"
+#include "train/resumable.h"
 
 namespace mixgrad::train {
 
 // Before each step: g *= max_norm / |g| where |g|, the L2 norm of all gradients together, is larger than max_norm.
 // Gradients that are not finite stay as they are. Hooks run in the order in which callbacks are added: add it after
 // AccumulateGradients, so that it clips the gradients of the step.
-class GradientClip : public StepCallback {
+class GradientClip : public StepCallback, public Resumable {
  public:
   // Throws unless max_norm > 0.
   explicit GradientClip(double max_norm);

@@ -16,8 +16,6 @@
 #include <string>
 #include <vector>
 
-#include "augment/mixup.h"
-#include "core/series.h"
 #include "data/data_loader.h"
 #include "nn/cross_entropy.h"
 #include "nn/module.h"
@@ -25,7 +23,9 @@
 #include "train/batch_plan.h"
 #include "train/callback.h"
 #include "train/metrics.h"
-#include "train/mixup_callback.h"
+#include "train/pair_mix_callback.h"
+#include "train/results.h"
+#include "train/validation.h"
 
 namespace mixgrad::train {
 
@@ -45,20 +45,6 @@ struct LearnerOptions {
   bool verbose = true;                  // print the table, and a progress bar while training
 };
 
-// The mean loss and metrics over the validation data.
-struct Validation {
-  double loss = 0;
-  std::vector<double> metrics;
-};
-
-// What is known of a training batch once it is over.
-struct BatchFigures {
-  std::int64_t batch = 0;  // of its epoch, from 0
-  double size = 0;
-  double loss = 0;
-  std::vector<double> train_metrics = {};
-};
-
 class Learner : NonCopyable {
  public:
   // The learner trains the very model it is given: a module is a handle.
@@ -66,7 +52,6 @@ class Learner : NonCopyable {
   Learner(data::DataLoaders data, Model model, LearnerOptions options = {})
       : Learner(std::move(data), std::make_shared<Model>(std::move(model)), std::move(options)) {}
   Learner(data::DataLoaders data, std::shared_ptr<nn::Module> model, LearnerOptions options = {});
-
   ~Learner();
 
   // Trains for some epochs at a constant learning rate, the optimizer's own unless one is given; a further fit goes on
@@ -76,16 +61,17 @@ class Learner : NonCopyable {
   // it.
   void fit_one_cycle(int epochs, double lr_max = 3e-3);
   // fit with this callback, and of the learner's own only with those that change what is trained, such as mixup,
-  // transforms and clipping: those whose description() is not empty.
+  // transforms and clipping: those that describe themselves (train/resumable.h).
   void fit_with(std::shared_ptr<Callback> callback, int epochs);
   // Loss and metrics on the validation data: plain loss, unmixed data, evaluation mode, no gradients.
   Validation validate();
   // The model's output for inputs [N, ...], in evaluation mode, without gradients.
   Tensor predict(const Tensor& x);
 
-  // Trains with mixup from the next fit on; a second call replaces the first. Neither mixup() nor add() may be called
-  // while training.
+  // Trains with mixup, or CutMix, from the next fit on; a second call of either replaces the first. Neither these nor
+  // add() may be called while training.
   Learner& mixup(const MixUpOptions& options = {});
+  Learner& cutmix(const CutMixOptions& options = {});
   Learner& add(std::shared_ptr<Callback> callback);
   const std::vector<std::shared_ptr<Callback>>& callbacks() const { return callbacks_; }
   // The next fit begins there (train/checkpoint.h: resume). It must be asked for as many epochs, and for no other
@@ -120,50 +106,40 @@ class Learner : NonCopyable {
   bool stopping = false;
   bool skip_step = false;  // of this batch: set by a callback, the optimizer neither steps nor clears the gradients
   BatchPlan plan;          // of this batch
+  augment::Input input;
+  augment::Target target;
   Tensor output, loss;
-  std::vector<BatchFigures> figures;     // what on_figures tells of, oldest first
+  std::vector<BatchResult> results;      // what on_results tells of, oldest first
   std::optional<Validation> validation;  // of this epoch, once it is done
+  std::string why_not_captured;          // the steps of this fit; empty where they are, or on the CPU
 
-  // The batch. A resident dataset gathers it when it is first asked for here; until then pending() has the indices of
-  // its samples, on the device.
-  augment::Input& input();
-  augment::Target& target();
-  const Tensor& x();  // the input as one tensor; throws if it is mixed, but not combined
-  struct Pending {
-    const data::ImageDataset* dataset;
-    Tensor numbers;
-  };
-  const std::optional<Pending>& pending() const { return pending_; }
-  void set_batch(augment::Input input, augment::Target target);
-
+  const Tensor& x() const;  // the input as one tensor; throws if it is mixed, but not combined
   // A value of this batch's plan, on the device.
   const Tensor& planned(const std::string& name) const;
-  // Delivers pending figures, if any, to on_figures; waits for the device.
-  void read_figures();
-  std::string why_not_captured;  // the steps of this fit; empty where they are, or on the CPU
+  // Delivers pending results, if any, to on_results; waits for the device.
+  void read_results();
 
-  // ---- What a StepRunner does for each batch, in this order.
-  BatchPlan make_plan(const data::DataLoader::Epoch& epoch, std::int64_t batch);
-  void begin_batch(BatchPlan plan, NamedValues on_device);
-  void step();
+  // ---- What a StepRunner does for each batch, in this order. samples: of a dataset that is not resident.
+  BatchPlan make_plan(const data::DataLoader::Epoch& epoch, std::int64_t batch, const data::Batch* samples = nullptr);
+  void begin_batch(BatchPlan plan, NamedValues numbers);
+  void step(const data::Batch* samples = nullptr);
   void end_batch();
 
  private:
-  void train_epoch(std::int64_t first_batch);
+  Learner& mix_by(std::shared_ptr<Callback> mix);
+  void begin_fit(int epochs, std::optional<double> lr);
+  void end_fit();
   template <class Hooks>
   void each(void (Hooks::*hook)(Learner&));
 
   std::vector<std::shared_ptr<Callback>> callbacks_;
-  std::shared_ptr<Callback> mixup_;
+  std::shared_ptr<Callback> mix_;
   std::optional<Start> start_;
   bool fitting_ = false;
-  augment::Input input_;
-  augment::Target target_;
-  std::optional<Pending> pending_;
-  Series series_;                     // loss and train metrics of each batch
-  std::vector<BatchFigures> unread_;  // the batches in it
+  Shape sample_;         // of a resident dataset's input
+  NamedValues numbers_;  // of this batch's plan, on the device
+  Results results_;
   std::unique_ptr<StepRunner> runner_;
-  NamedValues planned_;
 };
 
 }  // namespace mixgrad::train

@@ -6,7 +6,7 @@
 #include "core/check.h"
 #include "core/profile.h"
 #include "train/learner.h"
-#include "train/state.h"
+#include "train/resumable.h"
 
 namespace mixgrad::train {
 namespace {
@@ -60,15 +60,14 @@ void Recorder::on_epoch_begin(Learner& learner) {
 
 void Recorder::on_batch_plan(Learner& learner, BatchPlan&) { print_rows(learner); }
 
-void Recorder::on_figures(Learner& learner) {
+void Recorder::on_results(Learner& learner) {
   constexpr double decay = 0.98;
-  for (const BatchFigures& figures : learner.figures) {
-    average_ = decay * average_ + (1 - decay) * figures.loss;
+  for (const BatchResult& result : learner.results) {
+    average_ = decay * average_ + (1 - decay) * result.loss;
     weight_ = decay * weight_ + (1 - decay);
-    for (std::size_t i = 0; i < train_metrics_.size(); ++i)
-      train_metrics_[i] += figures.train_metrics[i] * figures.size;
-    samples_ += figures.size;
-    images_ += figures.size;
+    for (std::size_t i = 0; i < train_metrics_.size(); ++i) train_metrics_[i] += result.train_metrics[i] * result.size;
+    samples_ += result.size;
+    images_ += result.size;
   }
 }
 

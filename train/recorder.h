@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "train/callback.h"
+#include "train/resumable.h"
 
 namespace mixgrad::train {
 
@@ -25,7 +26,7 @@ struct EpochRecord {
   double images_per_s = 0;  // of training alone
 };
 
-class Recorder : public Callback {
+class Recorder : public Callback, public Resumable {
  public:
   explicit Recorder(bool print = true) : print_(print) {}
 
@@ -35,7 +36,7 @@ class Recorder : public Callback {
   void on_train_begin(Learner& learner) override;
   void on_epoch_begin(Learner& learner) override;
   void on_batch_plan(Learner& learner, BatchPlan& plan) override;
-  void on_figures(Learner& learner) override;
+  void on_results(Learner& learner) override;
   void on_validate_begin(Learner& learner) override;
   void on_epoch_end(Learner& learner) override;
   void on_train_end(Learner& learner) noexcept override;

@@ -2,7 +2,7 @@
 
 #include "nn/weights.h"
 #include "train/learner.h"
-#include "train/state.h"
+#include "train/resumable.h"
 
 namespace mixgrad::train {
 

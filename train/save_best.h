@@ -5,12 +5,13 @@
 
 #include "train/callback.h"
 #include "train/monitor.h"
+#include "train/resumable.h"
 
 namespace mixgrad::train {
 
 // After every epoch that is better than all before it, those of earlier fits too, replaces the file by the model's
 // weights (nn/weights.h: save_weights). An error while writing leaves the last file intact.
-class SaveBest : public Callback {
+class SaveBest : public Callback, public Resumable {
  public:
   explicit SaveBest(std::string path, Monitor monitor = {});
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "train/callback.h"
+#include "train/resumable.h"
 
 namespace mixgrad::train {
 
@@ -36,7 +37,7 @@ Schedule one_cycle_lr(double lr_max, const OneCycleOptions& options = {});
 Schedule one_cycle_momentum(const OneCycleOptions& options = {});
 
 // Sets the optimizer's learning rate, and its momentum if there is a schedule for that, before every batch.
-class LrSchedule : public Callback {
+class LrSchedule : public Callback, public Resumable {
  public:
   explicit LrSchedule(Schedule lr, std::optional<Schedule> momentum = {})
       : lr_(std::move(lr)), momentum_(std::move(momentum)) {}

@@ -8,33 +8,32 @@
 namespace mixgrad::train {
 
 void PlainRunner::run_batch(Learner& learner, BatchPlan plan, const data::Batch* samples) {
-  NamedValues values;
-  for (const auto& [name, value] : plan.values) values[name] = value.to(learner.options.device);
-  learner.begin_batch(std::move(plan), std::move(values));
-  if (samples) learner.set_batch(samples->x.to(learner.options.device), samples->y.to(learner.options.device));
-  learner.step();
+  NamedValues numbers = numbers_of(plan, learner.data.train.dataset());
+  for (auto& [name, tensor] : numbers) tensor = tensor.to(learner.options.device);
+  learner.begin_batch(std::move(plan), std::move(numbers));
+  learner.step(samples);
   learner.end_batch();
 }
 
 void PlainRunner::run(Learner& learner, const data::DataLoader::Epoch& epoch) {
+  const Device device = learner.options.device;
   std::optional<data::DataLoader::Epoch::Iterator> reader;  // it may read ahead, from the first batch on
-  if (!learner.data.train.resident()) reader = epoch.begin();
+  if (!learner.data.train.dataset().resident()) reader = epoch.begin();
   for (; learner.batch < epoch.size() && !learner.stopping; ++learner.batch) {
-    BatchPlan plan = learner.make_plan(epoch, learner.batch);
     if (reader) {
-      const data::Batch samples = **reader;
-      run_batch(learner, std::move(plan), &samples);
+      const data::Batch read = **reader, samples{read.x.to(device), read.y.to(device)};
+      run_batch(learner, learner.make_plan(epoch, learner.batch, &samples), &samples);
       ++*reader;
     } else {
-      run_batch(learner, std::move(plan));
+      run_batch(learner, learner.make_plan(epoch, learner.batch));
     }
     if (learner.stopping) break;
   }
 }
 
-std::unique_ptr<StepRunner> make_step_runner(const Learner& learner) {
-  if (learner.options.device == cuda && learner.why_not_captured.empty())
-    return std::make_unique<CapturedRunner>(learner.options.device);
+std::unique_ptr<StepRunner> make_step_runner(Learner& learner) {
+  learner.why_not_captured = obstacle_to_capture(learner);
+  if (learner.options.device == cuda && learner.why_not_captured.empty()) return std::make_unique<CapturedRunner>();
   return std::make_unique<PlainRunner>();
 }
 

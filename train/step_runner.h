@@ -12,10 +12,6 @@ class Learner;
 
 class StepRunner {
  public:
-  // How many batches the host is ahead of the GPU at most: so many batches' figures the GPU keeps before the host waits
-  // for it.
-  static constexpr std::int64_t most_ahead = 64;
-
   virtual ~StepRunner() = default;
   // Trains on the batches of this epoch from learner.batch on, until they are over or training is stopped.
   virtual void run(Learner& learner, const data::DataLoader::Epoch& epoch) = 0;
@@ -25,11 +21,11 @@ class StepRunner {
 class PlainRunner : public StepRunner {
  public:
   void run(Learner& learner, const data::DataLoader::Epoch& epoch) override;
-  // One batch, whose samples are given or are in the memory of the device.
+  // One batch; samples: of a dataset that is not resident.
   static void run_batch(Learner& learner, BatchPlan plan, const data::Batch* samples = nullptr);
 };
 
-// The runner of a fit: on the GPU a CapturedRunner, unless learner.why_not_captured says why not.
-std::unique_ptr<StepRunner> make_step_runner(const Learner& learner);
+// The runner of a fit: on the GPU a CapturedRunner, unless learner.why_not_captured, which it sets, says why not.
+std::unique_ptr<StepRunner> make_step_runner(Learner& learner);
 
 }  // namespace mixgrad::train

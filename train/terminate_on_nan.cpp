@@ -49,11 +49,11 @@ void TerminateOnNan::on_step_end(Learner&) {
   for (std::size_t i = 0; i < buffers_.size(); ++i) buffers_[i].copy_(before_[i]);
 }
 
-void TerminateOnNan::on_figures(Learner& learner) {
+void TerminateOnNan::on_results(Learner& learner) {
   if (!last_good_ || bad_) return;
-  for (const BatchFigures& figures : learner.figures)
-    if (!std::isfinite(figures.loss)) {
-      stop_at(learner, figures.batch + 1, figures.loss);
+  for (const BatchResult& result : learner.results)
+    if (!std::isfinite(result.loss)) {
+      stop_at(learner, result.batch + 1, result.loss);
       return last_good_->restore();
     }
   last_good_->take();

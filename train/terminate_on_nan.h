@@ -38,7 +38,7 @@ class TerminateOnNan : public StepCallback {
   void on_batch_begin(Learner& learner) override;
   void on_backward_begin(Learner& learner) override;
   void on_step_end(Learner& learner) override;
-  void on_figures(Learner& learner) override;
+  void on_results(Learner& learner) override;
   void on_train_end(Learner& learner) noexcept override;
   void on_epoch_end(Learner& learner) override;
   StepWork step_work() const override { return StepWork::same; }

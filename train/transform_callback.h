@@ -9,22 +9,21 @@
 
 #include "data/transform.h"
 #include "train/callback.h"
+#include "train/resumable.h"
 
 namespace mixgrad::train {
 
-// Before each training batch, transforms the input by one after the other. Transform k draws for batch b of pass p from
-// Random(learner.options.seed, Purpose::transform, p, b, k): none disturbs another.
-//
-// Hooks run in the order in which callbacks are added: add it before mixup, which is to mix transformed images. A batch
-// that is mixed already is refused. (Partners from mixup's second loader are not transformed.)
-class TransformCallback : public StepCallback {
+// Transforms the input of each training batch by one after the other, before samples are mixed. Transform k draws for
+// batch b of pass p from Random(learner.options.seed, Purpose::transform, p, b, k): none disturbs another. (Partners
+// from mixup's second loader are not transformed.)
+class TransformCallback : public StepCallback, public Resumable {
  public:
   // Throws on a transform that is empty.
   explicit TransformCallback(std::vector<data::Transform> transforms);
 
-  void on_batch_begin(Learner& learner) override;
+  void on_batch_plan(Learner& learner, BatchPlan& plan) override;
   std::string description() const override;
-  StepWork step_work() const override { return StepWork::varies; }
+  StepWork step_work() const override;  // varies, where one of them is a plain function
 
  private:
   std::vector<data::Transform> transforms_;

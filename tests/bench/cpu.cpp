@@ -140,8 +140,8 @@ class FirstSteps : public train::StepCallback {
     if (losses_.size() == first_steps) learner.stop();
   }
   void add_plan(const augment::MixPlan& plan) {
-    for (const float value : plan.lambda.to_vector<float>()) lambda_.push_back(value);
-    for (const std::int32_t value : plan.permutation.to_vector<std::int32_t>()) permutation_.push_back(value);
+    for (const float value : plan.lambda) lambda_.push_back(value);
+    for (const std::int32_t value : plan.permutation) permutation_.push_back(value);
   }
   void list(std::vector<NamedTensor>& tensors) const {
     const std::int64_t samples = std::ssize(numbers_) / first_steps;

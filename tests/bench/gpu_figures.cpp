@@ -171,8 +171,9 @@ void print_memory_bound(const Options& options) {
       return Tensor::from(std::vector<std::int32_t>(all.begin(), all.begin() + batch), {batch}).to(cuda);
     };
     const Tensor numbers = some(1), partners = some(2), lambda = filled({batch});
-    memory.print("gather and mix", static_cast<double>(batch) * 784 * (2 + 3 * 4),
-                 [&] { augment::gather_mixed(*resident, numbers, partners, lambda); });
+    memory.print("gather and mix", static_cast<double>(batch) * 784 * (2 + 3 * 4), [&] {
+      augment::MixUp().gather(*resident->stored(), numbers, partners, {lambda, Tensor()});
+    });
   }
   for (const bool relu : {false, true}) {
     nn::BatchNorm layer(channels);

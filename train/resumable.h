@@ -35,4 +35,21 @@ class StateVisitor {
   virtual void tensor(const std::string& name, const Tensor& tensor) = 0;  // of fixed shape and dtype, any values
 };
 
+class Callback;
+class Learner;
+
+// A callback that a checkpoint must know of is Resumable, too.
+class Resumable {
+ public:
+  virtual ~Resumable() = default;
+  // How it changes training, with all options that matter to it, as text; empty where it changes nothing, such as
+  // printing. A checkpoint is resumed only where all callbacks describe themselves as they did then.
+  virtual std::string description() const { return {}; }
+  // Names what must be kept: all that on_train_begin and on_epoch_begin reset and later hooks go on from. When training
+  // is resumed, it is checked at once, and loaded after those two.
+  virtual void state(StateVisitor&, const Learner&) {}
+};
+
+std::string description_of(const Callback& callback);  // empty where it is not Resumable
+
 }  // namespace mixgrad::train

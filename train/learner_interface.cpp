@@ -1,0 +1,102 @@
+// What a program calls around the loop of learner.cpp.
+#include <cmath>
+
+#include "core/autograd.h"
+#include "train/learner.h"
+#include "train/progress_bar.h"
+#include "train/recorder.h"
+#include "train/resumable.h"
+#include "train/schedule.h"
+#include "train/step_runner.h"
+
+namespace mixgrad::train {
+namespace {
+
+// The loss as it is without callbacks: it knows nothing of mixed targets.
+auto plain_loss(const nn::Loss& loss) {
+  return [loss](const Tensor& output, const augment::Target& target) {
+    const Tensor* plain = std::get_if<Tensor>(&target);
+    check(plain != nullptr, loss.name, ": the target is mixed; wrap the loss in MixUpLoss");
+    return loss(output, *plain);
+  };
+}
+
+std::shared_ptr<nn::Module> moved(std::shared_ptr<nn::Module> model, Device device) {
+  model->to(device);
+  return model;
+}
+
+}  // namespace
+
+Learner::Learner(data::DataLoaders data, std::shared_ptr<nn::Module> model, LearnerOptions options)
+    : data(data.to(options.device)),
+      options(std::move(options)),
+      model(moved(std::move(model), this->options.device)),
+      optimizer(this->options.optimizer(this->options.groups(*this->model))),
+      recorder(std::make_shared<Recorder>(this->options.verbose)),
+      loss_function(plain_loss(this->options.loss)),
+      results_(this->options.device, std::ssize(this->options.train_metrics)) {
+  if (this->options.verbose) add(std::make_shared<ProgressBar>());
+  add(recorder);
+}
+
+Learner::~Learner() = default;
+
+void Learner::fit_one_cycle(int epochs, double lr_max) {
+  check(std::isfinite(lr_max) && lr_max >= 0, "fit_one_cycle: ", lr_max, " is not a learning rate");
+  check(!fitting_, "fit: called while training");
+  auto callbacks = callbacks_;
+  callbacks.push_back(std::make_shared<LrSchedule>(one_cycle_lr(lr_max), one_cycle_momentum()));
+  const Temporarily scheduled(callbacks_, std::move(callbacks));
+  const Temporarily lr(optimizer->lr, optimizer->lr), momentum(optimizer->momentum, optimizer->momentum);
+  fit(epochs);
+}
+
+void Learner::fit_with(std::shared_ptr<Callback> callback, int epochs) {
+  check(!fitting_, "fit: called while training");
+  check(!start_, "fit_with: a training was resumed; fit it before all else");
+  auto callbacks = callbacks_;
+  std::erase_if(callbacks, [](const auto& own) { return description_of(*own).empty(); });
+  callbacks.push_back(std::move(callback));
+  const Temporarily others(callbacks_, std::move(callbacks));
+  fit(epochs);
+}
+
+Validation Learner::validate() {
+  return train::validate(*model, data.valid, options.loss, options.metrics, options.device);
+}
+
+Tensor Learner::predict(const Tensor& x) {
+  const NoGrad off;
+  const nn::EvalMode eval(*model);
+  return (*model)(x.to(options.device));
+}
+
+const Tensor& Learner::planned(const std::string& name) const {
+  const auto found = numbers_.find(name);
+  check(found != numbers_.end(), "learner: the plan of this batch has no ", name);
+  return found->second;
+}
+
+const Tensor& Learner::x() const {
+  const Tensor* plain = std::get_if<Tensor>(&input);
+  check(plain != nullptr, "learner: the input is two batches and lambda, not one tensor");
+  return *plain;
+}
+
+Learner& Learner::mixup(const MixUpOptions& options) { return mix_by(std::make_shared<MixUpCallback>(options)); }
+Learner& Learner::cutmix(const CutMixOptions& options) { return mix_by(std::make_shared<CutMixCallback>(options)); }
+
+Learner& Learner::mix_by(std::shared_ptr<Callback> mix) {
+  check(!fitting_, "learner: mixup() called while training");
+  std::erase(callbacks_, mix_);
+  return add(mix_ = std::move(mix));
+}
+
+Learner& Learner::add(std::shared_ptr<Callback> callback) {
+  check(!fitting_, "learner: add() called while training");
+  callbacks_.push_back(std::move(callback));
+  return *this;
+}
+
+}  // namespace mixgrad::train

@@ -1,0 +1,94 @@
+// PairMixCallback: mixup, CutMix or another mix of pairs (augment/pair_mix.h) as a part of training. It draws the plan
+// of each training batch, by which the batch is mixed; for as long as training lasts, the loss is one that understands
+// mixed targets. Validation and prediction never meet either.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "augment/cutmix.h"
+#include "augment/mixup.h"
+#include "augment/mixup_loss.h"
+#include "data/data_loader.h"
+#include "train/callback.h"
+#include "train/resumable.h"
+
+namespace mixgrad::train {
+
+enum class MixSource {
+  shuffled_self,  // partners come from the same batch
+  second_loader,  // partners come from a second pass over the data in another order: mixup's paper
+};
+
+// Makes the plan of a batch instead of the random draw, such as to replay a printed one.
+using MakeMixPlan = std::function<augment::MixPlan(std::uint32_t pass, std::int64_t batch, std::int64_t batch_size)>;
+
+struct PairMixOptions {
+  bool stack_x = false;  // give the model [x, partner, lambda] instead of the combination
+  bool stack_y = true;   // give the loss [y, partner, lambda] instead of the mixture of targets; without it, class
+                         // indices become one-hot rows and are mixed
+  MixSource source = MixSource::shuffled_self;
+  augment::LossWeight loss_weight = augment::LossWeight::lambda;  // needs stack_y
+  MakeMixPlan plan = nullptr;
+};
+
+// The plan of batch b in pass p over the data is drawn from Random(learner.options.seed, Purpose::mixup, p, b).
+class PairMixCallback : public Callback, public Resumable {
+ public:
+  // Throws on a loss_weight without stack_y.
+  explicit PairMixCallback(std::shared_ptr<const augment::PairMix> mix, const PairMixOptions& options = {});
+
+  void on_train_begin(Learner& learner) override;
+  void on_epoch_begin(Learner& learner) override;
+  void on_batch_plan(Learner& learner, BatchPlan& plan) override;
+  void on_train_end(Learner& learner) noexcept override;
+  std::string description() const override;
+
+ private:
+  const augment::MixPlan& drawn_plan(const Learner& learner, const BatchPlan& plan);
+
+  struct Drawn {
+    std::uint32_t pass = 0;
+    std::int64_t first = 0;  // batch
+    Shape sample = {};
+    std::vector<augment::MixPlan> plans;
+  };
+
+  std::shared_ptr<const augment::PairMix> mix_;
+  PairMixOptions options_;
+  Drawn drawn_;
+  std::function<Tensor(const Tensor&, const augment::Target&)> original_loss_;  // while training, with stack_y
+  std::optional<data::DataLoader> second_loader_;
+  std::optional<data::DataLoader::Epoch> second_epoch_;
+};
+
+struct MixUpOptions {
+  double alpha = 0.4;
+  bool stack_x = false, stack_y = true;         // PairMixOptions
+  MixSource source = MixSource::shuffled_self;  // PairMixOptions
+  augment::LambdaPer lambda_per = augment::LambdaPer::sample;
+  bool dedupe = true;                                             // lambda = max(t, 1 - t)
+  augment::LossWeight loss_weight = augment::LossWeight::lambda;  // PairMixOptions
+  MakeMixPlan plan = nullptr;
+};
+
+struct MixUpCallback : PairMixCallback {
+  // Throws on an alpha that draw_mix_plan would refuse, or a loss_weight without stack_y.
+  explicit MixUpCallback(const MixUpOptions& options = {});
+};
+
+struct CutMixOptions {
+  double alpha = 1;
+  augment::LambdaPer box_per = augment::LambdaPer::sample;
+  MixSource source = MixSource::shuffled_self;
+  MakeMixPlan plan = nullptr;
+};
+
+struct CutMixCallback : PairMixCallback {
+  explicit CutMixCallback(const CutMixOptions& options = {});
+};
+
+}  // namespace mixgrad::train

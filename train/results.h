@@ -1,0 +1,52 @@
+// Results: the loss and train metrics of each batch, which the device computes and the host reads some batches later.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "core/series.h"
+
+namespace mixgrad::train {
+
+// What is known of a training batch once it is over.
+struct BatchResult {
+  std::int64_t batch = 0;  // of its epoch, from 0
+  double size = 0;
+  double loss = 0;
+  std::vector<double> train_metrics = {};
+};
+
+class Results {
+ public:
+  static constexpr std::int64_t most = 64;  // batches that can wait to be read
+
+  Results(Device device, std::int64_t metrics) : rows_(device, 1 + metrics, most) {}
+  void append(std::span<const Tensor> loss_and_metrics) { rows_.append(loss_and_metrics); }  // part of the step
+  void add_batch(std::int64_t batch, std::int64_t size) {
+    waiting_.push_back({.batch = batch, .size = static_cast<double>(size)});
+  }
+  std::int64_t waiting() const { return std::ssize(waiting_); }
+  // Those that wait, oldest first; waits for the device.
+  std::vector<BatchResult> read() {
+    const std::vector<double> values = rows_.take();
+    const std::ptrdiff_t columns = waiting_.empty() ? 0 : std::ssize(values) / std::ssize(waiting_);
+    auto row = values.begin();
+    for (BatchResult& result : waiting_) {
+      result.loss = *row;
+      result.train_metrics.assign(row + 1, row + columns);
+      row += columns;
+    }
+    return std::exchange(waiting_, {});
+  }
+  void clear() {
+    waiting_.clear();
+    rows_.take();
+  }
+
+ private:
+  Series rows_;
+  std::vector<BatchResult> waiting_;
+};
+
+}  // namespace mixgrad::train

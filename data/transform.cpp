@@ -139,50 +139,31 @@ Transform brightness_contrast(const BrightnessContrastOptions& options) {
 
 }  // namespace mixgrad::data
 
-namespace mixgrad::kernels {
-namespace {
-
-// One image, whose row of the table is `row`.
-template <class Map>
-void transform_image(const Map& map, pixel_maps::Image image, std::int64_t channels, const float* row,
-                     const float* __restrict from, float* __restrict to) {
-  const std::int32_t pixels = image.height * image.width;
-  for (std::int32_t i = 0, j = 0; i < image.height;) {
-    const auto [source, most, step] = map.run(image, row, i, j);
-    const bool inside = source >= 0 && source < pixels;
-    const std::int32_t there = !inside ? pixels : step > 0 ? pixels - source : source + 1;  // up to the image's end
-    const std::int32_t count = std::min({most, pixels - i * image.width - j, there});
-    const float* first = from + (inside ? source * channels : 0);
-    const auto backwards = [&](auto each) {  // faster where it is a constant
-      for (std::int64_t k = 0; k < count; ++k)
-        for (std::int64_t c = 0; c < each; ++c) to[k * each + c] = map.value(first[c - k * each], row);
-    };
-    if (!inside) std::fill_n(to, count * channels, map.fill);
-    else if (step > 0)
-      for (std::int64_t k = 0; k < count * channels; ++k) to[k] = map.value(first[k], row);
-    else if (channels == 1) backwards(std::integral_constant<std::int64_t, 1>{});
-    else if (channels == 3) backwards(std::integral_constant<std::int64_t, 3>{});
-    else backwards(channels);
-    to += count * channels;
-    for (j += count; j >= image.width; j -= image.width) ++i;
-  }
-}
-
-}  // namespace
-
-void transform(Cpu, const pixel_maps::PixelMap& any_map, const Tensor& x, const Tensor& table, const Tensor& y) {
+void mixgrad::kernels::transform(Cpu, const pixel_maps::PixelMap& any_map, const Tensor& x, const Tensor& table,
+                                 Out y) {
   constexpr std::int64_t grain = std::int64_t{1} << 14;  // elements per range
-  const std::int64_t size = x.shape().product(1, 4), channels = x.size(3);
   const pixel_maps::Image image{static_cast<std::int32_t>(x.size(1)), static_cast<std::int32_t>(x.size(2))};
   const float *from = x.data<float>(), *rows = table.data<float>();
   float* to = y.mutable_data<float>();
-  const auto transform_images = [&]<class Map>(const Map& map) {
+  const auto transform_images = [&](const auto& map, auto channels) {  // faster where they are a constant
+    const std::int64_t size = std::int64_t{image.height} * image.width * channels;
     parallel_for(x.size(0), rows_per_range(size, grain), [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t n = begin; n < end; ++n)
-        transform_image(map, image, channels, rows + n * Map::columns, from + n * size, to + n * size);
+      for (std::int64_t n = begin; n < end; ++n) {
+        const float *const row = rows + n * map.columns, *const pixel = from + n * size;
+        float* out = to + n * size;
+        for (std::int32_t i = 0; i < image.height; ++i)
+          for (std::int32_t j = 0; j < image.width; ++j) {
+            const std::int64_t source = map.source(image, row, i, j);
+            for (std::int64_t c = 0; c < channels; ++c)
+              *out++ = source == pixel_maps::nowhere ? map.fill : map.value(pixel[source * channels + c], row);
+          }
+      }
     });
   };
-  std::visit(transform_images, any_map);
+  std::visit(
+      [&](const auto& map) {
+        if (x.size(3) == 3) transform_images(map, std::integral_constant<std::int64_t, 3>{});
+        else transform_images(map, x.size(3));
+      },
+      any_map);
 }
-
-}  // namespace mixgrad::kernels

@@ -17,15 +17,13 @@ __global__ void transform_kernel(int total, pixel_maps::Image image, int channel
   int channel = static_cast<int>(at);
   const int n = by.image.split(channel), i = by.row.split(channel), j = by.pixel.split(channel);
   const float* row = table + std::int64_t{n} * Map::columns;
-  const int pixels = image.height * image.width, source = map.run(image, row, i, j).source;
-  const bool inside = source >= 0 && source < pixels;
-  y[at] = inside ? map.value(x[(n * pixels + source) * channels + channel], row) : map.fill;
+  const int pixels = image.height * image.width, source = map.source(image, row, i, j);
+  y[at] = source == pixel_maps::nowhere ? map.fill : map.value(x[(n * pixels + source) * channels + channel], row);
 }
 
 }  // namespace
 
-void transform(Cuda device, const pixel_maps::PixelMap& any_map, const Tensor& x, const Tensor& table,
-               const Tensor& y) {
+void transform(Cuda device, const pixel_maps::PixelMap& any_map, const Tensor& x, const Tensor& table, Out y) {
   check(x.numel() < std::int64_t{1} << 31, device.op, ": images ", x.shape(),
         " have more elements than the CUDA kernel supports (2^31 - 1)");
   const pixel_maps::Image image{static_cast<std::int32_t>(x.size(1)), static_cast<std::int32_t>(x.size(2))};

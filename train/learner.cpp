@@ -1,6 +1,5 @@
-// The loop and the step; what a program calls around them is in learner_interface.cpp.
+// The loop and the step; what is around them is in learner_interface.cpp.
 #include <array>
-#include <cmath>
 #include <tuple>
 
 #include "nn/visited.h"
@@ -109,38 +108,6 @@ void Learner::read_results() {
   if (results_.waiting() == 0) return;
   results = results_.read();
   each(&Callback::on_results);
-}
-
-void Learner::begin_fit(int epochs, std::optional<double> lr) {
-  check(!fitting_, "fit: called while training");
-  check(epochs >= 0, "fit: ", epochs, " epochs");
-  const double rate = lr.value_or(optimizer->lr);
-  check(std::isfinite(rate) && rate >= 0, "fit: ", rate, " is not a learning rate");
-  this->epochs = epochs;
-  if (start_) {
-    check(start_->epochs == epochs, "fit: ", epochs, " epochs, the training that is resumed has ", start_->epochs);
-    check(lr.value_or(start_->lr) == start_->lr, "fit: learning rate ", rate,
-          ", the training that is resumed began with ", start_->lr);
-    if (start_->compare) start_->compare(*this);
-    first_lr = start_->lr;
-  } else {
-    optimizer->lr = first_lr = rate;
-    optimizer->zero_grad();  // an exception may have left gradients behind
-  }
-  stopping = false;
-  results_.clear();
-  const data::Dataset& dataset = data.train.dataset();
-  if (dataset.resident()) sample_ = dataset.get(std::array<std::int32_t, 1>{0}).x.shape();
-  runner_ = make_step_runner(*this);
-  fitting_ = true;
-}
-
-// However training ends; what was put on last comes off first.
-void Learner::end_fit() {
-  for (auto callback = callbacks_.rbegin(); callback != callbacks_.rend(); ++callback) (*callback)->on_train_end(*this);
-  model->eval();
-  runner_.reset();
-  fitting_ = false;
 }
 
 }  // namespace mixgrad::train

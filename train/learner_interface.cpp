@@ -1,4 +1,5 @@
-// What a program calls around the loop of learner.cpp.
+// What is around the loop of learner.cpp: a fit's beginning and end, and what a program calls besides.
+#include <array>
 #include <cmath>
 
 #include "core/autograd.h"
@@ -41,6 +42,38 @@ Learner::Learner(data::DataLoaders data, std::shared_ptr<nn::Module> model, Lear
 }
 
 Learner::~Learner() = default;
+
+void Learner::begin_fit(int epochs, std::optional<double> lr) {
+  check(!fitting_, "fit: called while training");
+  check(epochs >= 0, "fit: ", epochs, " epochs");
+  const double rate = lr.value_or(optimizer->lr);
+  check(std::isfinite(rate) && rate >= 0, "fit: ", rate, " is not a learning rate");
+  this->epochs = epochs;
+  if (start_) {
+    check(start_->epochs == epochs, "fit: ", epochs, " epochs, the training that is resumed has ", start_->epochs);
+    check(lr.value_or(start_->lr) == start_->lr, "fit: learning rate ", rate,
+          ", the training that is resumed began with ", start_->lr);
+    if (start_->compare) start_->compare(*this);
+    first_lr = start_->lr;
+  } else {
+    optimizer->lr = first_lr = rate;
+    optimizer->zero_grad();  // an exception may have left gradients behind
+  }
+  stopping = false;
+  results_.clear();
+  const data::Dataset& dataset = data.train.dataset();
+  if (dataset.resident()) sample_ = dataset.get(std::array<std::int32_t, 1>{0}).x.shape();
+  runner_ = make_step_runner(*this);
+  fitting_ = true;
+}
+
+// However training ends; what was put on last comes off first.
+void Learner::end_fit() {
+  for (auto callback = callbacks_.rbegin(); callback != callbacks_.rend(); ++callback) (*callback)->on_train_end(*this);
+  model->eval();
+  runner_.reset();
+  fitting_ = false;
+}
 
 void Learner::fit_one_cycle(int epochs, double lr_max) {
   check(std::isfinite(lr_max) && lr_max >= 0, "fit_one_cycle: ", lr_max, " is not a learning rate");

@@ -166,7 +166,7 @@ void check_values(const CLI::App& app, const TrainOptions& options) {
         "--seeds: the last seed would exceed 2^64 - 1");
   for (const std::string& name : words(mixup_option_names))
     check(!options.lr_find || options.mixup || options.cutmix || app.count(name) == 0,
-          "--lr-find: cannot be used with ", name, " without --mixup");
+          "--lr-find: cannot be used with ", name, " without --mixup or --cutmix");
   check(app.count("--stack-y") <= 1, "--stack-y: is given twice, or together with --no-stack-y");
   check((!options.resume && !options.checkpoint_every) || !options.out.empty(),
         "--checkpoint-every and --resume: need --out DIR, the folder of the checkpoints");

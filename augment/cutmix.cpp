@@ -42,7 +42,8 @@ MixPlan CutMix::draw(const Shape& batch, Random& random) const {
 }
 
 void CutMix::combine_into(const Pairs& pairs, const MixDraw& draw) const {
-  check(pairs.x.rank() == 4, "cutmix: images must be [N, H, W, C], got ", pairs.x.shape());
+  check(pairs.x.rank() == 4 && pairs.x.dtype() == DType::f32, "cutmix: images must be f32 [N, H, W, C], got ",
+        name_of(pairs.x.dtype()), pairs.x.shape());
   dispatch("cutmix", pairs.x.device(), [&](auto device) { kernels::cutmix(device, pairs, draw.more); });
 }
 

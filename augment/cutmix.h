@@ -3,7 +3,9 @@
 // the areas.
 //
 //   t_i      ~ Beta(alpha, alpha)
-//   box_i    H sqrt(1 - t_i) high and W sqrt(1 - t_i) wide (rounded down), about a uniform centre, clipped to the image
+//   box_i    from half its height above to half below a uniform centre, and likewise to its sides, clipped to the
+//   image,
+//            where a half is that of H sqrt(1 - t_i) and W sqrt(1 - t_i), rounded down twice
 //   x~_i     = x_j in the box, x_i outside          j = permutation[i]
 //   lambda_i = 1 - |box_i| / (H W)                  of the clipped box: what is left of x_i
 #pragma once

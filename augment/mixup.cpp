@@ -50,7 +50,8 @@ std::string MixUp::description() const {
 MixPlan MixUp::draw(const Shape& batch, Random& random) const { return draw_mix_plan(batch[0], options_, random); }
 
 void MixUp::combine_into(const Pairs& pairs, const MixDraw& draw) const {
-  dispatch("mix", pairs.x.device(), [&](auto device) { kernels::mix(device, pairs, draw.lambda); });
+  const Tensor lambda = draw.lambda.to(pairs.x.dtype());
+  dispatch("mix", pairs.x.device(), [&](auto device) { kernels::mix(device, pairs, lambda); });
 }
 
 }  // namespace mixgrad::augment

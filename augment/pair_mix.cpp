@@ -46,9 +46,9 @@ void PairMix::check_draw(const MixDraw& draw, std::int64_t samples, Device devic
 }
 
 Tensor PairMix::combine(const Tensor& x, const Tensor& partners, const MixDraw& draw) const {
-  check(x.rank() >= 1 && x.dtype() == DType::f32 && partners.dtype() == x.dtype() && partners.shape() == x.shape(),
+  check(x.rank() >= 1 && is_floating(x.dtype()) && partners.dtype() == x.dtype() && partners.shape() == x.shape(),
         "mix: samples ", name_of(x.dtype()), x.shape(), " and partners ", name_of(partners.dtype()), partners.shape(),
-        ", not f32 [N, ...] both");
+        ", not floating [N, ...] both");
   check_same_device("mix", x.device(), partners.device());
   check_draw(draw, x.size(0), x.device());
   const Tensor out = Tensor::empty(x.shape(), x.options());

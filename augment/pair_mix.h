@@ -66,9 +66,10 @@ class PairMix {
   virtual ~PairMix() = default;
   // Its name and options, in words: "mixup: alpha 0.4, ...".
   virtual std::string description() const = 0;
-  // The plan for a batch of this shape, [N, ...].
+  // The plan for a batch of this shape, [N, ...]. May be called by several threads at once, each with its Random.
   virtual MixPlan draw(const Shape& batch, Random& random) const = 0;
-  // x~ from x and the partners of its samples, f32 [N, ...] in the same order, in a new tensor; no gradient flows.
+  // x~ from x and the partners of its samples, f32 or f64 [N, ...] in the same order, in a new tensor; no gradient
+  // flows.
   Tensor combine(const Tensor& x, const Tensor& partners, const MixDraw& draw) const;
   // The same for images in memory, in one pass over their bytes, without the two batches, and the same bits: sample
   // indices_n with sample partners_n, i32 [N] on the images' device. Throws on other shapes, and when an index is out

@@ -61,6 +61,7 @@ class Transform {
 
   explicit operator bool() const { return plan_ || function_; }
   bool is_planned() const { return plan_ != nullptr; }
+  const void* identity() const { return plan_.get(); }  // of a planned one and its copies
   std::string description() const;  // "random_crop: padding 4, border zero"; "a function" if not planned
 
   // The table, row after row. Throws unless the transform is planned, 1 <= height, width <= 2^24 and an image has fewer

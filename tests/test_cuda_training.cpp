@@ -209,6 +209,61 @@ TEST_CASE("captured steps: a graph for each kind of step, where plans are of one
   });
 }
 
+TEST_CASE("captured steps: a plain function that a plan brings is not captured either, and draws anew for each batch") {
+  struct Brings : train::Callback {
+    void on_batch_plan(Learner&, train::BatchPlan& plan) override {
+      plan.transforms.push_back({[](const Tensor& x, Random& random) { return x * random.uniform(); },
+                                 {},
+                                 Random(1, Purpose::transform, plan.pass, static_cast<std::uint32_t>(plan.batch))});
+    }
+  };
+  check_captured_is_plain([](Learner& learn) {
+    learn.add(std::make_shared<Brings>()).fit(2);
+    CHECK(learn.why_not_captured ==
+          (learn.options.capture ? "a transform is a plain function of a batch" : "it is switched off"));
+  });
+}
+
+TEST_CASE(
+    "captured steps: both ways of stacking targets are steps of their own; steps of too many kinds are not captured") {
+  struct Changes : train::Callback {
+    explicit Changes(bool alpha) : alpha(alpha) {}
+    void on_batch_plan(Learner&, train::BatchPlan& plan) override {
+      const auto mix = std::make_shared<augment::MixUp>(augment::MixOptions{.alpha = alpha ? 0.1 * ++planned : 0.4});
+      Random random(1, Purpose::mixup, plan.pass, static_cast<std::uint32_t>(plan.batch));
+      plan.mix = {.mix = mix, .plan = mix->draw(plan.shape, random), .stack_y = alpha || plan.batch % 2 == 0};
+    }
+    bool alpha;
+    int planned = 0;
+  };
+  for (const bool alpha : {false, true})
+    check_captured_is_plain([&](Learner& learn) {
+      learn.loss_function = augment::MixUpLoss(nn::cross_entropy);
+      learn.add(std::make_shared<Changes>(alpha)).fit(alpha ? 5 : 2);
+      if (learn.options.capture) CHECK(learn.why_not_captured == (alpha ? "steps are of more than 16 kinds" : ""));
+    });
+}
+
+TEST_CASE("captured steps: none is run once training is stopped, and rates grow from batch to batch in lr_find") {
+  struct StopsInSecondEpoch : train::Callback {
+    void on_epoch_begin(Learner& learner) override {
+      if (learner.epoch == 1) learner.stop();
+    }
+    void on_batch_end(Learner&) override { ++batches; }
+    int batches = 0;
+  };
+  OnDevice training(on_cuda());
+  const auto stops = std::make_shared<StopsInSecondEpoch>();
+  training.learn.add(stops).fit(3);
+  CHECK(stops->batches == 5);
+
+  OnDevice other(on_cuda());
+  const train::LrCurve curve = train::lr_find(other.learn, {.from = 1e-5, .to = 1e-2, .steps = 20});
+  REQUIRE(curve.lr.size() == 20);
+  for (std::size_t i = 1; i < 20; ++i) CHECK(curve.lr[i] > curve.lr[i - 1]);
+  CHECK(curve.lr.back() == doctest::Approx(1e-2));
+}
+
 TEST_CASE("captured steps: a plain function of a batch is not captured, and the learner says why") {
   OnDevice training(on_cuda());
   training.learn.add(std::make_shared<train::TransformCallback>(

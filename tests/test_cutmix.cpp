@@ -188,3 +188,41 @@ TEST_CASE("a batch's plan: what transforms and a mix drew is printed with it") {
         "partners: 7 8\n"
         "scale: 2 0.5\n");
 }
+
+TEST_CASE("prepare: a plan whose parts do not fit is refused, before any memory is read") {
+  const data::DataLoaders data = digits(20);
+  const auto& dataset = data.train.dataset();
+  const auto refused = [&](const train::BatchPlan& plan, const char* words) {
+    CHECK_THROWS_WITH_AS(train::prepare(dataset, plan), doctest::Contains(words), Error);
+  };
+  train::BatchPlan plan{.indices = {3, 5}};
+  plan.mix = {.mix = std::make_shared<MixUp>(), .plan = {{1, 1, 1}, {2, 0, 1}}};
+  refused(plan, "2 samples are mixed by a plan for 3");
+  plan.mix->plan = {{1, 1}, {0, 2}};
+  refused(plan, "not a permutation");
+  plan.mix->plan = {{1, 1}, {1, 0}};
+  plan.mix->partners = {4};
+  refused(plan, "1 partners of their own");
+  plan.mix = {.mix = std::make_shared<CutMix>(), .plan = drawn({2, 28, 28, 3}), .stack_x = true};
+  refused(plan, "stack_x needs a mix that lambda alone describes");
+  plan.mix.reset();
+  plan.values["plan.rates"] = std::vector{1.0f};
+  refused(plan, "plan.rates: names that begin with plan. are its own");
+}
+
+TEST_CASE("prepare: f64 samples that are read on demand are mixed as f64") {
+  struct Points : data::Dataset {
+    std::vector<std::string> names{"a", "b"};
+    std::int64_t size() const override { return 4; }
+    const std::vector<std::string>& classes() const override { return names; }
+    data::Batch get(std::span<const std::int32_t> indices) const override {
+      const Tensor rows = Tensor::from(indices, {std::ssize(indices)});
+      return {reshape(rows.to(DType::f64), {-1, 1}), rows};
+    }
+  };
+  train::BatchPlan plan{.indices = {0, 3}};
+  plan.mix = {.mix = std::make_shared<MixUp>(), .plan = {{0.75f, 0.5f}, {1, 0}}};
+  const auto [input, target] = train::prepare(Points(), plan);
+  CHECK(std::get<Tensor>(input).to_vector<double>() == std::vector<double>{0.75, 1.5});
+  CHECK(std::get<MixedTarget>(target).partner.to_vector<std::int32_t>() == std::vector<std::int32_t>{3, 0});
+}

@@ -14,16 +14,17 @@ Tensor tensor_of(const std::vector<T>& values) {
   return Tensor::from(values, {std::ssize(values)});
 }
 
-std::string table_name(std::size_t k) { return "transform " + std::to_string(k); }
+std::string table_name(std::size_t k) { return text_of("plan.transform ", k); }
 
 // Whether partners are other samples of the data, by index, rather than rows of the prepared batch.
 bool partners_are_gathered(const BatchPlan& plan, const data::Dataset& dataset) {
   return !plan.mix->partners.empty() || (dataset.resident() && plan.transforms.empty());
 }
 
+data::Batch on_device(const data::Batch& batch, Device device) { return {batch.x.to(device), batch.y.to(device)}; }
+
 data::Batch gathered(const data::Dataset& dataset, const Tensor& indices) {
-  data::Batch batch = dataset.gather_batch(indices);
-  return {batch.x.to(indices.device()), batch.y.to(indices.device())};
+  return on_device(dataset.gather_batch(indices), indices.device());
 }
 
 // Both targets with lambda, or one that is mixed: class indices then become one-hot rows.
@@ -37,10 +38,13 @@ augment::Target target_of(const PlannedMix& mix, augment::MixedTarget target, st
 }  // namespace
 
 std::string BatchPlan::kind() const {
-  std::string text;
-  for (const PlannedTransform& planned : transforms) text += planned.transform.description() + "; ";
-  if (mix) text += mix->mix->description() + (mix->partners.empty() ? "; " : ", partners of their own; ");
-  for (const auto& [name, value] : values) text += name + "; ";
+  std::string text = text_of(indices.size(), " samples");
+  for (const PlannedTransform& planned : transforms) text += text_of(", transform ", planned.transform.identity());
+  if (mix)
+    text += text_of(", ", mix->mix->description(), mix->partners.empty() ? "" : ", partners of their own",
+                    mix->stack_x ? ", both inputs" : "", mix->stack_y ? ", both targets" : "");
+  for (const auto& [name, value] : values)
+    text += text_of(", ", name, " ", value.index(), " ", std::visit([](const auto& v) { return v.size(); }, value));
   return text;
 }
 
@@ -64,19 +68,26 @@ std::ostream& operator<<(std::ostream& out, const BatchPlan& plan) {
 
 NamedValues numbers_of(const BatchPlan& plan, const data::Dataset& dataset) {
   NamedValues numbers;
-  for (const auto& [name, value] : plan.values)
+  for (const auto& [name, value] : plan.values) {
+    check(!name.starts_with("plan."), "batch plan: ", printable(name), ": names that begin with plan. are its own");
     numbers[name] = std::visit([](const auto& v) { return tensor_of(v); }, value);
-  if (dataset.resident()) numbers["indices"] = tensor_of(plan.indices);
+  }
+  if (dataset.resident()) numbers["plan.indices"] = tensor_of(plan.indices);
   for (std::size_t k = 0; k < plan.transforms.size(); ++k)
     if (plan.transforms[k].transform.is_planned()) numbers[table_name(k)] = tensor_of(plan.transforms[k].table);
   if (!plan.mix) return numbers;
   const auto& [mix, draw, partners, stack_x, stack_y] = *plan.mix;
-  numbers["mix.lambda"] = tensor_of(draw.lambda);
-  if (!draw.more.empty()) numbers["mix.more"] = tensor_of(draw.more);
+  augment::check_plan(draw);
+  check(draw.size() == std::ssize(plan.indices) && (partners.empty() || partners.size() == plan.indices.size()),
+        "batch plan: ", plan.indices.size(), " samples are mixed by a plan for ", draw.size(), ", with ",
+        partners.size(), " partners of their own");
+  check(!stack_x || draw.more.empty(), "batch plan: stack_x needs a mix that lambda alone describes, as mixup");
+  numbers["plan.mix.lambda"] = tensor_of(draw.lambda);
+  if (!draw.more.empty()) numbers["plan.mix.more"] = tensor_of(draw.more);
   std::vector<std::int32_t> rows = partners.empty() ? draw.permutation : partners;
   if (partners.empty() && partners_are_gathered(plan, dataset))
     for (std::int32_t& row : rows) row = plan.indices[static_cast<std::size_t>(row)];
-  numbers["mix.partners"] = tensor_of(rows);
+  numbers["plan.mix.partners"] = tensor_of(rows);
   return numbers;
 }
 
@@ -86,23 +97,26 @@ Prepared prepare(const data::Dataset& dataset, const BatchPlan& plan, const Name
     const auto found = numbers.find(name);
     return found == numbers.end() ? Tensor() : found->second;
   };
-  const Tensor partners = number("mix.partners");
+  const Tensor partners = number("plan.mix.partners");
   const std::size_t classes = dataset.classes().size();
   if (plan.mix && !plan.mix->stack_x && plan.transforms.empty() && dataset.stored()) {
-    const auto [x, y] = plan.mix->mix->gather(*dataset.stored(), number("indices"), partners,
-                                              {number("mix.lambda"), number("mix.more")});
+    const auto [x, y] = plan.mix->mix->gather(*dataset.stored(), number("plan.indices"), partners,
+                                              {number("plan.mix.lambda"), number("plan.mix.more")});
     return {x, target_of(*plan.mix, y, classes)};
   }
-  data::Batch own = samples ? *samples : dataset.gather_batch(number("indices"));
+  data::Batch own = samples              ? *samples
+                    : dataset.resident() ? gathered(dataset, number("plan.indices"))
+                                         : dataset.get(plan.indices);
   for (std::size_t k = 0; k < plan.transforms.size(); ++k) {
     auto [transform, table, random] = plan.transforms[k];
     own.x = transform.is_planned() ? transform.apply(own.x, number(table_name(k))) : transform(own.x, random);
   }
   if (!plan.mix) return {own.x, own.y};
-  const data::Batch other = partners_are_gathered(plan, dataset)
-                                ? gathered(dataset, partners)
-                                : data::Batch{gather(own.x, partners), gather(own.y, partners)};
-  const augment::MixDraw draw{number("mix.lambda"), number("mix.more")};
+  const data::Batch other = !partners_are_gathered(plan, dataset)
+                                ? data::Batch{gather(own.x, partners), gather(own.y, partners)}
+                            : dataset.resident() ? gathered(dataset, partners)
+                                                 : on_device(dataset.get(plan.mix->partners), own.x.device());
+  const augment::MixDraw draw{number("plan.mix.lambda"), number("plan.mix.more")};
   augment::Target target = target_of(*plan.mix, {own.y, other.y, draw.lambda}, classes);
   if (plan.mix->stack_x) return {augment::MixedInput{own.x, other.x, draw.lambda}, target};
   return {plan.mix->mix->combine(own.x, other.x, draw), target};
@@ -112,7 +126,7 @@ Prepared prepare(const data::Dataset& dataset, const BatchPlan& plan, Device dev
   NamedValues numbers = numbers_of(plan, dataset);
   for (auto& [name, tensor] : numbers) tensor = tensor.to(device);
   if (dataset.resident()) return prepare(dataset, plan, numbers);
-  const data::Batch read = dataset.get(plan.indices), samples{read.x.to(device), read.y.to(device)};
+  const data::Batch samples = on_device(dataset.get(plan.indices), device);
   return prepare(dataset, plan, numbers, &samples);
 }
 

@@ -43,16 +43,17 @@ struct BatchPlan {
   // What callbacks decide besides, under names of their own; Learner::planned gives them on the device, [size].
   std::map<std::string, Value> values = {};
 
-  // The kind of step: plans of one kind queue the same work.
+  // The kind of step, as text: plans of one kind queue the same work.
   std::string kind() const;
 };
 
-// "pass 0, batch 2: lr 0.001, momentum 0.9, samples 5 0 3", then a line for each value.
+// "pass 0, batch 2: lr 0.001, momentum 0.9, samples 5 0 3", then a line for each transform, the mix, and each value.
 std::ostream& operator<<(std::ostream& out, const BatchPlan& plan);
 
 using NamedValues = std::map<std::string, Tensor>;
 
-// All of a plan's numbers by name, on the CPU: the indices, the tables, the mix's draw, and its values.
+// All of a plan's numbers by name, on the CPU: the indices, the tables, the mix's draw, and its values. Throws where
+// they do not fit each other.
 NamedValues numbers_of(const BatchPlan& plan, const data::Dataset& dataset);
 
 // What a model and a loss are given.

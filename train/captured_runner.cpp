@@ -2,6 +2,7 @@
 
 #include <cxxabi.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <typeinfo>
 #include <utility>
@@ -12,6 +13,8 @@
 
 namespace mixgrad::train {
 namespace {
+
+constexpr std::size_t most_kinds = 16;  // each has a graph and its memory
 
 std::string type_name(const Callback& callback) {
   int status = 0;
@@ -47,17 +50,20 @@ void CapturedRunner::run(Learner& learner, const data::DataLoader::Epoch& epoch)
   }
   const std::int64_t full = learner.data.train.dataset().size() / learner.data.train.options().batch_size;
   // The first half as many, so that the host never plans when it has just waited for results and the device is idle.
-  for (std::int64_t ahead = Results::most / 2; learner.batch < full && learner.why_not_captured.empty();
-       ahead = Results::most) {
-    for (BatchPlan& plan : plan_ahead(learner, epoch, std::min(full, learner.batch + ahead))) {
+  std::int64_t ahead = Results::most / 2;
+  while (learner.batch < full && !learner.stopping && learner.why_not_captured.empty()) {
+    std::vector<BatchPlan> plans = plan_ahead(learner, epoch, std::min(full, learner.batch + ahead));
+    if (std::ssize(plans) == ahead) ahead = Results::most;
+    for (BatchPlan& plan : plans) {
       const auto [kind, is_new] = kinds_.try_emplace(plan.kind());
       if (is_new) run_first(learner, std::move(plan), kind->second);
       else run_replayed(learner, std::move(plan), kind->second);
       if (learner.stopping) return;
       ++learner.batch;
     }
+    if (kinds_.size() > most_kinds) learner.why_not_captured = text_of("steps are of more than ", most_kinds, " kinds");
   }
-  PlainRunner().run(learner, epoch);
+  if (!learner.stopping) PlainRunner().run(learner, epoch);
 }
 
 // The plans of the batches before `end`, or up to the first of a kind of step that has not been run yet; those of known
@@ -73,8 +79,8 @@ std::vector<BatchPlan> CapturedRunner::plan_ahead(Learner& learner, const data::
     if (found == kinds_.end()) break;
     Kind& kind = found->second;
     NamedValues numbers = numbers_of(plan, learner.data.train.dataset());
-    numbers["rates"] = learner.optimizer->coefficients(learner.optimizer->steps + std::ssize(plans));
-    numbers["first stream"] = Tensor::full({1}, static_cast<std::int32_t>(streams), {.dtype = DType::i32});
+    numbers["plan.rates"] = learner.optimizer->coefficients(learner.optimizer->steps + std::ssize(plans));
+    numbers["plan.first stream"] = Tensor::full({1}, static_cast<std::int32_t>(streams), {.dtype = DType::i32});
     kind.table.begin_row();
     for (const auto& [name, value] : numbers) kind.numbers[name] = kind.table.put(value);
     streams += kind.streams;
@@ -89,6 +95,9 @@ void CapturedRunner::run_first(Learner& learner, BatchPlan plan, Kind& kind) {
   const std::uint32_t before = random_state().streams;
   PlainRunner::run_batch(learner, std::move(plan));
   kind.streams = random_state().streams - before;
+  const auto is_planned = [](const PlannedTransform& planned) { return planned.transform.is_planned(); };
+  if (!std::ranges::all_of(learner.plan.transforms, is_planned))
+    learner.why_not_captured = "a transform is a plain function of a batch";
 }
 
 void CapturedRunner::run_replayed(Learner& learner, BatchPlan plan, Kind& kind) {
@@ -114,7 +123,7 @@ void CapturedRunner::capture(Learner& learner, Kind& kind) {
   try {
     kind.graph.emplace([&] {
       kind.table.next();
-      const StepStreamsFrom streams(kind.numbers.at("first stream"));
+      const StepStreamsFrom streams(kind.numbers.at("plan.first stream"));
       learner.step();
     });
     kind.input = learner.input;

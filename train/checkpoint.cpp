@@ -211,11 +211,6 @@ void visit_callbacks(Named& visitor, Learner& learner) {
 
 }  // namespace
 
-std::string description_of(const Callback& callback) {
-  const auto* const resumable = dynamic_cast<const Resumable*>(&callback);
-  return resumable ? resumable->description() : std::string();
-}
-
 void save_checkpoint(Learner& learner, const std::string& path, Settings settings) {
   Save save;
   Position position{static_cast<double>(learner.epochs), static_cast<double>(learner.epoch), learner.first_lr,

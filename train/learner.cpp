@@ -63,11 +63,7 @@ void Learner::step(const data::Batch* samples) {
   each(&StepCallback::on_backward_begin);
   loss.backward();
   each(&StepCallback::on_backward_end);
-  if (!skip_step) {
-    if (numbers_.contains("rates")) optimizer->step(planned("rates"));
-    else optimizer->step();
-    optimizer->zero_grad();
-  }
+  if (!skip_step) step_optimizer();
   each(&StepCallback::on_step_end);
   std::vector<Tensor> row{loss};
   for (const TrainMetric& metric : options.train_metrics) row.push_back(metric.mean(output, target));

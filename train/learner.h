@@ -129,6 +129,7 @@ class Learner : NonCopyable {
   Learner& mix_by(std::shared_ptr<Callback> mix);
   void begin_fit(int epochs, std::optional<double> lr);
   void end_fit();
+  void step_optimizer();
   template <class Hooks>
   void each(void (Hooks::*hook)(Learner&));
 

@@ -75,6 +75,12 @@ void Learner::end_fit() {
   fitting_ = false;
 }
 
+void Learner::step_optimizer() {
+  if (const auto rates = numbers_.find("plan.rates"); rates != numbers_.end()) optimizer->step(rates->second);
+  else optimizer->step();
+  optimizer->zero_grad();
+}
+
 void Learner::fit_one_cycle(int epochs, double lr_max) {
   check(std::isfinite(lr_max) && lr_max >= 0, "fit_one_cycle: ", lr_max, " is not a learning rate");
   check(!fitting_, "fit: called while training");
@@ -121,7 +127,7 @@ Learner& Learner::mixup(const MixUpOptions& options) { return mix_by(std::make_s
 Learner& Learner::cutmix(const CutMixOptions& options) { return mix_by(std::make_shared<CutMixCallback>(options)); }
 
 Learner& Learner::mix_by(std::shared_ptr<Callback> mix) {
-  check(!fitting_, "learner: mixup() called while training");
+  check(!fitting_, "learner: mixup() or cutmix() called while training");
   std::erase(callbacks_, mix_);
   return add(mix_ = std::move(mix));
 }

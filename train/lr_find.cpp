@@ -15,7 +15,7 @@ class RangeTest : public Callback {
   explicit RangeTest(const LrFindOptions& options) : options_(options) {}
 
   void on_batch_plan(Learner&, BatchPlan& plan) override {
-    const double share = static_cast<double>(curve.lr.size()) / (options_.steps - 1);
+    const double share = static_cast<double>(planned_++) / (options_.steps - 1);
     plan.lr = options_.from * std::pow(options_.to / options_.from, share);
   }
   void on_batch_end(Learner& learner) override {
@@ -35,6 +35,7 @@ class RangeTest : public Callback {
 
  private:
   LrFindOptions options_;
+  int planned_ = 0;  // batches, on the GPU some ahead of those that are over
   double average_ = 0, weight_ = 0, best_ = INFINITY;
 };
 

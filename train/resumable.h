@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/tensor.h"
+#include "train/callback.h"
 
 namespace mixgrad::train {
 
@@ -35,9 +36,6 @@ class StateVisitor {
   virtual void tensor(const std::string& name, const Tensor& tensor) = 0;  // of fixed shape and dtype, any values
 };
 
-class Callback;
-class Learner;
-
 // A callback that a checkpoint must know of is Resumable, too.
 class Resumable {
  public:
@@ -50,6 +48,10 @@ class Resumable {
   virtual void state(StateVisitor&, const Learner&) {}
 };
 
-std::string description_of(const Callback& callback);  // empty where it is not Resumable
+// Empty where it is not Resumable.
+inline std::string description_of(const Callback& callback) {
+  const auto* const resumable = dynamic_cast<const Resumable*>(&callback);
+  return resumable ? resumable->description() : std::string();
+}
 
 }  // namespace mixgrad::train

@@ -97,7 +97,7 @@ std::unique_ptr<train::Learner> make_learner(const Options& options, const data:
   if (options.train_accuracy) settings.train_metrics = {train::mixed_accuracy};
   auto learn = mixup && options.stack_x ? std::make_unique<train::Learner>(seeded, StackedCnn(cnn), settings)
                                         : std::make_unique<train::Learner>(seeded, cnn, settings);
-  if (mixup) options.mix(*learn);
+  if (mixup) learn->add(options.mix());
   return learn;
 }
 

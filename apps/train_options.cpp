@@ -148,20 +148,10 @@ void complete_from_weights(const CLI::App& app, TrainOptions& options) {
   }
 }
 
-train::MixUpOptions mixup_options(const TrainOptions& o) {
-  return {.alpha = o.alpha,
-          .stack_x = o.stack_x,
-          .stack_y = o.stack_y,
-          .source = o.second_loader ? train::MixSource::second_loader : train::MixSource::shuffled_self,
-          .lambda_per = o.draws().lambda_per,
-          .dedupe = !o.no_dedupe,
-          .loss_weight = o.batch_mean_lambda ? augment::LossWeight::batch_mean : augment::LossWeight::lambda};
-}
-
 // Throws on mistakes that do not depend on any file.
 void check_values(const CLI::App& app, const TrainOptions& options) {
   check(std::isfinite(options.lr) && options.lr >= 0, "--lr: ", options.lr, " is not a learning rate");
-  const train::MixUpCallback refuses_bad_options(mixup_options(options));
+  options.mix();  // refuses bad ones
   check(options.seed <= std::numeric_limits<std::uint64_t>::max() - static_cast<std::uint64_t>(options.seeds - 1),
         "--seeds: the last seed would exceed 2^64 - 1");
   for (const std::string& name : words(mixup_option_names))
@@ -189,10 +179,13 @@ std::shared_ptr<const augment::PairMix> TrainOptions::pair_mix() const {
   return std::make_shared<augment::MixUp>(draws());
 }
 
-void TrainOptions::mix(train::Learner& learn) const {
-  const train::MixUpOptions mixup = mixup_options(*this);
-  if (cutmix) learn.cutmix({.alpha = alpha, .box_per = mixup.lambda_per, .source = mixup.source});
-  else learn.mixup(mixup);
+std::shared_ptr<train::Callback> TrainOptions::mix() const {
+  const train::PairMixOptions options{
+      .stack_x = stack_x,
+      .stack_y = stack_y,
+      .source = second_loader ? train::MixSource::second_loader : train::MixSource::shuffled_self,
+      .loss_weight = batch_mean_lambda ? augment::LossWeight::batch_mean : augment::LossWeight::lambda};
+  return std::make_shared<train::PairMixCallback>(pair_mix(), options);
 }
 
 std::string TrainOptions::digit_list() const {

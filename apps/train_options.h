@@ -29,8 +29,8 @@ struct TrainOptions {
   std::vector<bool> runs() const {
     return mixup || cutmix ? std::vector{true} : no_mixup ? std::vector{false} : std::vector{false, true};
   }
-  // The run with mixup, or CutMix.
-  void mix(train::Learner& learn) const;
+  // For the run with mixup, or CutMix. Throws on bad options.
+  std::shared_ptr<train::Callback> mix() const;
   std::shared_ptr<const augment::PairMix> pair_mix() const;
   augment::MixOptions draws() const;
   // The name of a run in file names and metrics.csv.

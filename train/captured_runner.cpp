@@ -50,10 +50,10 @@ void CapturedRunner::run(Learner& learner, const data::DataLoader::Epoch& epoch)
   }
   const std::int64_t full = learner.data.train.dataset().size() / learner.data.train.options().batch_size;
   // The first half as many, so that the host never plans when it has just waited for results and the device is idle.
-  std::int64_t ahead = Results::most / 2;
+  std::int64_t ahead = BatchResults::most / 2;
   while (learner.batch < full && !learner.stopping && learner.why_not_captured.empty()) {
     std::vector<BatchPlan> plans = plan_ahead(learner, epoch, std::min(full, learner.batch + ahead));
-    if (std::ssize(plans) == ahead) ahead = Results::most;
+    if (std::ssize(plans) == ahead) ahead = BatchResults::most;
     for (BatchPlan& plan : plans) {
       const auto [kind, is_new] = kinds_.try_emplace(plan.kind());
       if (is_new) run_first(learner, std::move(plan), kind->second);

@@ -24,7 +24,7 @@ class CapturedRunner : public StepRunner {
 
  private:
   struct Kind {
-    StepTable table{cuda, Results::most};
+    StepTable table{cuda, BatchResults::most};
     NamedValues numbers;        // of the plans, where the table puts them
     std::uint32_t streams = 0;  // that a step takes (core/step_random.h)
     std::optional<Graph> graph;

@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "core/autograd.h"
@@ -25,95 +26,70 @@ bool all_finite(const Tensor& x) {
 
 Tensor scalar(double value) { return Tensor::full({}, value, {.dtype = DType::f64}); }
 
-// Puts a prefix before each name that is visited.
-class Named : public StateVisitor {
+// The numbers and tensors of a checkpoint, by name: what is visited is saved, or checked against a file, or loaded.
+class Archive : public StateVisitor {
  public:
-  void prefix(std::string text) { prefix_ = std::move(text); }
-  void number(const std::string& name, double& value, const Range& range) override {
-    visit(prefix_ + name, value, range);
-  }
-  void numbers(const std::string& name, std::vector<double>& values, const std::vector<Range>& columns) override {
-    visit(prefix_ + name, values, columns);
-  }
-  void tensor(const std::string& name, const Tensor& tensor) override { visit(prefix_ + name, tensor); }
+  enum class Mode { save, check, load } mode = Mode::save;
 
- protected:
-  virtual void visit(const std::string& name, double& value, const Range& range) = 0;
-  virtual void visit(const std::string& name, std::vector<double>& values, const std::vector<Range>& columns) = 0;
-  virtual void visit(const std::string& name, const Tensor& tensor) = 0;
-
- private:
-  std::string prefix_;
-};
-
-class Save : public Named {
- public:
-  std::vector<NamedTensor> tensors;
-
- protected:
-  void visit(const std::string& name, double& value, const Range&) override {
-    tensors.push_back({name, scalar(value)});
-  }
-  void visit(const std::string& name, std::vector<double>& values, const std::vector<Range>&) override {
-    tensors.push_back({name, Tensor::from(values, {static_cast<std::int64_t>(values.size())})});
-  }
-  void visit(const std::string& name, const Tensor& tensor) override { tensors.push_back({name, tensor.detach()}); }
-};
-
-// The tensors of a file, by name.
-class Load : public Named {
- public:
-  Load(std::vector<NamedTensor> tensors, std::string path) : path_(std::move(path)) {
+  Archive() = default;
+  Archive(std::vector<NamedTensor> tensors, std::string path) : mode(Mode::check), path_(std::move(path)) {
     for (NamedTensor& named : tensors) tensors_.emplace(std::move(named.name), std::move(named.tensor));
   }
-  // Every difference is an error; while only checking, nothing is changed.
-  bool checking = true;
+
+  void prefix(std::string text) { prefix_ = std::move(text); }  // before each name
+  void number(const std::string& name, double& value, const Range& range) override {
+    if (mode == Mode::save) return put(name, scalar(value));
+    const double saved = find(name, DType::f64, Shape{}).item();
+    require(prefix_ + name, saved, range);
+    if (mode == Mode::load) value = saved;
+  }
+  void numbers(const std::string& name, std::vector<double>& values, const std::vector<Range>& columns) override {
+    if (mode == Mode::save) return put(name, Tensor::from(values, {std::ssize(values)}));
+    const std::string full = prefix_ + name;
+    const Tensor& tensor = find(name, DType::f64);
+    check(tensor.rank() == 1, path_, ": ", full, " is f64", tensor.shape(), ", not a list");
+    std::vector<double> saved = tensor.to_vector<double>();
+    check(saved.size() % columns.size() == 0, path_, ": ", full, " has ", saved.size(), " numbers, not rows of ",
+          columns.size());
+    for (std::size_t i = 0; i < saved.size(); ++i)
+      require(full + "[" + std::to_string(i) + "]", saved[i], columns[i % columns.size()]);
+    if (mode == Mode::load) values = std::move(saved);
+  }
+  void tensor(const std::string& name, const Tensor& tensor) override {
+    if (mode == Mode::save) return put(name, tensor.detach());
+    const Tensor& saved = find(name, tensor.dtype(), tensor.shape());
+    if (mode == Mode::load) tensor.detach().copy_(saved);
+  }
+
+  const std::vector<NamedTensor>& saved() const { return saved_; }  // in the order of visits
   // Throws unless all that the file holds was asked for.
   void require_all_used() const {
     for (const auto& [name, tensor] : tensors_)
-      check(used_.count(name) > 0, path_, ": holds ", printable(name), ", which this training has no use for");
-  }
-
- protected:
-  void visit(const std::string& name, double& value, const Range& range) override {
-    const double saved = find(name, DType::f64, Shape{}).item();
-    require(name, saved, range);
-    if (!checking) value = saved;
-  }
-  void visit(const std::string& name, std::vector<double>& values, const std::vector<Range>& columns) override {
-    const Tensor& tensor = find(name, DType::f64);
-    check(tensor.rank() == 1, path_, ": ", name, " is f64", tensor.shape(), ", not a list");
-    std::vector<double> saved = tensor.to_vector<double>();
-    check(saved.size() % columns.size() == 0, path_, ": ", name, " has ", saved.size(), " numbers, not rows of ",
-          columns.size());
-    for (std::size_t i = 0; i < saved.size(); ++i)
-      require(name + "[" + std::to_string(i) + "]", saved[i], columns[i % columns.size()]);
-    if (!checking) values = std::move(saved);
-  }
-  void visit(const std::string& name, const Tensor& tensor) override {
-    const Tensor& saved = find(name, tensor.dtype(), tensor.shape());
-    if (!checking) tensor.detach().copy_(saved);
+      check(used_.contains(name), path_, ": holds ", printable(name), ", which this training has no use for");
   }
 
  private:
+  void put(const std::string& name, const Tensor& tensor) { saved_.push_back({prefix_ + name, tensor}); }
   void require(const std::string& name, double value, const Range& range) const {
     check(range.contains(value), path_, ": ", name, " is ", value, ", not a ", range.whole ? "whole " : "",
           "number in ", range.least, "..", range.most);
   }
-  const Tensor& find(const std::string& name, DType dtype, std::optional<Shape> shape = {}) {
+  const Tensor& find(const std::string& unprefixed, DType dtype, std::optional<Shape> shape = {}) {
+    const std::string name = prefix_ + unprefixed;
     const auto found = tensors_.find(name);
     check(found != tensors_.end(), path_, ": lacks ", name, ": it is not a checkpoint of this training");
     const Tensor& tensor = found->second;
     check(tensor.dtype() == dtype && (!shape || tensor.shape() == *shape), path_, ": ", name, " is ",
           name_of(tensor.dtype()), tensor.shape(), ", this training's is ", name_of(dtype),
           shape.value_or(tensor.shape()));
-    used_[name] = true;
+    used_.insert(name);
     return tensor;
   }
 
-  std::map<std::string, Tensor> tensors_;
-  std::map<std::string, bool> used_;
-  std::string path_;
+  std::vector<NamedTensor> saved_;
+  std::map<std::string, Tensor> tensors_;  // of the file
+  std::set<std::string> used_;
+  std::string path_, prefix_;
 };
 
 // A seed in two exact halves.
@@ -165,7 +141,7 @@ struct Position {
   double epochs, epoch, lr, pass, batch;
 };
 
-void visit_position(Named& visitor, Position& position, const Learner& learner) {
+void visit_position(Archive& visitor, Position& position, const Learner& learner) {
   visitor.prefix("position.");
   visitor.number("epochs", position.epochs, whole_to(1e6));
   visitor.number("epoch", position.epoch, whole_to(position.epochs));
@@ -174,7 +150,7 @@ void visit_position(Named& visitor, Position& position, const Learner& learner) 
   visitor.number("batch", position.batch, whole_to(static_cast<double>(learner.data.train.num_batches())));
 }
 
-void visit_random(Named& visitor) {
+void visit_random(Archive& visitor) {
   RandomState state = random_state();
   Halves seed(state.seed);
   double initializers = state.initializers, streams = state.streams;
@@ -187,7 +163,7 @@ void visit_random(Named& visitor) {
   set_random_state({seed.seed(), static_cast<std::uint32_t>(initializers), static_cast<std::uint32_t>(streams)});
 }
 
-void visit_model_and_optimizer(Named& visitor, Learner& learner) {
+void visit_model_and_optimizer(Archive& visitor, Learner& learner) {
   visitor.prefix("model.");
   for (const auto& [name, tensor] : nn::named_weights(*learner.model)) visitor.tensor(name, tensor);
   Optimizer& optimizer = *learner.optimizer;
@@ -201,7 +177,7 @@ void visit_model_and_optimizer(Named& visitor, Learner& learner) {
   optimizer.steps = static_cast<std::int64_t>(steps);
 }
 
-void visit_callbacks(Named& visitor, Learner& learner) {
+void visit_callbacks(Archive& visitor, Learner& learner) {
   for (std::size_t i = 0; i < learner.callbacks().size(); ++i) {
     visitor.prefix("callback." + std::to_string(i) + ".");
     if (auto* const resumable = dynamic_cast<Resumable*>(learner.callbacks()[i].get()))
@@ -212,7 +188,7 @@ void visit_callbacks(Named& visitor, Learner& learner) {
 }  // namespace
 
 void save_checkpoint(Learner& learner, const std::string& path, Settings settings) {
-  Save save;
+  Archive save;
   Position position{static_cast<double>(learner.epochs), static_cast<double>(learner.epoch), learner.first_lr,
                     static_cast<double>(learner.pass), static_cast<double>(learner.batch)};
   visit_position(save, position, learner);
@@ -221,7 +197,7 @@ void save_checkpoint(Learner& learner, const std::string& path, Settings setting
   visit_callbacks(save, learner);
   settings.merge(settings_of(learner));
   settings["format"] = checkpoint_format;
-  write_safetensors(path, save.tensors, settings);
+  write_safetensors(path, save.saved(), settings);
 }
 
 void resume(Learner& learner, const std::string& path, const Settings& settings) {
@@ -234,12 +210,12 @@ void resume(Learner& learner, const std::string& path, const Settings& settings)
     return all;
   };
   compare(ours(learner), file.metadata, ours(learner), path);
-  const auto load = std::make_shared<Load>(std::move(file.tensors), path);
+  const auto load = std::make_shared<Archive>(std::move(file.tensors), path);
   visit_random(*load);
   visit_model_and_optimizer(*load, learner);
   visit_callbacks(*load, learner);
 
-  load->checking = false;
+  load->mode = Archive::Mode::load;
   Position position{};
   visit_position(*load, position, learner);
   load->require_all_used();
@@ -255,7 +231,8 @@ void resume(Learner& learner, const std::string& path, const Settings& settings)
                           [=, saved = std::move(file.metadata)](Learner& learner) {
                             compare(saved, saved, ours(learner), path);
                             compare(ours(learner), saved, ours(learner), path);
-                            const Temporarily checking(load->checking, true);  // callbacks may have been added
+                            const Temporarily checking(load->mode,
+                                                       Archive::Mode::check);  // callbacks may have been added
                             visit_callbacks(*load, learner);
                           },
                       .restore = [load](Learner& learner) { visit_callbacks(*load, learner); }});
@@ -295,9 +272,9 @@ void Checkpoint::on_epoch_end(Learner& learner) {
 }
 
 void Checkpoint::save(Learner& learner) const {
-  Save state;
+  Archive state;
   visit_model_and_optimizer(state, learner);
-  for (const NamedTensor& named : state.tensors)
+  for (const NamedTensor& named : state.saved())
     if (!all_finite(named.tensor)) return;
   save_checkpoint(learner, path_, settings_);
 }

@@ -95,7 +95,7 @@ void Learner::begin_batch(BatchPlan plan, NamedValues numbers) {
 void Learner::end_batch() {
   results_.add_batch(batch, std::ssize(plan.indices));
   const bool all_read = options.device == cpu || stopping || batch + 1 == data.train.num_batches();
-  if (all_read || results_.waiting() == Results::most) read_results();
+  if (all_read || results_.waiting() == BatchResults::most) read_results();
   each(&Callback::on_batch_end);
   each(&Callback::on_save_point);
 }

@@ -139,7 +139,7 @@ class Learner : NonCopyable {
   bool fitting_ = false;
   Shape sample_;         // of a resident dataset's input
   NamedValues numbers_;  // of this batch's plan, on the device
-  Results results_;
+  BatchResults results_;
   std::unique_ptr<StepRunner> runner_;
 };
 

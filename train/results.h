@@ -1,4 +1,5 @@
-// Results: the loss and train metrics of each batch, which the device computes and the host reads some batches later.
+// BatchResults: the loss and train metrics of each batch, which the device computes and the host reads some batches
+// later.
 #pragma once
 
 #include <cstdint>
@@ -17,11 +18,11 @@ struct BatchResult {
   std::vector<double> train_metrics = {};
 };
 
-class Results {
+class BatchResults {
  public:
   static constexpr std::int64_t most = 64;  // batches that can wait to be read
 
-  Results(Device device, std::int64_t metrics) : rows_(device, 1 + metrics, most) {}
+  BatchResults(Device device, std::int64_t metrics) : metrics_(metrics), rows_(device, 1 + metrics, most) {}
   void append(std::span<const Tensor> loss_and_metrics) { rows_.append(loss_and_metrics); }  // part of the step
   void add_batch(std::int64_t batch, std::int64_t size) {
     waiting_.push_back({.batch = batch, .size = static_cast<double>(size)});
@@ -30,12 +31,11 @@ class Results {
   // Those that wait, oldest first; waits for the device.
   std::vector<BatchResult> read() {
     const std::vector<double> values = rows_.take();
-    const std::ptrdiff_t columns = waiting_.empty() ? 0 : std::ssize(values) / std::ssize(waiting_);
-    auto row = values.begin();
+    auto next = values.begin();
     for (BatchResult& result : waiting_) {
-      result.loss = *row;
-      result.train_metrics.assign(row + 1, row + columns);
-      row += columns;
+      result.loss = *next++;
+      result.train_metrics.assign(next, next + metrics_);
+      next += metrics_;
     }
     return std::exchange(waiting_, {});
   }
@@ -45,6 +45,7 @@ class Results {
   }
 
  private:
+  std::ptrdiff_t metrics_;
   Series rows_;
   std::vector<BatchResult> waiting_;
 };

@@ -27,7 +27,8 @@ void combine_pairs(Cpu, const augment::Pairs& pairs, const Rows& rows) {
   if (const data::StoredImages* stored = pairs.stored) {
     gather_labels(stored->labels, pairs.own, pairs.y);
     gather_labels(stored->labels, pairs.other, pairs.partner);
-    const auto own = images_of(*stored, pairs.own), other = images_of(*stored, pairs.other);
+    const auto own = images_of(*stored, pairs.own);
+    const auto other = images_of(*stored, pairs.other);  // nvcc takes one function to a line
     const Lines lines(stored->images.shape(), Rows::whole);
     return fill_images(*stored, pairs.x, lines.count, [=](std::int64_t n, std::int64_t line) {
       const std::int64_t first = line * lines.length;

@@ -209,7 +209,7 @@ TEST_CASE("captured steps: a graph for each kind of step, where plans are of one
   });
 }
 
-TEST_CASE("captured steps: a plain function that a plan brings is not captured either, and draws anew for each batch") {
+TEST_CASE("captured steps: a plain function that a plan brings is not captured either: it draws for each batch") {
   struct Brings : train::Callback {
     void on_batch_plan(Learner&, train::BatchPlan& plan) override {
       plan.transforms.push_back({[](const Tensor& x, Random& random) { return x * random.uniform(); },

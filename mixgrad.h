@@ -32,6 +32,7 @@
 #include "data/image_dataset.h"
 #include "data/image_file.h"
 #include "data/image_folder.h"
+#include "data/labelled_images.h"
 #include "data/mnist.h"
 #include "data/prefetch.h"
 #include "data/sha256.h"

@@ -1,7 +1,5 @@
 #include "data/image_dataset.h"
 
-#include <algorithm>
-
 #include "core/index.h"
 #include "data/gather_images.h"
 
@@ -43,19 +41,6 @@ Tensor empty_batch(const StoredImages& stored, const Tensor& indices) {
         indices.shape(), ", not i32 [N]");
   check(images.size(0) > 0 || indices.numel() == 0, "dataset: ", indices.numel(), " samples of an empty dataset");
   return Tensor::empty({indices.size(0), images.size(1), images.size(2), stored.channels}, {.device = images.device()});
-}
-
-LabelledImages select(const LabelledImages& all, std::span<const std::int32_t> labels) {
-  std::vector<std::int32_t> rows, classes;
-  const std::int32_t* label = all.labels.data<std::int32_t>();
-  for (std::int32_t i = 0; i < all.labels.numel(); ++i) {
-    const auto found = std::find(labels.begin(), labels.end(), label[i]);
-    if (found == labels.end()) continue;
-    rows.push_back(i);
-    classes.push_back(static_cast<std::int32_t>(found - labels.begin()));
-  }
-  const auto n = static_cast<std::int64_t>(rows.size());
-  return {gather(all.images, Tensor::from(rows, {n})), Tensor::from(classes, {n})};
 }
 
 }  // namespace mixgrad::data

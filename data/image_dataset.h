@@ -4,17 +4,9 @@
 #include <memory>
 
 #include "data/dataset.h"
+#include "data/labelled_images.h"
 
 namespace mixgrad::data {
-
-// Which of two disjoint sets of images: for training, or for validation.
-enum class Split : std::uint8_t { train, valid };
-
-// What a source of images delivers: N images of H by W pixels, grey (C = 1) or in colour, and the class of each.
-struct LabelledImages {
-  Tensor images;  // u8 [N, H, W, C]; of handwriting, ink is 255 and paper 0
-  Tensor labels;  // i32 [N], 0..classes-1
-};
 
 struct ImageDatasetOptions {
   std::int64_t channels = 3;  // grey images are copied to this many channels; at most 1024
@@ -46,9 +38,6 @@ class ImageDataset : public Dataset {
 
 // The x of a batch of these samples, uninitialised. Throws unless indices are i32 [N] on the images' device.
 Tensor empty_batch(const StoredImages& stored, const Tensor& indices);
-
-// The samples labelled with one of `labels`, in order; labels[k] becomes class k.
-LabelledImages select(const LabelledImages& all, std::span<const std::int32_t> labels);
 
 }  // namespace mixgrad::data
 

@@ -7,6 +7,7 @@
 #include "core/check.h"
 #include "core/view.h"
 #include "data/idx.h"
+#include "data/image_dataset.h"
 #include "data/synthetic_digits.h"
 
 namespace mixgrad::data {

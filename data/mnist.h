@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "data/data_loader.h"
-#include "data/image_dataset.h"
+#include "data/labelled_images.h"
 
 namespace mixgrad::data {
 

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "data/image_dataset.h"
+#include "data/labelled_images.h"
 
 namespace mixgrad::data {
 

@@ -37,7 +37,7 @@ nn::Sequential small_model(double dropout = 0.25) {
 LearnerOptions on_cuda(bool capture = true) {
   LearnerOptions options = quiet();
   options.device = cuda;
-  options.capture = capture;
+  if (!capture) options.runner = train::plain_runner;
   options.train_metrics = {train::mixed_accuracy};
   return options;
 }
@@ -81,10 +81,17 @@ std::vector<double> trained(bool capture, Prepare prepare) {
   return result_of(training.learn);
 }
 
+// obstacle: the one to capturing all steps, if any.
 template <class Prepare>
-void check_captured_is_plain(Prepare prepare) {
-  const auto captured = in_every_order([&] { return trained(true, prepare); });
-  CHECK(same(captured, trained(false, prepare)));
+void check_captured_is_plain(Prepare prepare, const std::string& obstacle = "") {
+  const auto train_with = [&](bool capture) {
+    return trained(capture, [&](Learner& learn) {
+      prepare(learn);
+      CHECK(learn.recorder->obstacle() == (capture ? obstacle : ""));
+    });
+  };
+  const auto captured = in_every_order([&] { return train_with(true); });
+  CHECK(same(captured, train_with(false)));
 }
 
 }  // namespace
@@ -184,7 +191,6 @@ TEST_CASE("captured steps: the same bits as plain launches, with planned transfo
                       data::horizontal_flip({.alternating = true}), data::cutout({.size = 3}),
                       data::brightness_contrast({.brightness = 0.1, .contrast = 0.2})}));
       learn.cutmix({.source = source}).fit(2);
-      CHECK(learn.why_not_captured == (learn.options.capture ? "" : "it is switched off"));
     });
 }
 
@@ -205,7 +211,6 @@ TEST_CASE("captured steps: a graph for each kind of step, where plans are of one
       return nn::cross_entropy(output, std::get<Tensor>(target));
     };
     learn.add(std::make_shared<Either>()).fit(4);
-    CHECK(learn.why_not_captured == (learn.options.capture ? "" : "it is switched off"));
   });
 }
 
@@ -217,11 +222,8 @@ TEST_CASE("captured steps: a plain function that a plan brings is not captured e
                                  Random(1, Purpose::transform, plan.pass, static_cast<std::uint32_t>(plan.batch))});
     }
   };
-  check_captured_is_plain([](Learner& learn) {
-    learn.add(std::make_shared<Brings>()).fit(2);
-    CHECK(learn.why_not_captured ==
-          (learn.options.capture ? "a transform is a plain function of a batch" : "it is switched off"));
-  });
+  check_captured_is_plain([](Learner& learn) { learn.add(std::make_shared<Brings>()).fit(2); },
+                          "a transform is a plain function of a batch");
 }
 
 TEST_CASE(
@@ -237,11 +239,12 @@ TEST_CASE(
     int planned = 0;
   };
   for (const bool alpha : {false, true})
-    check_captured_is_plain([&](Learner& learn) {
-      learn.loss_function = augment::MixUpLoss(nn::cross_entropy);
-      learn.add(std::make_shared<Changes>(alpha)).fit(alpha ? 5 : 2);
-      if (learn.options.capture) CHECK(learn.why_not_captured == (alpha ? "steps are of more than 16 kinds" : ""));
-    });
+    check_captured_is_plain(
+        [&](Learner& learn) {
+          learn.loss_function = augment::MixUpLoss(nn::cross_entropy);
+          learn.add(std::make_shared<Changes>(alpha)).fit(alpha ? 5 : 2);
+        },
+        alpha ? "steps are of more than 16 kinds" : "");
 }
 
 TEST_CASE("captured steps: none is run once training is stopped, and rates grow from batch to batch in lr_find") {
@@ -269,7 +272,7 @@ TEST_CASE("captured steps: a plain function of a batch is not captured, and the 
   training.learn.add(std::make_shared<train::TransformCallback>(
       std::vector<data::Transform>{[](const Tensor& x, Random&) { return x * 0.5; }}));
   training.learn.fit(1);
-  CHECK(training.learn.why_not_captured == "mixgrad::train::TransformCallback takes part in the step");
+  CHECK(training.learn.recorder->obstacle() == "mixgrad::train::TransformCallback takes part in the step");
 }
 
 TEST_CASE("captured steps: the same bits as plain launches, without mixup, in one cycle, with clipping") {
@@ -290,7 +293,7 @@ TEST_CASE("captured steps: the same bits as plain launches where layers are froz
       const auto at_first = weights(convolution);
       for (const Tensor& parameter : nn::parameters(convolution)) parameter.requires_grad_(false);
       training.learn.add(std::make_shared<train::GradientClip>(0.5)).fit(1);
-      CHECK(training.learn.why_not_captured == (capture ? "" : "it is switched off"));
+      CHECK(training.learn.recorder->obstacle() == "");
       CHECK(weights(convolution) == at_first);
       for (const Tensor& parameter : nn::parameters(convolution)) parameter.requires_grad_();
       training.learn.fit(1);
@@ -352,24 +355,23 @@ TEST_CASE("captured steps: after each batch, the rate and the momentum are those
     OnDevice training(on_cuda(capture));
     const auto rates = std::make_shared<Rates>();
     training.learn.add(rates).fit_one_cycle(2, 1e-2);
-    CHECK(training.learn.why_not_captured == (capture ? "" : "it is switched off"));
+    CHECK(training.learn.recorder->obstacle() == "");
     return rates->all;
   };
   CHECK(same(rates(true), rates(false)));
 }
 
 TEST_CASE("captured steps: one that takes part in the step and cannot be captured is named, and training goes on") {
-  const auto why = [](auto prepare, LearnerOptions options = on_cuda()) {
-    OnDevice training(options);
+  const auto why = [](auto prepare) {
+    OnDevice training(on_cuda());
     prepare(training.learn);
     training.learn.fit(1);
     CHECK(training.learn.recorder->epochs().size() == 1);
-    return training.learn.why_not_captured;
+    return training.learn.recorder->obstacle();
   };
   CHECK(why([](Learner& learn) { learn.mixup(); }) == "");
   check_contains(why([](Learner& learn) { learn.add(std::make_shared<train::AccumulateGradients>(2)); }),
                  "mixgrad::train::AccumulateGradients takes part in the step");
-  CHECK(why([](Learner&) {}, on_cuda(false)) == "it is switched off");
   struct Reads : train::StepCallback {  // says that it can be captured
     void on_backward_begin(Learner& learner) override { loss += learner.loss.item(); }
     train::StepWork step_work() const override { return train::StepWork::same; }
@@ -407,7 +409,7 @@ TEST_CASE("captured steps: hooks outside the step never stand in the way, and wh
     OnDevice training(on_cuda(capture));
     const auto unfreeze = std::make_shared<Unfreeze>();
     training.learn.add(unfreeze).fit(3);
-    CHECK(training.learn.why_not_captured == (capture ? "" : "it is switched off"));
+    CHECK(training.learn.recorder->obstacle() == "");
     seen[capture] = unfreeze->seen;
     for (const double value : result_of(training.learn)) seen[capture].push_back(value);
   }
@@ -435,7 +437,7 @@ TEST_CASE("captured steps: a training that is stopped and resumed ends with the 
     begin(second);
     if (stop) train::resume(second.learn, path);
     second.learn.fit(2);
-    CHECK(second.learn.why_not_captured == "");
+    CHECK(second.learn.recorder->obstacle() == "");
     return result_of(second.learn);
   };
   CHECK(same(train_with(true), train_with(false)));

@@ -21,10 +21,11 @@ bool partners_are_gathered(const BatchPlan& plan, const data::Dataset& dataset) 
   return !plan.mix->partners.empty() || (dataset.resident() && plan.transforms.empty());
 }
 
-data::Batch on_device(const data::Batch& batch, Device device) { return {batch.x.to(device), batch.y.to(device)}; }
-
-data::Batch gathered(const data::Dataset& dataset, const Tensor& indices) {
-  return on_device(dataset.gather_batch(indices), indices.device());
+// The samples with these indices, gathered where they are resident, or else read.
+data::Batch samples_of(const data::Dataset& dataset, const std::vector<std::int32_t>& indices, const Tensor& on_device,
+                       Device device) {
+  const data::Batch batch = dataset.resident() ? dataset.gather_batch(on_device) : dataset.get(indices);
+  return {batch.x.to(device), batch.y.to(device)};
 }
 
 // Both targets with lambda, or one that is mixed: class indices then become one-hot rows.
@@ -36,17 +37,6 @@ augment::Target target_of(const PlannedMix& mix, augment::MixedTarget target, st
 }
 
 }  // namespace
-
-std::string BatchPlan::kind() const {
-  std::string text = text_of(indices.size(), " samples");
-  for (const PlannedTransform& planned : transforms) text += text_of(", transform ", planned.transform.identity());
-  if (mix)
-    text += text_of(", ", mix->mix->description(), mix->partners.empty() ? "" : ", partners of their own",
-                    mix->stack_x ? ", both inputs" : "", mix->stack_y ? ", both targets" : "");
-  for (const auto& [name, value] : values)
-    text += text_of(", ", name, " ", value.index(), " ", std::visit([](const auto& v) { return v.size(); }, value));
-  return text;
-}
 
 std::ostream& operator<<(std::ostream& out, const BatchPlan& plan) {
   const auto list = [](const auto& values) {
@@ -91,7 +81,7 @@ NamedValues numbers_of(const BatchPlan& plan, const data::Dataset& dataset) {
   return numbers;
 }
 
-Prepared prepare(const data::Dataset& dataset, const BatchPlan& plan, const NamedValues& numbers,
+Prepared prepare(const data::Dataset& dataset, const BatchPlan& plan, const NamedValues& numbers, Device device,
                  const data::Batch* samples) {
   const auto number = [&](const std::string& name) {
     const auto found = numbers.find(name);
@@ -104,18 +94,15 @@ Prepared prepare(const data::Dataset& dataset, const BatchPlan& plan, const Name
                                               {number("plan.mix.lambda"), number("plan.mix.more")});
     return {x, target_of(*plan.mix, y, classes)};
   }
-  data::Batch own = samples              ? *samples
-                    : dataset.resident() ? gathered(dataset, number("plan.indices"))
-                                         : dataset.get(plan.indices);
+  data::Batch own = samples ? *samples : samples_of(dataset, plan.indices, number("plan.indices"), device);
   for (std::size_t k = 0; k < plan.transforms.size(); ++k) {
     auto [transform, table, random] = plan.transforms[k];
     own.x = transform.is_planned() ? transform.apply(own.x, number(table_name(k))) : transform(own.x, random);
   }
   if (!plan.mix) return {own.x, own.y};
-  const data::Batch other = !partners_are_gathered(plan, dataset)
-                                ? data::Batch{gather(own.x, partners), gather(own.y, partners)}
-                            : dataset.resident() ? gathered(dataset, partners)
-                                                 : on_device(dataset.get(plan.mix->partners), own.x.device());
+  const data::Batch other = partners_are_gathered(plan, dataset)
+                                ? samples_of(dataset, plan.mix->partners, partners, device)
+                                : data::Batch{gather(own.x, partners), gather(own.y, partners)};
   const augment::MixDraw draw{number("plan.mix.lambda"), number("plan.mix.more")};
   augment::Target target = target_of(*plan.mix, {own.y, other.y, draw.lambda}, classes);
   if (plan.mix->stack_x) return {augment::MixedInput{own.x, other.x, draw.lambda}, target};
@@ -125,9 +112,7 @@ Prepared prepare(const data::Dataset& dataset, const BatchPlan& plan, const Name
 Prepared prepare(const data::Dataset& dataset, const BatchPlan& plan, Device device) {
   NamedValues numbers = numbers_of(plan, dataset);
   for (auto& [name, tensor] : numbers) tensor = tensor.to(device);
-  if (dataset.resident()) return prepare(dataset, plan, numbers);
-  const data::Batch samples = on_device(dataset.get(plan.indices), device);
-  return prepare(dataset, plan, numbers, &samples);
+  return prepare(dataset, plan, numbers, device);
 }
 
 }  // namespace mixgrad::train

@@ -42,9 +42,6 @@ struct BatchPlan {
   std::optional<PlannedMix> mix = {};
   // What callbacks decide besides, under names of their own; Learner::planned gives them on the device, [size].
   std::map<std::string, Value> values = {};
-
-  // The kind of step, as text: plans of one kind queue the same work.
-  std::string kind() const;
 };
 
 // "pass 0, batch 2: lr 0.001, momentum 0.9, samples 5 0 3", then a line for each transform, the mix, and each value.
@@ -61,8 +58,8 @@ using Prepared = std::pair<augment::Input, augment::Target>;
 
 // Gathers the samples, transforms them, and mixes them: in one pass where images are in the memory of a device and
 // only mixed. numbers: numbers_of(plan, dataset) on the device that is trained on. samples: those of a dataset that is
-// not resident, if they have been read.
-Prepared prepare(const data::Dataset& dataset, const BatchPlan& plan, const NamedValues& numbers,
+// not resident, on this device, if they have been read.
+Prepared prepare(const data::Dataset& dataset, const BatchPlan& plan, const NamedValues& numbers, Device device,
                  const data::Batch* samples = nullptr);
 // The same for a loop of one's own.
 Prepared prepare(const data::Dataset& dataset, const BatchPlan& plan, Device device = cpu);

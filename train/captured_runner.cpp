@@ -24,6 +24,18 @@ std::string type_name(const Callback& callback) {
   return name;
 }
 
+// The kind of step, as text: plans of one kind queue the same work.
+std::string kind_of(const BatchPlan& plan) {
+  std::string text = text_of(plan.indices.size(), " samples");
+  for (const PlannedTransform& planned : plan.transforms) text += text_of(", transform ", planned.transform.identity());
+  if (const auto& mix = plan.mix)
+    text += text_of(", ", mix->mix->description(), mix->partners.empty() ? "" : ", partners of their own",
+                    mix->stack_x ? ", both inputs" : "", mix->stack_y ? ", both targets" : "");
+  for (const auto& [name, value] : plan.values)
+    text += text_of(", ", name, " ", value.index(), " ", std::visit([](const auto& v) { return v.size(); }, value));
+  return text;
+}
+
 std::vector<bool> frozen_parameters(nn::Module& model) {
   std::vector<bool> frozen;
   for (const Tensor& parameter : nn::parameters(model)) frozen.push_back(!parameter.requires_grad());
@@ -33,8 +45,6 @@ std::vector<bool> frozen_parameters(nn::Module& model) {
 }  // namespace
 
 std::string obstacle_to_capture(const Learner& learner) {
-  if (learner.options.device == cpu) return {};
-  if (!learner.options.capture) return "it is switched off";
   if (!learner.data.train.dataset().resident()) return "the samples are not in the memory of a device";
   for (const auto& callback : learner.callbacks()) {
     const auto* const in_step = dynamic_cast<const StepCallback*>(callback.get());
@@ -51,17 +61,17 @@ void CapturedRunner::run(Learner& learner, const data::DataLoader::Epoch& epoch)
   const std::int64_t full = learner.data.train.dataset().size() / learner.data.train.options().batch_size;
   // The first half as many, so that the host never plans when it has just waited for results and the device is idle.
   std::int64_t ahead = BatchResults::most / 2;
-  while (learner.batch < full && !learner.stopping && learner.why_not_captured.empty()) {
+  while (learner.batch < full && !learner.stopping && obstacle_.empty()) {
     std::vector<BatchPlan> plans = plan_ahead(learner, epoch, std::min(full, learner.batch + ahead));
     if (std::ssize(plans) == ahead) ahead = BatchResults::most;
     for (BatchPlan& plan : plans) {
-      const auto [kind, is_new] = kinds_.try_emplace(plan.kind());
+      const auto [kind, is_new] = kinds_.try_emplace(kind_of(plan));
       if (is_new) run_first(learner, std::move(plan), kind->second);
       else run_replayed(learner, std::move(plan), kind->second);
       if (learner.stopping) return;
       ++learner.batch;
     }
-    if (kinds_.size() > most_kinds) learner.why_not_captured = text_of("steps are of more than ", most_kinds, " kinds");
+    if (kinds_.size() > most_kinds) obstacle_ = text_of("steps are of more than ", most_kinds, " kinds");
   }
   if (!learner.stopping) PlainRunner().run(learner, epoch);
 }
@@ -75,7 +85,7 @@ std::vector<BatchPlan> CapturedRunner::plan_ahead(Learner& learner, const data::
   std::uint32_t streams = random_state().streams;
   for (std::int64_t batch = learner.batch; batch < end; ++batch) {
     const BatchPlan& plan = plans.emplace_back(learner.make_plan(epoch, batch));
-    const auto found = kinds_.find(plan.kind());
+    const auto found = kinds_.find(kind_of(plan));
     if (found == kinds_.end()) break;
     Kind& kind = found->second;
     NamedValues numbers = numbers_of(plan, learner.data.train.dataset());
@@ -97,11 +107,11 @@ void CapturedRunner::run_first(Learner& learner, BatchPlan plan, Kind& kind) {
   kind.streams = random_state().streams - before;
   const auto is_planned = [](const PlannedTransform& planned) { return planned.transform.is_planned(); };
   if (!std::ranges::all_of(learner.plan.transforms, is_planned))
-    learner.why_not_captured = "a transform is a plain function of a batch";
+    obstacle_ = "a transform is a plain function of a batch";
 }
 
 void CapturedRunner::run_replayed(Learner& learner, BatchPlan plan, Kind& kind) {
-  if (!learner.why_not_captured.empty()) return PlainRunner::run_batch(learner, std::move(plan));
+  if (!obstacle_.empty()) return PlainRunner::run_batch(learner, std::move(plan));
   learner.begin_batch(plan, kind.numbers);
   if (!kind.graph) capture(learner, kind);
   if (!kind.graph) return PlainRunner::run_batch(learner, std::move(plan));
@@ -131,7 +141,7 @@ void CapturedRunner::capture(Learner& learner, Kind& kind) {
     kind.output = learner.output;
     kind.loss = learner.loss;
   } catch (const Error& error) {
-    learner.why_not_captured = error.what();
+    obstacle_ = error.what();
   }
   set_random_state(random);
   learner.optimizer->steps = steps;

@@ -18,8 +18,7 @@ namespace mixgrad::train {
 
 class CapturedRunner : public StepRunner {
  public:
-  // Full batches are captured; a short last one is trained on plainly, as are all where the step cannot be captured:
-  // learner.why_not_captured says why.
+  // Full batches are captured; a short last one is trained on plainly, as are all from where an obstacle turns up.
   void run(Learner& learner, const data::DataLoader::Epoch& epoch) override;
 
  private:
@@ -36,13 +35,13 @@ class CapturedRunner : public StepRunner {
   std::vector<BatchPlan> plan_ahead(Learner& learner, const data::DataLoader::Epoch& epoch, std::int64_t end);
   void run_first(Learner& learner, BatchPlan plan, Kind& kind);
   void run_replayed(Learner& learner, BatchPlan plan, Kind& kind);
-  static void capture(Learner& learner, Kind& kind);
+  void capture(Learner& learner, Kind& kind);
 
   std::map<std::string, Kind> kinds_;
   std::vector<bool> frozen_;  // which of the model's parameters, when the graphs were captured
 };
 
-// Why the steps of a fit cannot be captured; empty where they can, or on the CPU.
+// What the learner shows to stand in the way before a fit; empty where nothing does.
 std::string obstacle_to_capture(const Learner& learner);
 
 }  // namespace mixgrad::train

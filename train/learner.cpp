@@ -54,7 +54,7 @@ void Learner::fit(int epochs, std::optional<double> lr) {
 
 void Learner::step(const data::Batch* samples) {
   skip_step = false;
-  std::tie(input, target) = prepare(data.train.dataset(), plan, numbers_, samples);  // gathered, transformed, mixed
+  std::tie(input, target) = prepare(data.train.dataset(), plan, numbers_, options.device, samples);
   each(&StepCallback::on_batch_begin);
   output = call(*model, input);
   each(&StepCallback::on_loss_begin);

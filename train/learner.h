@@ -25,12 +25,12 @@
 #include "train/metrics.h"
 #include "train/pair_mix_callback.h"
 #include "train/results.h"
+#include "train/step_runner.h"
 #include "train/validation.h"
 
 namespace mixgrad::train {
 
 class Recorder;
-class StepRunner;
 
 struct LearnerOptions {
   nn::Loss loss = nn::cross_entropy;
@@ -39,10 +39,10 @@ struct LearnerOptions {
   OptimizerFactory optimizer = adamw();
   // How the model's parameters are grouped for the optimizer; by default into one.
   std::function<ParameterGroups(nn::Module&)> groups = [](nn::Module& model) { return nn::parameters(model); };
-  Device device = cpu;                  // where the model is moved to and trained, and a resident dataset
-  bool capture = true;                  // on the GPU, capture the step as a CUDA graph where all callbacks allow it
-  std::uint64_t seed = default_seed();  // of what callbacks draw, such as mixup's plans
-  bool verbose = true;                  // print the table, and a progress bar while training
+  Device device = cpu;                     // where the model is moved to and trained, and a resident dataset
+  MakeStepRunner runner = fastest_runner;  // how the steps are run; plain_runner: one by one
+  std::uint64_t seed = default_seed();     // of what callbacks draw, such as mixup's plans
+  bool verbose = true;                     // print the table, and a progress bar while training
 };
 
 class Learner : NonCopyable {
@@ -111,11 +111,11 @@ class Learner : NonCopyable {
   Tensor output, loss;
   std::vector<BatchResult> results;      // what on_results tells of, oldest first
   std::optional<Validation> validation;  // of this epoch, once it is done
-  std::string why_not_captured;          // the steps of this fit; empty where they are, or on the CPU
 
   const Tensor& x() const;  // the input as one tensor; throws if it is mixed, but not combined
   // A value of this batch's plan, on the device.
   const Tensor& planned(const std::string& name) const;
+  const StepRunner& runner() const { return *runner_; }  // of this fit
   // Delivers pending results, if any, to on_results; waits for the device.
   void read_results();
 

@@ -63,7 +63,7 @@ void Learner::begin_fit(int epochs, std::optional<double> lr) {
   results_.clear();
   const data::Dataset& dataset = data.train.dataset();
   if (dataset.resident()) sample_ = dataset.get(std::array<std::int32_t, 1>{0}).x.shape();
-  runner_ = make_step_runner(*this);
+  runner_ = options.runner(*this);
   fitting_ = true;
 }
 

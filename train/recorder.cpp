@@ -42,8 +42,8 @@ void Recorder::on_train_begin(Learner& learner) {
   average_ = weight_ = 0;
   printed_ = 0;
   obstacle_.clear();
+  note_obstacle(learner);
   if (!print_) return;
-  print_obstacle(learner);
   print_frozen(*learner.model);
   std::printf("%-8s  %-10s", "epoch", "train_loss");
   print_names(learner.options.train_metrics);
@@ -80,7 +80,7 @@ void Recorder::on_epoch_end(Learner& learner) {
                   static_cast<long long>(learner.batch + 1), static_cast<long long>(learner.data.train.num_batches()));
     return;
   }
-  print_obstacle(learner);
+  note_obstacle(learner);
   const double seconds = seconds_since(epoch_start_);
   epochs_.push_back({.epoch = learner.epoch + 1,
                      .train_loss = smoothed_loss(),
@@ -95,10 +95,10 @@ void Recorder::on_epoch_end(Learner& learner) {
 
 void Recorder::on_train_end(Learner& learner) noexcept { print_rows(learner); }
 
-void Recorder::print_obstacle(const Learner& learner) {
-  if (!print_ || learner.why_not_captured == obstacle_) return;
-  obstacle_ = learner.why_not_captured;
-  std::fprintf(stderr, "the step is not captured as a CUDA graph: %s\n", obstacle_.c_str());
+void Recorder::note_obstacle(const Learner& learner) {
+  if (learner.runner().obstacle() == obstacle_) return;
+  obstacle_ = learner.runner().obstacle();
+  if (print_) std::fprintf(stderr, "the step is not captured as a CUDA graph: %s\n", obstacle_.c_str());
 }
 
 void Recorder::print_rows(const Learner& learner) noexcept {

@@ -32,6 +32,7 @@ class Recorder : public Callback, public Resumable {
 
   const std::vector<EpochRecord>& epochs() const { return epochs_; }  // of the last fit
   double smoothed_loss() const;                                       // so far
+  const std::string& obstacle() const { return obstacle_; }           // to capturing the steps of the last fit
 
   void on_train_begin(Learner& learner) override;
   void on_epoch_begin(Learner& learner) override;
@@ -43,14 +44,14 @@ class Recorder : public Callback, public Resumable {
   void state(StateVisitor& visitor, const Learner& learner) override;
 
  private:
-  void print_obstacle(const Learner& learner);
+  void note_obstacle(const Learner& learner);
   void print_rows(const Learner& learner) noexcept;  // not printed yet: after a resume, those of before too
 
   using Clock = std::chrono::steady_clock;
 
   bool print_;
   std::size_t printed_ = 0;  // rows of this fit
-  std::string obstacle_;     // to capturing the step, as printed
+  std::string obstacle_;
   std::vector<EpochRecord> epochs_;
   double average_ = 0, weight_ = 0;    // of the moving average: the sum and what it would be for a loss of 1
   std::vector<double> train_metrics_;  // of this epoch: each batch's times its size

@@ -31,10 +31,13 @@ void PlainRunner::run(Learner& learner, const data::DataLoader::Epoch& epoch) {
   }
 }
 
-std::unique_ptr<StepRunner> make_step_runner(Learner& learner) {
-  learner.why_not_captured = obstacle_to_capture(learner);
-  if (learner.options.device == cuda && learner.why_not_captured.empty()) return std::make_unique<CapturedRunner>();
-  return std::make_unique<PlainRunner>();
+std::unique_ptr<StepRunner> plain_runner(const Learner&) { return std::make_unique<PlainRunner>(); }
+
+std::unique_ptr<StepRunner> fastest_runner(const Learner& learner) {
+  if (learner.options.device == cpu) return plain_runner(learner);
+  std::string obstacle = obstacle_to_capture(learner);
+  if (obstacle.empty()) return std::make_unique<CapturedRunner>();
+  return std::make_unique<PlainRunner>(std::move(obstacle));
 }
 
 }  // namespace mixgrad::train

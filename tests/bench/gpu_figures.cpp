@@ -252,7 +252,7 @@ void print_epochs(const Options& options, const data::DataLoaders& data) {
       manual_seed(0);
       train::LearnerOptions settings = test::quiet();
       settings.device = cuda;
-      settings.capture = capture;
+      if (!capture) settings.runner = train::plain_runner;
       train::Learner learn(data, nn::simple_cnn({3, 16, 16, 2}), settings);
       if (mixup) learn.mixup();
       const auto clock = std::make_shared<EpochClock>();

@@ -11,6 +11,28 @@
 
 namespace mixgrad::functions {
 
+// The normal distribution's cumulative function and density.
+template <class T>
+struct Normal {
+  T cdf, density;
+};
+
+// What formulas below need of <cmath>: for a number that itself, for a vector of numbers core/vector_math.h.
+template <class T>
+struct Math {
+  MIXGRAD_HOST_DEVICE static T constant(double x) { return static_cast<T>(x); }
+  MIXGRAD_HOST_DEVICE static T exp(T x) { return std::exp(x); }
+  MIXGRAD_HOST_DEVICE static T log(T x) { return std::log(x); }
+  MIXGRAD_HOST_DEVICE static T log1p(T x) { return std::log1p(x); }  // of 0..1
+  MIXGRAD_HOST_DEVICE static T tanh(T x) { return std::tanh(x); }
+  MIXGRAD_HOST_DEVICE static T pow(T x, T y) { return std::pow(x, y); }
+  MIXGRAD_HOST_DEVICE static T abs(T x) { return std::abs(x); }
+  // By erfc rather than 1 + erf, which cancels where erf is nearly -1.
+  MIXGRAD_HOST_DEVICE static Normal<T> normal(T x) {
+    return {std::erfc(-x * constant(0.7071067811865476)) / 2, constant(0.3989422804014327) * std::exp(-x * x / 2)};
+  }
+};
+
 // A function of one element: y = f(x), and dx = dy f'(x) as from_input(x, dy) or from_output(y, dy), the latter where y
 // suffices: the next layer keeps y alive anyway.
 
@@ -34,13 +56,19 @@ struct Sqrt {
 
 struct Exp {
   static constexpr const char* name = "exp";
-  MIXGRAD_HOST_DEVICE auto operator()(auto x) const { return std::exp(x); }
+  template <class T>
+  MIXGRAD_HOST_DEVICE T operator()(T x) const {
+    return Math<T>::exp(x);
+  }
   MIXGRAD_HOST_DEVICE auto from_output(auto y, auto dy) const { return dy * y; }
 };
 
 struct Log {
   static constexpr const char* name = "log";
-  MIXGRAD_HOST_DEVICE auto operator()(auto x) const { return std::log(x); }
+  template <class T>
+  MIXGRAD_HOST_DEVICE T operator()(T x) const {
+    return Math<T>::log(x);
+  }
   MIXGRAD_HOST_DEVICE auto from_input(auto x, auto dy) const { return dy / x; }
 };
 
@@ -49,13 +77,12 @@ struct Pow {
   double exponent;
   template <class T>
   MIXGRAD_HOST_DEVICE T operator()(T x) const {
-    const T e = static_cast<T>(exponent);
-    return e == 2 ? x * x : std::pow(x, e);
+    return exponent == 2 ? x * x : Math<T>::pow(x, Math<T>::constant(exponent));
   }
   template <class T>
   MIXGRAD_HOST_DEVICE T from_input(T x, T dy) const {
-    const T e = static_cast<T>(exponent);
-    return e == 0 ? 0 : dy * e * (e == 2 ? x : std::pow(x, e - 1));
+    if (exponent == 0) return T{};
+    return dy * Math<T>::constant(exponent) * (exponent == 2 ? x : Math<T>::pow(x, Math<T>::constant(exponent - 1)));
   }
 };
 
@@ -92,19 +119,28 @@ struct LeakyRelu {
 
 struct Tanh {
   static constexpr const char* name = "tanh";
-  MIXGRAD_HOST_DEVICE auto operator()(auto x) const { return std::tanh(x); }
-  MIXGRAD_HOST_DEVICE auto from_output(auto y, auto dy) const { return dy * (1 - y * y); }
+  template <class T>
+  MIXGRAD_HOST_DEVICE T operator()(T x) const {
+    return Math<T>::tanh(x);
+  }
+  MIXGRAD_HOST_DEVICE auto from_output(auto y, auto dy) const { return dy * (1.0f - y * y); }
 };
 
 struct Sigmoid {
   static constexpr const char* name = "sigmoid";
-  MIXGRAD_HOST_DEVICE auto operator()(auto x) const { return 1 / (1 + std::exp(-x)); }
-  MIXGRAD_HOST_DEVICE auto from_output(auto y, auto dy) const { return dy * y * (1 - y); }
+  template <class T>
+  MIXGRAD_HOST_DEVICE T operator()(T x) const {
+    return 1.0f / (1.0f + Math<T>::exp(-x));
+  }
+  MIXGRAD_HOST_DEVICE auto from_output(auto y, auto dy) const { return dy * y * (1.0f - y); }
 };
 
 struct Softplus {
   static constexpr const char* name = "softplus";
-  MIXGRAD_HOST_DEVICE auto operator()(auto x) const { return (x > 0 ? x : 0) + std::log1p(std::exp(-std::abs(x))); }
+  template <class T>
+  MIXGRAD_HOST_DEVICE T operator()(T x) const {
+    return (x > 0.0f ? x : T{}) + Math<T>::log1p(Math<T>::exp(-Math<T>::abs(x)));
+  }
   MIXGRAD_HOST_DEVICE auto from_input(auto x, auto dy) const { return dy * Sigmoid{}(x); }
 };
 
@@ -113,22 +149,20 @@ struct Silu {
   MIXGRAD_HOST_DEVICE auto operator()(auto x) const { return x * Sigmoid{}(x); }
   MIXGRAD_HOST_DEVICE auto from_input(auto x, auto dy) const {
     const auto s = Sigmoid{}(x);
-    return dy * s * (1 + x * (1 - s));
+    return dy * s * (1.0f + x * (1.0f - s));
   }
 };
 
 struct Gelu {
   static constexpr const char* name = "gelu";
-  // erfc rather than 1 + erf, which cancels where erf is nearly -1.
   template <class T>
-  MIXGRAD_HOST_DEVICE static T normal_cdf(T x) {
-    return std::erfc(-x * static_cast<T>(0.7071067811865476)) / 2;
+  MIXGRAD_HOST_DEVICE T operator()(T x) const {
+    return x * Math<T>::normal(x).cdf;
   }
-  MIXGRAD_HOST_DEVICE auto operator()(auto x) const { return x * normal_cdf(x); }
   template <class T>
   MIXGRAD_HOST_DEVICE T from_input(T x, T dy) const {
-    const T density = static_cast<T>(0.3989422804014327) * std::exp(-x * x / 2);
-    return dy * (normal_cdf(x) + x * density);
+    const Normal<T> normal = Math<T>::normal(x);
+    return dy * (normal.cdf + x * normal.density);
   }
 };
 
@@ -139,6 +173,12 @@ template <class F>
 inline constexpr bool saves_input = requires(F f) {
   f.from_input(0.0f, 0.0f);
 };
+
+// Whether F is worth a loop of explicit vectors: a compiler makes vectors of the others itself.
+template <class F>
+inline constexpr bool calls_math =
+    std::is_same_v<F, Exp> || std::is_same_v<F, Log> || std::is_same_v<F, Pow> || std::is_same_v<F, Tanh> ||
+    std::is_same_v<F, Sigmoid> || std::is_same_v<F, Softplus> || std::is_same_v<F, Silu> || std::is_same_v<F, Gelu>;
 
 // The derivative of F as a function of dy and of what it is computed from.
 template <class F>

@@ -1,10 +1,12 @@
 #include "core/layout.h"
 
 #include <algorithm>
+#include <type_traits>
 #include <utility>
 
 #include "core/autograd.h"
 #include "core/parallel.h"
+#include "core/simd.h"
 
 namespace mixgrad {
 
@@ -68,13 +70,46 @@ Tensor concat(std::span<const Tensor> tensors, int axis) {
 namespace kernels {
 namespace {
 constexpr std::int64_t layout_grain = std::int64_t{1} << 15;  // elements per range
+constexpr std::int64_t strip = 16;                            // columns, of the length of a cache line
+
+// to[j * to_row + i] = from[i * from_row + j] for i < rows and j < columns <= strip. Whole squares of floats go through
+// registers.
+template <class T>
+void transpose_strip(std::int64_t rows, std::int64_t columns, const T* from, std::int64_t from_row, T* to,
+                     std::int64_t to_row) {
+  std::int64_t done = 0;
+  if constexpr (std::is_same_v<T, float>)
+    if (columns == strip)
+      for (; done + lanes <= rows; done += lanes)
+        for (std::int64_t j = 0; j < strip; j += lanes) {
+          Vector square[lanes];
+          for (int i = 0; i < lanes; ++i) square[i] = load(from + (done + i) * from_row + j);
+          transpose_square(square);
+          for (int i = 0; i < lanes; ++i) store(to + (j + i) * to_row + done, square[i]);
+        }
+  for (std::int64_t i = done; i < rows; ++i)
+    for (std::int64_t j = 0; j < columns; ++j) to[j * to_row + i] = from[i * from_row + j];
 }
+
+}  // namespace
 
 void transpose(Cpu, const Tensor& x, Out out) {
   with_dtype(x.dtype(), [&]<class T>(T) {
     const std::int64_t m = x.size(1), b = x.size(2), n = x.size(3), c = x.size(4);
     const T* px = x.data<T>();
     T* po = out.mutable_data<T>();
+    if (c == 1) {  // matrices [m, n], with rows b * n and columns b * m apart
+      const std::int64_t strips = num_ranges(n, strip);
+      return parallel_for(x.size(0) * b * strips, rows_per_range(m * strip, layout_grain),
+                          [=](std::int64_t begin, std::int64_t end) {
+                            for (std::int64_t i = begin; i < end; ++i) {
+                              const std::int64_t ab = i / strips, first = i % strips * strip;
+                              const std::int64_t a = ab / b, ib = ab % b;
+                              transpose_strip(m, std::min(strip, n - first), px + (a * m * b + ib) * n + first, b * n,
+                                              po + ((a * n + first) * b + ib) * m, b * m);
+                            }
+                          });
+    }
     // A row of the output is [m, c] for one (a, n, b).
     const std::int64_t row = std::max<std::int64_t>(m * c, 1);
     parallel_for(out.numel() / row, rows_per_range(row, layout_grain), [=](std::int64_t begin, std::int64_t end) {

@@ -1,65 +1,89 @@
 #include "core/log_softmax.h"
 
-#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/autograd.h"
 #include "core/parallel.h"
-#include "core/sums.h"
-#include "core/unary.h"
+#include "core/rows.h"
+#include "core/vector_math.h"
 
 namespace mixgrad {
+namespace {
 
-Tensor log_softmax(const Tensor& x) {
-  check(x.rank() >= 1 && x.size(-1) > 0, "log_softmax: needs a non-empty last axis, got ", x.shape());
+template <kernels::Softmax which>
+Tensor softmax_as(const char* name, const char* backward, const Tensor& x) {
+  check(x.rank() >= 1 && x.size(-1) > 0, name, ": needs a non-empty last axis, got ", x.shape());
   Tensor out = Tensor::empty(x.shape(), x.options());
-  dispatch("log_softmax", x.device(), [&](auto device) { kernels::log_softmax(device, x, out); });
-  record(out, "log_softmax", {x}, [y = Saved(out)](const Tensor& grad, Gradients& to) {
+  dispatch(name, x.device(), [&](auto device) { kernels::softmax(device, which, x, out); });
+  record(out, name, {x}, [backward, y = Saved(out)](const Tensor& grad, Gradients& to) {
     Tensor dx = Tensor::empty(grad.shape(), grad.options());
-    dispatch("log_softmax_backward", grad.device(),
-             [&](auto device) { kernels::log_softmax_backward(device, *y, grad, dx); });
+    dispatch(backward, grad.device(), [&](auto device) { kernels::softmax_backward(device, which, *y, grad, dx); });
     to.add(0, dx);
   });
   return out;
 }
 
-Tensor softmax(const Tensor& x) { return exp(log_softmax(x)); }
+}  // namespace
+
+Tensor log_softmax(const Tensor& x) {
+  return softmax_as<kernels::Softmax::log>("log_softmax", "log_softmax_backward", x);
+}
+Tensor softmax(const Tensor& x) { return softmax_as<kernels::Softmax::plain>("softmax", "softmax_backward", x); }
 
 namespace kernels {
 namespace {
+
 constexpr std::int64_t softmax_grain = std::int64_t{1} << 12;  // elements per range
+
+// Calls f(first) for the first element of each row of x, in parallel.
+template <class F>
+void for_each_row(const Tensor& x, F f) {
+  const std::int64_t n = x.size(-1);
+  parallel_for(x.numel() / n, rows_per_range(n, softmax_grain), [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) f(row * n);
+  });
 }
 
-void log_softmax(Cpu, const Tensor& x, Out out) {
-  with_floating("log_softmax", x.dtype(), [&]<class T>(T) {
-    const std::int64_t n = x.size(-1);
+}  // namespace
+
+void softmax(Cpu, Softmax which, const Tensor& x, Out out) {
+  with_floating("softmax", x.dtype(), [&]<class T>(T) {
     const T* px = x.data<T>();
     T* po = out.mutable_data<T>();
-    parallel_for(x.numel() / n, rows_per_range(n, softmax_grain), [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t row = begin; row < end; ++row) {
-        const T* from = px + row * n;
-        T* to = po + row * n;
-        const T largest = *std::max_element(from, from + n);
-        double total = 0;
-        for (std::int64_t i = 0; i < n; ++i) total += static_cast<double>(std::exp(from[i] - largest));
-        const T log_total = std::log(static_cast<T>(total));
-        for (std::int64_t i = 0; i < n; ++i) to[i] = log_softmax_of(from[i], largest, log_total);
-      }
+    for_each_row(x, [=, n = x.size(-1)](std::int64_t first) {
+      const T *const from = px + first, largest = largest_of(from, n);
+      T* const to = po + first;
+      RowSum<T> sum;
+      for_each_lanes<T>(n, [&](std::int64_t i, std::int64_t count) {
+        constexpr T nothing = -std::numeric_limits<T>::infinity();
+        const auto power = functions::Math<Lanes<T>>::exp(load_row(from + i, count, nothing) - largest);
+        sum.add(power);
+        if (which == Softmax::plain) store_row(to + i, power, count);
+      });
+      const T total = static_cast<T>(sum.value()), factor = 1 / total, log_total = std::log(total);
+      for_each_lanes<T>(n, [&](std::int64_t i, std::int64_t count) {
+        if (which == Softmax::plain) store_row(to + i, load_row(to + i, count) * factor, count);
+        else store_row(to + i, load_row(from + i, count) - largest - log_total, count);
+      });
     });
   });
 }
 
-void log_softmax_backward(Cpu, const Tensor& y, const Tensor& dy, Out dx) {
-  with_floating("log_softmax", dx.dtype(), [&]<class T>(T) {
-    const std::int64_t n = dx.size(-1);
-    const T* py = y.data<T>();
-    const T* pdy = dy.data<T>();
+void softmax_backward(Cpu, Softmax which, const Tensor& y, const Tensor& dy, Out dx) {
+  with_floating("softmax", dx.dtype(), [&]<class T>(T) {
+    const T *py = y.data<T>(), *pdy = dy.data<T>();
     T* pdx = dx.mutable_data<T>();
-    parallel_for(dx.numel() / n, rows_per_range(n, softmax_grain), [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t row = begin; row < end; ++row) {
-        const T total = static_cast<T>(sum_of(pdy + row * n, n));
-        for (std::int64_t i = row * n; i < (row + 1) * n; ++i) pdx[i] = log_softmax_gradient(py[i], pdy[i], total);
-      }
+    for_each_row(y, [=, n = y.size(-1)](std::int64_t first) {
+      const auto at = [=](const T* p, std::int64_t i, std::int64_t count) { return load_row(p + first + i, count); };
+      RowSum<T> terms;
+      for_each_lanes<T>(n, [&](std::int64_t i, std::int64_t count) {
+        terms.add(softmax_term(which, at(py, i, count), at(pdy, i, count)));
+      });
+      const T sum = static_cast<T>(terms.value());
+      for_each_lanes<T>(n, [&](std::int64_t i, std::int64_t count) {
+        store_row(pdx + first + i, softmax_gradient(which, at(py, i, count), at(pdy, i, count), sum), count);
+      });
     });
   });
 }

@@ -6,42 +6,45 @@ namespace mixgrad::kernels {
 namespace {
 
 // A warp for each row of n.
-__global__ void log_softmax_kernel(const float* x, std::int64_t rows, std::int64_t n, float* out) {
+__global__ void softmax_kernel(Softmax which, const float* x, std::int64_t rows, std::int64_t n, float* out) {
   wait_for_previous_kernel();
   const std::int64_t row = global_index() / warp_threads, lane = threadIdx.x % warp_threads;
   if (row >= rows) return;
   const float* from = x + row * n;
+  float* to = out + row * n;
   float largest = -INFINITY;
   for (std::int64_t i = lane; i < n; i += warp_threads) largest = fmaxf(largest, from[i]);
   for (int step = warp_threads / 2; step > 0; step /= 2) largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, step));
-  RunningSum<float> total;
-  for (std::int64_t i = lane; i < n; i += warp_threads) total.add(expf(from[i] - largest));
-  const float log_total = logf(warp_sum(static_cast<float>(total.value())));
-  for (std::int64_t i = lane; i < n; i += warp_threads) out[row * n + i] = log_softmax_of(from[i], largest, log_total);
+  RunningSum<float> sum;
+  for (std::int64_t i = lane; i < n; i += warp_threads) sum.add(expf(from[i] - largest));
+  const float total = warp_sum(static_cast<float>(sum.value())), log_total = logf(total);
+  for (std::int64_t i = lane; i < n; i += warp_threads)
+    to[i] = which == Softmax::plain ? expf(from[i] - largest) / total : from[i] - largest - log_total;
 }
 
-__global__ void log_softmax_backward_kernel(const float* y, const float* dy, std::int64_t rows, std::int64_t n,
-                                            float* dx) {
+__global__ void softmax_backward_kernel(Softmax which, const float* y, const float* dy, std::int64_t rows,
+                                        std::int64_t n, float* dx) {
   wait_for_previous_kernel();
   const std::int64_t row = global_index() / warp_threads, lane = threadIdx.x % warp_threads;
   if (row >= rows) return;
-  RunningSum<float> sum;
-  for (std::int64_t i = lane; i < n; i += warp_threads) sum.add(dy[row * n + i]);
-  const float total = warp_sum(static_cast<float>(sum.value()));
+  RunningSum<float> terms;
   for (std::int64_t i = row * n + lane; i < (row + 1) * n; i += warp_threads)
-    dx[i] = log_softmax_gradient(y[i], dy[i], total);
+    terms.add(softmax_term(which, y[i], dy[i]));
+  const float sum = warp_sum(static_cast<float>(terms.value()));
+  for (std::int64_t i = row * n + lane; i < (row + 1) * n; i += warp_threads)
+    dx[i] = softmax_gradient(which, y[i], dy[i], sum);
 }
 
 }  // namespace
 
-void log_softmax(Cuda device, const Tensor& x, Out out) {
+void softmax(Cuda device, Softmax which, const Tensor& x, Out out) {
   const std::int64_t n = x.size(-1), rows = x.numel() / n;
-  launch_threads(device, rows * warp_threads, log_softmax_kernel, read(x), rows, n, write(out));
+  launch_threads(device, rows * warp_threads, softmax_kernel, which, read(x), rows, n, write(out));
 }
 
-void log_softmax_backward(Cuda device, const Tensor& y, const Tensor& dy, Out dx) {
+void softmax_backward(Cuda device, Softmax which, const Tensor& y, const Tensor& dy, Out dx) {
   const std::int64_t n = dx.size(-1), rows = dx.numel() / n;
-  launch_threads(device, rows * warp_threads, log_softmax_backward_kernel, read(y), read(dy), rows, n, write(dx));
+  launch_threads(device, rows * warp_threads, softmax_backward_kernel, which, read(y), read(dy), rows, n, write(dx));
 }
 
 }  // namespace mixgrad::kernels

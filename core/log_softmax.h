@@ -1,9 +1,7 @@
 // log_softmax and softmax over the last axis.
 #pragma once
 
-#include <cmath>
-
-#include "core/host_device.h"
+#include "core/elementwise.h"
 #include "core/tensor.h"
 
 namespace mixgrad {
@@ -12,23 +10,24 @@ namespace mixgrad {
 // Throws unless x has a last axis with at least one element.
 Tensor log_softmax(const Tensor& x);
 
-// y_i = exp(x_i) / sum_j exp(x_j): the exponential of log_softmax, and so as stable.
+// y_i = exp(x_i) / sum_j exp(x_j), likewise.
 Tensor softmax(const Tensor& x);
 
 namespace kernels {
-// The formulas, for one element of a row.
+enum class Softmax { plain, log };
+
+// The gradient of an element of x from its y and dy, and from the sum of what all elements of the row add to it.
 template <class T>
-MIXGRAD_HOST_DEVICE T log_softmax_of(T x, T largest, T log_total) {
-  return x - largest - log_total;
+MIXGRAD_HOST_DEVICE T softmax_term(Softmax which, T y, T dy) {
+  return which == Softmax::log ? dy : dy * y;
 }
-template <class T>
-MIXGRAD_HOST_DEVICE T log_softmax_gradient(T y, T dy, T total) {
-  return dy - std::exp(y) * total;
+template <class V, class T>
+MIXGRAD_HOST_DEVICE V softmax_gradient(Softmax which, V y, V dy, T sum) {
+  return which == Softmax::log ? dy - functions::Math<V>::exp(y) * sum : y * (dy - sum);
 }
 
-MIXGRAD_KERNEL(log_softmax, const Tensor& x, Out out);
-// dx_i = dy_i - exp(y_i) sum_j dy_j
-MIXGRAD_KERNEL(log_softmax_backward, const Tensor& y, const Tensor& dy, Out dx);
+MIXGRAD_KERNEL(softmax, Softmax which, const Tensor& x, Out out);
+MIXGRAD_KERNEL(softmax_backward, Softmax which, const Tensor& y, const Tensor& dy, Out dx);
 }  // namespace kernels
 
 }  // namespace mixgrad

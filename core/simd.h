@@ -1,6 +1,7 @@
 // Vectors of floats as the compiler's own types (private): one source for AVX-512, AVX2, SSE and NEON.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <utility>
@@ -68,6 +69,28 @@ template <int half = lanes / 2>
 float horizontal_sum(Vector v) {
   if constexpr (half == 0) return v[0];
   else return horizontal_sum<half / 2>(add_half<half>(v, std::make_index_sequence<lanes>()));
+}
+
+// Interleaves the lower (upper) halves of a and b.
+template <bool second, std::size_t... i>
+Vector interleave(Vector a, Vector b, std::index_sequence<i...>) {
+  return __builtin_shufflevector(a, b,
+                                 (static_cast<int>(i % 2) * lanes + static_cast<int>(i / 2) + second * lanes / 2)...);
+}
+
+// Exchanges rows and columns. Each step rotates the bits of an element's position (row and column bits concatenated) by
+// one: log2(lanes) steps swap the two.
+inline void transpose_square(Vector (&rows)[lanes]) {
+  constexpr auto all = std::make_index_sequence<lanes>();
+  for (int step = 1; step < lanes; step *= 2) {
+    Vector next[lanes];
+#pragma GCC unroll 8
+    for (int i = 0; i < lanes / 2; ++i) {
+      next[2 * i] = interleave<false>(rows[i], rows[i + lanes / 2], all);
+      next[2 * i + 1] = interleave<true>(rows[i], rows[i + lanes / 2], all);
+    }
+    std::copy_n(next, lanes, rows);
+  }
 }
 
 // n rounded up to whole vectors.

@@ -89,32 +89,6 @@ void multiply(const TileProduct& t) {
   else (t.columns == tile_columns ? wide<true> : wide<false>)[rows](t);
 }
 
-namespace {
-
-// Interleaves the lower (upper) halves of a and b.
-template <bool second, std::size_t... i>
-Vector interleave(Vector a, Vector b, std::index_sequence<i...>) {
-  return __builtin_shufflevector(a, b,
-                                 (static_cast<int>(i % 2) * lanes + static_cast<int>(i / 2) + second * lanes / 2)...);
-}
-
-// Each step rotates the bits of an element's position (row and column bits concatenated) by one: log2(lanes) steps swap
-// the two.
-void transpose(Vector (&rows)[lanes]) {
-  constexpr auto all = std::make_index_sequence<lanes>();
-  for (int step = 1; step < lanes; step *= 2) {
-    Vector next[lanes];
-#pragma GCC unroll 8
-    for (int i = 0; i < lanes / 2; ++i) {
-      next[2 * i] = interleave<false>(rows[i], rows[i + lanes / 2], all);
-      next[2 * i + 1] = interleave<true>(rows[i], rows[i + lanes / 2], all);
-    }
-    std::copy_n(next, lanes, rows);
-  }
-}
-
-}  // namespace
-
 void copy_panel(bool transposed, std::int64_t depth, std::int64_t columns, const float* from, std::int64_t row,
                 float* panel) {
   const std::int64_t width = whole_vectors(columns);
@@ -128,7 +102,7 @@ void copy_panel(bool transposed, std::int64_t depth, std::int64_t columns, const
       Vector square[lanes];
       for (int i = 0; i < lanes; ++i)
         square[i] = j + i < columns ? load(from + (j + i) * row + first, depth - first) : Vector{};
-      transpose(square);
+      transpose_square(square);
       for (std::int64_t k = first; k < std::min(first + lanes, depth); ++k)
         store(panel + k * width + j, square[k - first]);
     }

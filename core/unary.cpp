@@ -1,8 +1,11 @@
 #include "core/unary.h"
 
+#include <concepts>
+
 #include "core/autograd.h"
 #include "core/broadcast.h"
 #include "core/elementwise.h"
+#include "core/vector_math.h"
 
 namespace mixgrad {
 namespace {
@@ -43,10 +46,20 @@ Tensor clamp(const Tensor& x, double low, double high) {
 }
 
 namespace kernels {
+namespace {
+
+// out[i] = f(in[i]...)
+template <class G, class T, class F>
+void map_as(std::int64_t n, const F& f, T* out, const std::same_as<T> auto*... in) {
+  if constexpr (functions::calls_math<G> && std::is_same_v<T, float>) map_vectors(n, f, out, in...);
+  else map(n, f, out, in...);
+}
+
+}  // namespace
 
 void unary(Cpu, const functions::Unary& f, const Tensor& x, Out out) {
   with_floating("unary", out.dtype(), [&]<class T>(T) {
-    std::visit([&](auto g) { map(out.numel(), g, out.mutable_data<T>(), x.data<T>()); }, f);
+    std::visit([&]<class F>(F g) { map_as<F>(out.numel(), g, out.mutable_data<T>(), x.data<T>()); }, f);
   });
 }
 
@@ -54,7 +67,7 @@ void unary_backward(Cpu, const functions::Unary& f, const Tensor& saved, const T
   with_floating("unary", dx.dtype(), [&]<class T>(T) {
     std::visit(
         [&]<class F>(F g) {
-          map(dx.numel(), functions::Backward<F>{g}, dx.mutable_data<T>(), saved.data<T>(), dy.data<T>());
+          map_as<F>(dx.numel(), functions::Backward<F>{g}, dx.mutable_data<T>(), saved.data<T>(), dy.data<T>());
         },
         f);
   });

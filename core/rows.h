@@ -1,0 +1,83 @@
+// Loops over the elements of a row (private: for .cpp files): of floats in vectors, of doubles one by one.
+//
+//   RowSum<T> total;
+//   for_each_lanes<T>(n, [&](std::int64_t i, std::int64_t count) { total.add(lanes_at(x + i, count)); });
+#pragma once
+
+#include <algorithm>
+#include <type_traits>
+
+#include "core/simd.h"
+#include "core/sums.h"
+
+namespace mixgrad::host {
+
+// What is computed at once.
+template <class T>
+using Lanes = std::conditional_t<std::is_same_v<T, float>, Vector, T>;
+template <class T>
+inline constexpr std::int64_t lanes_of = std::is_same_v<T, float> ? lanes : 1;
+
+// `count` elements, or as many as there are lanes; in lanes beyond them `rest`.
+inline double load_row(const double* from, std::int64_t, double = 0) { return *from; }
+inline Vector load_row(const float* from, std::int64_t count, float rest = 0) {
+  if (count >= lanes) return load(from);
+  Vector v = load_first(static_cast<int>(count), from);
+  for (int i = 0; i < lanes; ++i) v[i] = i < count ? v[i] : rest;
+  return v;
+}
+inline void store_row(double* to, double v, std::int64_t) { *to = v; }
+inline void store_row(float* to, Vector v, std::int64_t count) { store(to, v, count); }
+
+// Calls f(i, count) for the first of each `lanes_of<T>` elements of 0..n-1 and how many are left from there on.
+template <class T, class F>
+void for_each_lanes(std::int64_t n, F f) {
+  for (std::int64_t i = 0; i < n; i += lanes_of<T>) f(i, n - i);
+}
+
+// A sum over a row (core/sums.h): of a block of vectors for each lane, and then in f64.
+template <class T>
+class RowSum : public RunningSum<T> {};
+template <>
+class RowSum<float> {
+ public:
+  void add(Vector v) {
+    block_ += v;
+    if (++count_ == sum_block) flush();
+  }
+  double value() {
+    flush();
+    double total = 0;
+    for (int i = 0; i < lanes; ++i) total += total_[i];
+    return total;
+  }
+
+ private:
+  using Doubles = double __attribute__((vector_size(lanes * sizeof(double))));
+  void flush() {
+    total_ += __builtin_convertvector(block_, Doubles);
+    block_ = Vector{};
+    count_ = 0;
+  }
+  Vector block_{};
+  Doubles total_{};
+  int count_ = 0;
+};
+
+// The largest element, of n >= 1; nan counts as the smallest.
+template <class T>
+T largest_of(const T* x, std::int64_t n) {
+  Lanes<T> largest = load_row(x, n, x[0]);
+  for_each_lanes<T>(n, [&](std::int64_t i, std::int64_t count) {
+    const Lanes<T> v = load_row(x + i, count, x[0]);
+    largest = v > largest ? v : largest;
+  });
+  if constexpr (lanes_of<T> == 1) return largest;
+  else {
+    T result = largest[0];
+    for (int i = 1; i < lanes; ++i) result = std::max(result, largest[i]);
+    return result;
+  }
+}
+
+}  // namespace mixgrad::host

@@ -9,65 +9,42 @@
 namespace mixgrad::data {
 
 Prefetch::Prefetch(Read read, std::int64_t count, int workers)
-    : read_(std::move(read)),
-      count_(count),
-      window_(std::min(count, std::int64_t{2} * workers) + 1),
-      results_(static_cast<std::size_t>(std::max<std::int64_t>(window_, 1))) {
+    : read_(std::move(read)), count_(count), window_(std::min(count, std::int64_t{2} * workers) + 1) {
   check(workers >= 1, "prefetch: ", workers, " workers, needs at least 1");
+  results_.resize(static_cast<std::size_t>(window_));
   try {
     for (std::int64_t worker = 0; worker < std::min<std::int64_t>(workers, count); ++worker)
-      threads_.emplace_back([this] { work(); });
+      threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
   } catch (const std::system_error& error) {
-    stop();
     fail("prefetch: cannot start ", workers, " worker threads: ", error.what());
   }
-}
-
-Prefetch::~Prefetch() { stop(); }
-
-void Prefetch::stop() {
-  {
-    const std::scoped_lock lock(mutex_);
-    stopping_ = true;
-  }
-  room_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
 }
 
 Batch Prefetch::get(std::int64_t batch) {
   std::unique_lock lock(mutex_);
   check(batch >= asked_ && batch < count_, "prefetch: batch ", batch, " requested after batch ", asked_, " of ",
         count_);
-  for (; asked_ < batch; ++asked_) result(asked_) = {};
+  asked_ = batch;
   next_ = std::max(next_, asked_);
-  room_.notify_all();
-  Result& wanted = result(batch);
-  ready_.wait(lock, [&] { return wanted.ready; });
-  if (wanted.error) std::rethrow_exception(wanted.error);
-  return wanted.batch;
+  moved_.notify_all();
+  moved_.wait(lock, [&] { return batch < next_; });
+  const std::shared_future<Batch> wanted = result(batch);
+  lock.unlock();
+  return wanted.get();
 }
 
-void Prefetch::work() {
+void Prefetch::work(const std::stop_token& stop) {
   const SingleThreaded inline_work;
   std::unique_lock lock(mutex_);
   for (;;) {
-    room_.wait(lock, [&] { return stopping_ || next_ == count_ || next_ < asked_ + window_; });
-    if (stopping_ || next_ == count_) return;
-    const std::int64_t batch = next_++;
+    moved_.wait(lock, stop, [&] { return next_ == count_ || next_ < asked_ + window_; });
+    if (stop.stop_requested() || next_ == count_) return;
+    std::packaged_task<Batch()> task([this, batch = next_] { return read_(batch); });
+    result(next_++) = task.get_future().share();
+    moved_.notify_all();
     lock.unlock();
-    Result done = call(batch);
+    task();
     lock.lock();
-    if (batch < asked_) continue;  // skipped by the caller meanwhile
-    result(batch) = std::move(done);
-    ready_.notify_all();
-  }
-}
-
-Prefetch::Result Prefetch::call(std::int64_t batch) const {
-  try {
-    return {true, read_(batch), nullptr};
-  } catch (...) {
-    return {true, {}, std::current_exception()};
   }
 }
 

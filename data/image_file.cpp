@@ -64,13 +64,7 @@ void write_png(const std::string& path, const Tensor& image) {
   check(image.dtype() == DType::u8 && image.rank() == 3 && (image.size(2) == 1 || image.size(2) == 3) &&
             image.numel() > 0,
         path, ": an image must be u8 [H, W, 1 or 3], got ", name_of(image.dtype()), image.shape());
-  const std::vector<std::byte> bytes = [&] {
-    try {
-      return encode_png(image);
-    } catch (const Error& error) {
-      fail(path, ": ", error.what());
-    }
-  }();
+  const std::vector<std::byte> bytes = encode_png(path, image);
   write_file_atomically(path, {bytes}, {.sync = false});
 }
 

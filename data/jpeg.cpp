@@ -9,8 +9,6 @@
 #include <jpeglib.h>
 // After jpeglib.h, which it needs.
 #include <jerror.h>
-
-#include <csetjmp>
 #endif
 
 namespace mixgrad::data {
@@ -21,11 +19,11 @@ namespace {
 
 constexpr int max_scans = 200;  // a small progressive file could hold thousands, each over the whole image
 
-// libjpeg's error handler must not return: here it is a longjmp, which runs no destructors. So the library is called
-// only inside run(), by functions that own nothing.
-class Jpeg : NonCopyable {
+// What libjpeg needs to read an image. It reports an error by a longjmp, which runs no destructors: it is called only
+// inside run(), by functions that own nothing.
+class JpegReader : NonCopyable {
  public:
-  Jpeg() {
+  JpegReader() {
     info_.err = jpeg_std_error(&errors_.base);
     errors_.base.error_exit = on_error;
     errors_.base.emit_message = on_message;
@@ -33,12 +31,12 @@ class Jpeg : NonCopyable {
     progress_.progress_monitor = on_progress;
     info_.progress = &progress_;
   }
-  ~Jpeg() { jpeg_destroy_decompress(&info_); }
+  ~JpegReader() { jpeg_destroy_decompress(&info_); }
 
   // Calls f(info), and throws the reason when libjpeg reports an error.
   template <class F>
   void run(const F& f) {
-    if (completes(f)) return;
+    if (completes(errors_.jump, [&] { f(info_); })) return;
     const int code = errors_.base.msg_code;
     const bool unsupported = code == JERR_SOF_UNSUPPORTED || code == JERR_BAD_PRECISION || code == JERR_ARITH_NOTIMPL ||
                              code == JERR_CONVERSION_NOTIMPL || code == JERR_NOTIMPL || code == JERR_NOT_COMPILED;
@@ -46,21 +44,12 @@ class Jpeg : NonCopyable {
          errors_.message.data());
   }
 
-  const jpeg_decompress_struct& info() const { return info_; }
-
  private:
   struct Errors {
     jpeg_error_mgr base;  // first: libjpeg hands out a pointer to it
     std::jmp_buf jump;
     std::array<char, JMSG_LENGTH_MAX> message;
   };
-
-  template <class F>
-  bool completes(const F& f) {
-    if (setjmp(errors_.jump) != 0) return false;
-    f(info_);
-    return true;
-  }
 
   [[noreturn]] static void on_error(j_common_ptr info) {
     auto* errors = reinterpret_cast<Errors*>(info->err);
@@ -101,16 +90,18 @@ Tensor colours_of_inks(const Tensor& inks) {
 }  // namespace
 
 Tensor read_jpeg(std::FILE* file, const ImageFileOptions& options) {
-  Jpeg reader;
-  reader.run([=](jpeg_decompress_struct& info) {
+  JpegReader reader;
+  std::int64_t height = 0, width = 0;
+  int components = 0;
+  J_COLOR_SPACE file_space = JCS_UNKNOWN;
+  reader.run([&](jpeg_decompress_struct& info) {
     jpeg_stdio_src(&info, file);
     jpeg_read_header(&info, TRUE);
+    height = info.image_height, width = info.image_width;
+    components = info.num_components, file_space = info.jpeg_color_space;
   });
-  const std::int64_t height = reader.info().image_height, width = reader.info().image_width;
   check_pixels(height, width, options);
-  const J_COLOR_SPACE file_space = reader.info().jpeg_color_space;
-  check(file_space != JCS_UNKNOWN, "a JPEG of ", reader.info().num_components,
-        " components; grey has 1, colour 3 or 4");
+  check(file_space != JCS_UNKNOWN, "a JPEG of ", components, " components; grey has 1, colour 3 or 4");
   const bool grey = file_space == JCS_GRAYSCALE, inks = file_space == JCS_CMYK || file_space == JCS_YCCK;
   const std::int64_t channels = grey ? 1 : inks ? 4 : 3;
   const Tensor image = Tensor::empty({height, width, channels}, {.dtype = DType::u8});

@@ -1,5 +1,6 @@
 // Reads and writes PNG with libpng.
-#include <algorithm>
+#include <sys/stat.h>
+
 #include <array>
 #include <cstdio>
 
@@ -8,8 +9,6 @@
 
 #ifdef MIXGRAD_WITH_PNG
 #include <png.h>
-
-#include <csetjmp>
 #endif
 
 namespace mixgrad::data {
@@ -18,38 +17,21 @@ namespace mixgrad::data {
 
 namespace {
 
-using Message = std::array<char, 160>;
-
-// libpng reports an error by a longjmp, which runs no destructors. So it is called only inside run(), by functions that
-// own nothing; the callers of run() own what they need.
+// What libpng needs to read an image. It reports an error by a longjmp, which runs no destructors: it is called only
+// inside run(), by functions that own nothing.
 class PngReader : NonCopyable {
  public:
-  PngReader() {
-    png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, &message_, on_error, on_warning);
-    if (png_ != nullptr) info_ = png_create_info_struct(png_);
-    if (info_ == nullptr) {
-      destroy();
-      fail("libpng cannot be initialised: ", message_.data());
-    }
-  }
-  ~PngReader() { destroy(); }
+  PngReader() { check(info_ != nullptr, "libpng cannot be initialised: ", message_.data()); }
+  ~PngReader() { png_destroy_read_struct(&png_, &info_, nullptr); }
 
   // Calls f(png, info), and throws the reason when libpng reports an error.
   template <class F>
   void run(const F& f) {
-    check(completes(f), "damaged or truncated PNG data: ", message_.data());
+    check(completes(png_jmpbuf(png_), [&] { f(png_, info_); }), "damaged or truncated PNG data: ", message_.data());
   }
-
-  png_structp png() const { return png_; }
-  png_infop info() const { return info_; }
 
  private:
-  template <class F>
-  bool completes(const F& f) {
-    if (setjmp(png_jmpbuf(png_)) != 0) return false;
-    f(png_, info_);
-    return true;
-  }
+  using Message = std::array<char, 160>;
 
   [[noreturn]] static void on_error(png_structp png, png_const_charp text) {
     Message& message = *static_cast<Message*>(png_get_error_ptr(png));
@@ -58,44 +40,33 @@ class PngReader : NonCopyable {
   }
   static void on_warning(png_structp, png_const_charp) {}
 
-  void destroy() { png_destroy_read_struct(&png_, &info_, nullptr); }
-
   Message message_{};
-  png_structp png_ = nullptr;
-  png_infop info_ = nullptr;
+  png_structp png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, &message_, on_error, on_warning);
+  png_infop info_ = png_create_info_struct(png_);
 };
-
-std::int64_t size_of_file(std::FILE* file) {
-  const long position = std::ftell(file);
-  std::fseek(file, 0, SEEK_END);
-  const long size = std::ftell(file);
-  std::fseek(file, position, SEEK_SET);
-  return size;
-}
 
 }  // namespace
 
 Tensor read_png(std::FILE* file, const ImageFileOptions& options) {
   PngReader reader;
-  reader.run([=](png_structp png, png_infop info) {
+  std::int64_t height = 0, width = 0, row_bytes = 0, channels = 0;
+  reader.run([&](png_structp png, png_infop info) {
     png_init_io(png, file);
     png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
     png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // check_pixels has its own limit
     png_read_info(png, info);
+    height = png_get_image_height(png, info), width = png_get_image_width(png, info);
+    row_bytes = static_cast<std::int64_t>(png_get_rowbytes(png, info));
+    channels = (png_get_color_type(png, info) & PNG_COLOR_MASK_COLOR) != 0 ? 3 : 1;
   });
-  const std::int64_t height = png_get_image_height(reader.png(), reader.info());
-  const std::int64_t width = png_get_image_width(reader.png(), reader.info());
   check_pixels(height, width, options);
-  // Deflate reaches 1032 : 1 at most.
-  const auto row_bytes = static_cast<std::int64_t>(png_get_rowbytes(reader.png(), reader.info()));
-  check(row_bytes <= 1032 * size_of_file(file) / height, "truncated: the header announces ", width, " x ", height,
-        " pixels, more than the file can hold");
-  // Every format becomes 8-bit grey or RGB. libpng must not convert colour to grey: its result would depend on gamma
-  // and colour profiles.
-  const bool colour = (png_get_color_type(reader.png(), reader.info()) & PNG_COLOR_MASK_COLOR) != 0;
-  const std::int64_t channels = colour ? 3 : 1;
+  struct stat status {};
+  check(fstat(fileno(file), &status) == 0 && row_bytes <= 1032 * status.st_size / height,  // deflate's largest ratio
+        "truncated: the header announces ", width, " x ", height, " pixels, more than the file can hold");
   const Tensor image = Tensor::empty({height, width, channels}, {.dtype = DType::u8});
   auto* const pixels = image.mutable_data<std::uint8_t>();
+  // Every format becomes 8-bit grey or RGB. libpng must not convert colour to grey: its result would depend on gamma
+  // and colour profiles.
   reader.run([=](png_structp png, png_infop info) {
     png_set_expand(png);
     png_set_scale_16(png);
@@ -109,7 +80,7 @@ Tensor read_png(std::FILE* file, const ImageFileOptions& options) {
   return image;
 }
 
-std::vector<std::byte> encode_png(const Tensor& image) {
+std::vector<std::byte> encode_png(const std::string& path, const Tensor& image) {
   png_image png{};
   png.version = PNG_IMAGE_VERSION;
   png.height = static_cast<png_uint_32>(image.size(0));
@@ -119,7 +90,7 @@ std::vector<std::byte> encode_png(const Tensor& image) {
   png_alloc_size_t size = bytes.size();
   const bool written =
       png_image_write_to_memory(&png, bytes.data(), &size, 0, image.data<std::uint8_t>(), 0, nullptr) != 0;
-  check(written, "cannot be written: ", png.message);
+  check(written, path, ": cannot be written: ", png.message);
   bytes.resize(size);
   return bytes;
 }
@@ -130,8 +101,8 @@ Tensor read_png(std::FILE*, const ImageFileOptions&) {
   fail("this build cannot read PNG (built without libpng; package libpng-dev)");
 }
 
-std::vector<std::byte> encode_png(const Tensor&) {
-  fail("this build cannot write PNG (built without libpng; package libpng-dev)");
+std::vector<std::byte> encode_png(const std::string& path, const Tensor&) {
+  fail(path, ": this build cannot write PNG (built without libpng; package libpng-dev)");
 }
 
 #endif

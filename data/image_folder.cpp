@@ -11,6 +11,7 @@
 #include "core/check.h"
 #include "core/index.h"
 #include "core/parallel.h"
+#include "core/pointwise.h"
 
 namespace mixgrad::data {
 namespace {
@@ -87,55 +88,54 @@ std::vector<ImageFile> image_files(const fs::path& folder, const std::vector<std
   return files;
 }
 
-// Moves a random part of the files out of `train`; both stay sorted.
-std::vector<ImageFile> split(std::vector<ImageFile>& train, const std::string& path, const FolderOptions& options) {
-  const auto n = static_cast<std::int64_t>(train.size());
+// Divides the files, which are sorted, at random into those to train on and those held out; both stay sorted.
+std::pair<std::vector<ImageFile>, std::vector<ImageFile>> split(const std::vector<ImageFile>& files,
+                                                                const std::string& path, const FolderOptions& options) {
+  const std::int64_t n = std::ssize(files);
   check(n >= 2, path, ": contains one image; two are needed, one of them for validation");
   const auto wanted = static_cast<std::int64_t>(options.valid_fraction * static_cast<double>(n) + 0.5);
-  const auto count = static_cast<std::size_t>(std::clamp<std::int64_t>(wanted, 1, n - 1));
-  const std::vector<std::int32_t> order = Random(options.seed, Purpose::split).permutation(n);
-  std::vector<bool> held_back(train.size(), false);
-  for (std::size_t i = 0; i < count; ++i) held_back[static_cast<std::size_t>(order[i])] = true;
-  std::vector<ImageFile> kept, valid;
-  for (std::size_t i = 0; i < train.size(); ++i) (held_back[i] ? valid : kept).push_back(std::move(train[i]));
-  train = std::move(kept);
-  return valid;
+  std::vector<std::int32_t> order = Random(options.seed, Purpose::split).permutation(n);
+  const auto middle = order.begin() + std::clamp<std::int64_t>(wanted, 1, n - 1);
+  const auto part = [&](auto begin, auto end) {
+    std::sort(begin, end);
+    std::vector<ImageFile> result;
+    for (; begin != end; ++begin) result.push_back(files[static_cast<std::size_t>(*begin)]);
+    return result;
+  };
+  return {part(middle, order.end()), part(order.begin(), middle)};
 }
 
 // Image files that are decoded on demand.
 class ImageFiles : public Dataset {
  public:
-  // All images must have the size of `first`, the image in the file first_path.
+  // All images must have the size of the one in first_path.
   ImageFiles(std::vector<ImageFile> files, std::vector<std::string> classes, const ImageFileOptions& options,
-             std::string first_path, const Shape& first)
+             const std::string& first_path)
       : files_(std::move(files)),
         classes_(std::move(classes)),
         options_(options),
-        first_path_(std::move(first_path)),
-        shape_(first) {}
+        first_path_(first_path),
+        shape_(read_image(first_path, options).shape()) {}
 
-  std::int64_t size() const override { return static_cast<std::int64_t>(files_.size()); }
+  std::int64_t size() const override { return std::ssize(files_); }
   const std::vector<std::string>& classes() const override { return classes_; }
 
   Batch get(std::span<const std::int32_t> indices) const override {
-    check_indices("dataset", Tensor::from(indices, {static_cast<std::int64_t>(indices.size())}), size());
-    return ImageDataset(decode(indices), classes_, {.channels = options_.channels}).get(numbers(indices.size()));
+    check_indices("dataset", Tensor::from(indices, {std::ssize(indices)}), size());
+    const auto [images, labels] = decode(indices);
+    return {images.to(DType::f32) / 255.0, labels};
   }
 
   // The same samples, all decoded.
-  ImageDataset in_memory() const { return {decode(numbers(files_.size())), classes_, {.channels = options_.channels}}; }
-
- private:
-  static std::vector<std::int32_t> numbers(std::size_t count) {
-    std::vector<std::int32_t> result(count);
-    std::iota(result.begin(), result.end(), 0);
-    return result;
+  ImageDataset in_memory() const {
+    std::vector<std::int32_t> all(files_.size());
+    std::iota(all.begin(), all.end(), 0);
+    return {decode(all), classes_, {.channels = options_.channels}};
   }
 
-  const ImageFile& file(std::int32_t index) const { return files_[static_cast<std::size_t>(index)]; }
-
+ private:
   void read(std::int32_t index, std::uint8_t* to) const {
-    const std::string& path = file(index).path;
+    const std::string& path = files_[static_cast<std::size_t>(index)].path;
     try {
       const Tensor image = read_image(path, options_);
       check(image.shape() == shape_, path, ": is ", image.size(1), " x ", image.size(0), " pixels, but ", first_path_,
@@ -158,7 +158,7 @@ class ImageFiles : public Dataset {
       for (std::int64_t i = begin; i < end; ++i) {
         const std::int32_t index = indices[static_cast<std::size_t>(i)];
         read(index, images + i * shape_.numel());
-        labels[i] = file(index).label;
+        labels[i] = files_[static_cast<std::size_t>(index)].label;
       }
     });
     return result;
@@ -189,21 +189,22 @@ DataLoaders from_folder(const std::string& path, const FolderOptions& options) {
 
   const std::vector<std::string> classes =
       separate ? class_names(train_folder) : class_names(root, " (there is no " + any_of(train_folders) + " either)");
-  std::vector<ImageFile> train = image_files(separate ? train_folder : root, classes);
-  std::vector<ImageFile> valid = separate ? image_files(valid_folder, classes) : split(train, path, options);
-
+  auto [train, valid] = separate ? std::pair{image_files(train_folder, classes), image_files(valid_folder, classes)}
+                                 : split(image_files(root, classes), path, options);
   const ImageFileOptions reading{.channels = options.channels, .max_pixels = options.max_pixels};
   const std::string first_path = train.front().path;
-  const Shape shape = read_image(first_path, reading).shape();
-  const auto dataset = [&](std::vector<ImageFile>& files) -> std::shared_ptr<const Dataset> {
-    ImageFiles decoding(std::move(files), classes, reading, first_path, shape);
-    if (options.in_memory) return std::make_shared<ImageDataset>(decoding.in_memory());
-    return std::make_shared<ImageFiles>(std::move(decoding));
+  const auto loader = [&](std::vector<ImageFile> files, bool training) {
+    ImageFiles decoding(std::move(files), classes, reading, first_path);
+    std::shared_ptr<const Dataset> dataset;
+    if (options.in_memory) dataset = std::make_shared<ImageDataset>(decoding.in_memory());
+    else dataset = std::make_shared<ImageFiles>(std::move(decoding));
+    return DataLoader(dataset, {.batch_size = options.batch_size,
+                                .shuffle = training,
+                                .drop_last = training,
+                                .seed = options.seed,
+                                .workers = options.workers});
   };
-  const LoaderOptions loader{.batch_size = options.batch_size, .seed = options.seed, .workers = options.workers};
-  LoaderOptions shuffled = loader;
-  shuffled.shuffle = shuffled.drop_last = true;
-  return {DataLoader(dataset(train), shuffled), DataLoader(dataset(valid), loader)};
+  return {loader(std::move(train), true), loader(std::move(valid), false)};
 }
 
 namespace {
@@ -238,16 +239,15 @@ void write_image_folder(const std::string& path, const LabelledImages& train, co
     fs::create_directories(whole.parent_path());
     check(fs::create_directory(part), part.string(),
           ": exists: a run was interrupted, or is in progress; remove it first");
-    struct Cleanup {  // removes what was written, unless it has been renamed
-      const fs::path& part;
-      ~Cleanup() {
-        std::error_code ignored;
-        fs::remove_all(part, ignored);
-      }
-    } cleanup{part};
-    write_split(part / "train", train, classes);
-    write_split(part / "valid", valid, classes);
-    fs::rename(part, whole);
+    try {
+      write_split(part / "train", train, classes);
+      write_split(part / "valid", valid, classes);
+      fs::rename(part, whole);
+    } catch (...) {
+      std::error_code ignored;
+      fs::remove_all(part, ignored);
+      throw;
+    }
   } catch (const fs::filesystem_error& error) {
     fail(path, ": cannot be written: ", error.code().message());
   }

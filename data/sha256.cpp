@@ -1,11 +1,13 @@
 #include "data/sha256.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <fstream>
-#include <vector>
+#include <utility>
 
 #include "core/check.h"
 
@@ -29,47 +31,44 @@ std::uint32_t big_sigma1(std::uint32_t x) { return std::rotr(x, 6) ^ std::rotr(x
 std::uint32_t small_sigma0(std::uint32_t x) { return std::rotr(x, 7) ^ std::rotr(x, 18) ^ x >> 3; }
 std::uint32_t small_sigma1(std::uint32_t x) { return std::rotr(x, 17) ^ std::rotr(x, 19) ^ x >> 10; }
 
-}  // namespace
+using State = std::array<std::uint32_t, 8>;
+using Block = std::array<char, 64>;
 
-void Sha256::process_block() {
+void process(State& state, const Block& block) {
   std::array<std::uint32_t, 64> w{};
   for (std::size_t t = 0; t < 64; ++t) {
-    if (t < 16) {
-      const std::uint8_t* bytes = &block_[4 * t];
-      w[t] = std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 | std::uint32_t{bytes[2]} << 8 | bytes[3];
-    } else {
-      w[t] = small_sigma1(w[t - 2]) + w[t - 7] + small_sigma0(w[t - 15]) + w[t - 16];
-    }
+    if (t < 16)  // big-endian
+      for (std::size_t i = 0; i < 4; ++i) w[t] = w[t] << 8 | static_cast<std::uint8_t>(block[4 * t + i]);
+    else w[t] = small_sigma1(w[t - 2]) + w[t - 7] + small_sigma0(w[t - 15]) + w[t - 16];
   }
-  auto [a, b, c, d, e, f, g, h] = state_;
+  auto [a, b, c, d, e, f, g, h] = state;
   for (std::size_t t = 0; t < 64; ++t) {
     const std::uint32_t t1 = h + big_sigma1(e) + ((e & f) ^ (~e & g)) + round_constants[t] + w[t];
     const std::uint32_t t2 = big_sigma0(a) + ((a & b) ^ (a & c) ^ (b & c));
     h = g, g = f, f = e, e = d + t1;
     d = c, c = b, b = a, a = t1 + t2;
   }
-  const std::array<std::uint32_t, 8> change = {a, b, c, d, e, f, g, h};
-  for (std::size_t i = 0; i < 8; ++i) state_[i] += change[i];
+  const State change = {a, b, c, d, e, f, g, h};
+  for (std::size_t i = 0; i < 8; ++i) state[i] += change[i];
 }
 
-void Sha256::update(std::span<const std::uint8_t> bytes) {
-  while (!bytes.empty()) {
-    const std::size_t used = size_ % block_.size(), count = std::min(bytes.size(), block_.size() - used);
-    std::copy_n(bytes.begin(), count, block_.begin() + static_cast<std::ptrdiff_t>(used));
-    size_ += count;
-    bytes = bytes.subspan(count);
-    if (used + count == block_.size()) process_block();
-  }
-}
+}  // namespace
 
-std::string Sha256::finish() {
-  // A one bit, zeros up to the last eight bytes of a block, and the number of bits.
-  std::array<std::uint8_t, 72> padding{0x80};
-  const std::size_t zeros = (block_.size() + 55 - size_ % block_.size()) % block_.size();
-  for (std::size_t i = 0; i < 8; ++i) padding[1 + zeros + i] = static_cast<std::uint8_t>(8 * size_ >> (56 - 8 * i));
-  update(std::span(padding).first(zeros + 9));
+std::string sha256(std::istream& bytes) {
+  State state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+  Block block{};
+  std::uint64_t size = 0;
+  for (; bytes.read(block.data(), block.size()); size += block.size()) process(state, block);
+  const auto count = static_cast<std::size_t>(bytes.gcount());  // of the last, incomplete block
+  size += count;
+  // They are followed by a one bit, zeros up to the last eight bytes of a block, and the number of bits.
+  block[count] = '\x80';
+  std::fill(block.begin() + count + 1, block.end(), '\0');
+  if (count >= 56) process(state, std::exchange(block, {}));
+  for (std::size_t i = 0; i < 8; ++i) block[56 + i] = static_cast<char>(8 * size >> (56 - 8 * i));
+  process(state, block);
   std::string digits;
-  for (const std::uint32_t word : state_)
+  for (const std::uint32_t word : state)
     for (int shift = 28; shift >= 0; shift -= 4) digits += "0123456789abcdef"[word >> shift & 0xf];
   return digits;
 }
@@ -77,12 +76,9 @@ std::string Sha256::finish() {
 std::string sha256_of_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   check(file.is_open(), path, ": cannot be opened: ", std::strerror(errno));
-  Sha256 hash;
-  std::vector<char> buffer(1u << 16);
-  while (file.read(buffer.data(), static_cast<std::streamsize>(buffer.size())), file.gcount() > 0)
-    hash.update({reinterpret_cast<const std::uint8_t*>(buffer.data()), static_cast<std::size_t>(file.gcount())});
+  std::string hash = sha256(file);
   check(file.eof(), path, ": cannot be read to the end");
-  return hash.finish();
+  return hash;
 }
 
 }  // namespace mixgrad::data

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <sstream>
 #include <string>
 
 #include "core/random.h"
@@ -26,9 +27,8 @@ inline std::uint32_t crc32(const std::string& bytes) {
 }
 
 inline std::string sha256(const std::string& bytes) {
-  data::Sha256 hash;
-  hash.update({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
-  return hash.finish();
+  std::istringstream stream(bytes);
+  return data::sha256(stream);
 }
 
 // Bytes that no compression shrinks.

@@ -21,6 +21,9 @@ constexpr double box_size = 19.6;  // longer side of a digit up to mid-edge: ink
 struct Point {
   double x, y;
   bool operator==(const Point&) const = default;
+  friend Point operator+(Point a, Point b) { return {a.x + b.x, a.y + b.y}; }
+  friend Point operator-(Point a, Point b) { return {a.x - b.x, a.y - b.y}; }
+  friend Point operator*(Point p, double by) { return {p.x * by, p.y * by}; }
 };
 using Stroke = std::vector<Point>;
 
@@ -90,15 +93,10 @@ const std::vector<Glyph>& font() {
 }
 
 const Glyph& choose_glyph(int digit, Random& rng) {
-  std::uint32_t total = 0;
-  for (const Glyph& glyph : font()) total += glyph.digit == digit ? glyph.weight : 0;
-  std::uint32_t draw = rng.below(total);
-  for (const Glyph& glyph : font()) {
-    if (glyph.digit != digit) continue;
-    if (draw < glyph.weight) return glyph;
-    draw -= glyph.weight;
-  }
-  fail("synthetic_digits: no glyph of ", digit);
+  std::vector<const Glyph*> choices;  // each as often as its weight says
+  for (const Glyph& glyph : font())
+    if (glyph.digit == digit) choices.insert(choices.end(), glyph.weight, &glyph);
+  return *choices[rng.below(static_cast<std::uint32_t>(choices.size()))];
 }
 
 // A smooth random displacement of the glyph's box: normal at the nodes of a 3 by 3 lattice, bilinear between.
@@ -110,18 +108,13 @@ class ElasticField {
 
   Point at(Point p) const {
     const double u = std::clamp(p.x / 50, 0.0, 2.0), v = std::clamp(p.y / 50, 0.0, 2.0);
-    const int i = u < 1 ? 0 : 1, j = v < 1 ? 0 : 1;
-    const double fu = u - i, fv = v - j;
-    const auto mix = [&](double Point::*axis) {
-      const auto row = [&](int k) { return node(i, k).*axis * (1 - fu) + node(i + 1, k).*axis * fu; };
-      return row(j) * (1 - fv) + row(j + 1) * fv;
-    };
-    return {mix(&Point::x), mix(&Point::y)};
+    const std::size_t i = u >= 1, j = v >= 1;
+    const double fu = u - static_cast<double>(i), fv = v - static_cast<double>(j);
+    const auto row = [&](std::size_t k) { return nodes_[3 * k + i] * (1 - fu) + nodes_[3 * k + i + 1] * fu; };
+    return row(j) * (1 - fv) + row(j + 1) * fv;
   }
 
  private:
-  const Point& node(int i, int j) const { return nodes_[static_cast<std::size_t>(3 * j + i)]; }
-
   std::array<Point, 9> nodes_;
 };
 
@@ -134,17 +127,14 @@ void append_spline(const Stroke& points, std::vector<Segment>& path) {
   constexpr int pieces = 5;
   const std::size_t last = points.size() - 1;
   for (std::size_t i = 0; i < last; ++i) {
-    const Point &a = points[i], &b = points[i + 1];
-    const Point &before = points[i == 0 ? 0 : i - 1], &after = points[std::min(i + 2, last)];
-    const auto curve = [&](double t, double Point::*axis) {  // the cubic with these slopes at its ends a and b
-      const double slope_a = (b.*axis - before.*axis) / 2, slope_b = (after.*axis - a.*axis) / 2;
-      const double rise = b.*axis - a.*axis;
-      return a.*axis + t * (slope_a + t * (3 * rise - 2 * slope_a - slope_b + t * (slope_a + slope_b - 2 * rise)));
-    };
+    const Point a = points[i], b = points[i + 1], rise = b - a;
+    // The slopes at a and b of the cubic between them.
+    const Point slope_a = (b - points[i == 0 ? 0 : i - 1]) * 0.5, slope_b = (points[std::min(i + 2, last)] - a) * 0.5;
     Point previous = a;
     for (int k = 1; k <= pieces; ++k) {
       const double t = static_cast<double>(k) / pieces;
-      const Point next = {curve(t, &Point::x), curve(t, &Point::y)};
+      const Point next =
+          a + (slope_a + (rise * 3 - slope_a * 2 - slope_b + (slope_a + slope_b - rise * 2) * t) * t) * t;
       path.push_back({previous, next});
       previous = next;
     }
@@ -161,9 +151,9 @@ std::vector<Segment> write_digit(int digit, Random& rng) {
   const double t = 0.09 * rng.normal();  // tangent of half the angle of rotation
   const double cosine = (1 - t * t) / (1 + t * t), sine = 2 * t / (1 + t * t);
   const auto displace = [&](Point p) {
-    const Point shift = field.at(p);
-    const double y = p.y + shift.y + jitter * rng.normal();
-    const double x = aspect * (p.x + shift.x + jitter * rng.normal()) - shear * y;
+    const Point shifted = p + field.at(p);
+    const double y = shifted.y + jitter * rng.normal();
+    const double x = aspect * (shifted.x + jitter * rng.normal()) - shear * y;
     return Point{cosine * x - sine * y, sine * x + cosine * y};
   };
   std::vector<Segment> path;
@@ -190,16 +180,16 @@ void normalise(std::vector<Segment>& path, double radius, Random& rng) {
   for (const Segment& s : path) {
     low = {std::min({low.x, s.a.x, s.b.x}), std::min({low.y, s.a.y, s.b.y})};
     high = {std::max({high.x, s.a.x, s.b.x}), std::max({high.y, s.a.y, s.b.y})};
-    const double dx = s.b.x - s.a.x, dy = s.b.y - s.a.y, l = std::sqrt(dx * dx + dy * dy);
+    const Point along = s.b - s.a;
+    const double l = std::sqrt(along.x * along.x + along.y * along.y);
     length += l;
-    moment = {moment.x + l * (s.a.x + s.b.x) / 2, moment.y + l * (s.a.y + s.b.y) / 2};
+    moment = moment + (s.a + s.b) * l * 0.5;
   }
   const double scale = (box_size - 2 * radius) / std::max(high.x - low.x, high.y - low.y);
   constexpr double middle = image_size / 2 + 0.5;
   const Point offset = {middle + rng.uniform(-0.5, 0.5) - scale * moment.x / length,
                         middle + rng.uniform(-0.5, 0.5) - scale * moment.y / length};
-  const auto map = [&](Point p) { return Point{scale * p.x + offset.x, scale * p.y + offset.y}; };
-  for (Segment& s : path) s = {map(s.a), map(s.b)};
+  for (Segment& s : path) s = {s.a * scale + offset, s.b * scale + offset};
 }
 
 // Draws with a round pen: ink falls from full to none over `edge` pixels about the distance `radius` from the path,

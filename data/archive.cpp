@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <vector>
 
@@ -90,47 +90,21 @@ std::string name_of(archive_entry* entry) {
   return name == nullptr ? "" : name;
 }
 
-// The entry's path in the folder, which contains no links. Refuses names that lead out of it.
-fs::path destination(const std::string& where, const fs::path& folder, const fs::path& name) {
-  check(!name.empty() && name.is_relative() && std::find(name.begin(), name.end(), "..") == name.end(), where,
-        ": would leave the folder it is unpacked in");
-  return folder / name;
-}
-
 // Copies the bytes of the current entry to a new file, if they fit into `room`; returns their count.
 std::int64_t write_file(ArchiveReader& reader, const std::string& where, const fs::path& path, std::int64_t room) {
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "wbx"), std::fclose);
-  check(file != nullptr, where, ": cannot be written: ", std::strerror(errno));
+  std::error_code none;
+  check(!fs::exists(path, none), where, ": cannot be written: File exists");
+  std::ofstream file(path);
   std::vector<char> buffer(1u << 16);
   std::int64_t size = 0;
-  while (const std::size_t count = reader.read(buffer.data(), buffer.size())) {
+  while (const std::size_t count = file ? reader.read(buffer.data(), buffer.size()) : 0) {
     size += static_cast<std::int64_t>(count);
     check(size <= room, where, ": the archive unpacks to more than is allowed");
-    check(std::fwrite(buffer.data(), 1, count, file.get()) == count, where,
-          ": cannot be written: ", std::strerror(errno));
+    file.write(buffer.data(), static_cast<std::streamsize>(count));
   }
-  const bool closed = std::fclose(file.release()) == 0;
-  check(closed, where, ": cannot be written: ", std::strerror(errno));
+  file.close();
+  check(file.good(), where, ": cannot be written: ", std::strerror(errno));
   return size;
-}
-
-void unpack_entries(const std::string& archive, const fs::path& folder, std::int64_t max_bytes) {
-  ArchiveReader reader(archive);
-  std::int64_t room = max_bytes;
-  while (archive_entry* entry = reader.next()) {
-    const std::string name = name_of(entry), where = archive + ": \"" + printable(name) + '"';
-    const fs::path path = destination(where, folder, name);
-    const bool link = archive_entry_hardlink(entry) != nullptr, is_folder = archive_entry_filetype(entry) == AE_IFDIR;
-    check(!link && (is_folder || archive_entry_filetype(entry) == AE_IFREG), where,
-          ": is neither a file nor a folder (links and devices are not unpacked)");
-    room -= disk_block;
-    check(room >= 0, where, ": the archive unpacks to more than is allowed");
-    std::error_code error;
-    fs::create_directories(is_folder ? path : path.parent_path(), error);
-    check(!error, where, ": cannot be written: ", error.message());
-    if (!is_folder) room -= write_file(reader, where, path, room);
-  }
-  check(room < max_bytes, archive, ": cannot be unpacked: contains no file");
 }
 
 }  // namespace
@@ -140,7 +114,23 @@ void unpack(const std::string& archive, const std::string& folder, std::int64_t 
   check(fs::create_directory(folder, error), folder,
         ": cannot be created: ", error ? error.message() : std::string("it already exists"));
   try {
-    unpack_entries(archive, folder, max_bytes);
+    ArchiveReader reader(archive);
+    std::int64_t room = max_bytes;
+    while (archive_entry* entry = reader.next()) {
+      const fs::path name = name_of(entry), path = folder / name;
+      const std::string where = archive + ": \"" + printable(name.string()) + '"';
+      check(!name.empty() && name.is_relative() && std::find(name.begin(), name.end(), "..") == name.end(), where,
+            ": would leave the folder it is unpacked in");
+      const bool link = archive_entry_hardlink(entry) != nullptr, is_folder = archive_entry_filetype(entry) == AE_IFDIR;
+      check(!link && (is_folder || archive_entry_filetype(entry) == AE_IFREG), where,
+            ": is neither a file nor a folder (links and devices are not unpacked)");
+      room -= disk_block;
+      check(room >= 0, where, ": the archive unpacks to more than is allowed");
+      fs::create_directories(is_folder ? path : path.parent_path(), error);
+      check(!error, where, ": cannot be written: ", error.message());
+      if (!is_folder) room -= write_file(reader, where, path, room);
+    }
+    check(room < max_bytes, archive, ": cannot be unpacked: contains no file");
   } catch (...) {
     fs::remove_all(folder, error);
     throw;

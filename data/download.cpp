@@ -2,9 +2,9 @@
 
 #include <cerrno>
 #include <chrono>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 
 #include "core/check.h"
@@ -27,7 +27,7 @@ using Clock = std::chrono::steady_clock;
 // they store the reason for ending a transfer in `problem`.
 struct Sink {
   const DownloadOptions& options;
-  std::FILE* file;
+  std::ofstream file;
   std::int64_t size;  // of the file
   Clock::time_point last_byte = Clock::now();
   std::string problem = {};
@@ -38,7 +38,7 @@ struct Sink {
     sink.size += static_cast<std::int64_t>(count);
     if (sink.size > sink.options.max_bytes)
       sink.problem = "the server sends more than " + std::to_string(sink.options.max_bytes) + " bytes";
-    else if (std::fwrite(bytes, 1, count, sink.file) != count)
+    else if (!sink.file.write(bytes, static_cast<std::streamsize>(count)))
       sink.problem = std::string("cannot be written to the disk: ") + std::strerror(errno);
     return sink.problem.empty() ? count : 0;
   }
@@ -65,13 +65,16 @@ void limit_protocols(CURL* curl, const std::string& address) {
 #endif
 }
 
-// Downloads the address from the byte at which the file ends. False when the server does not send such a range.
-bool transfer(const std::string& address, std::FILE* file, std::int64_t first, const DownloadOptions& options) {
+// Downloads the address from byte `first` on, to the end of a file of so many bytes; 0 replaces it. False when the
+// server does not send such a range.
+bool transfer(const std::string& address, const std::string& path, std::int64_t first, const DownloadOptions& options) {
   static const CURLcode initialised = curl_global_init(CURL_GLOBAL_DEFAULT);
   const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> handle(curl_easy_init(), curl_easy_cleanup);
   check(initialised == CURLE_OK && handle != nullptr, address, ": download failed: libcurl cannot be initialised");
   CURL* curl = handle.get();
-  Sink sink{.options = options, .file = file, .size = first};
+  Sink sink{
+      .options = options, .file = std::ofstream(path, first > 0 ? std::ios::app : std::ios::trunc), .size = first};
+  check(sink.file.is_open(), path, ": cannot be written: ", std::strerror(errno));
   char message[CURL_ERROR_SIZE] = "";
   curl_easy_setopt(curl, CURLOPT_URL, address.c_str());
   limit_protocols(curl, address);
@@ -95,18 +98,9 @@ bool transfer(const std::string& address, std::FILE* file, std::int64_t first, c
   check(code != CURLE_HTTP_RETURNED_ERROR, address, ": download failed: the server answers ", status);
   check(code == CURLE_OK, address,
         ": download failed: ", printable(*message != '\0' ? message : curl_easy_strerror(code)));
+  sink.file.close();
+  check(sink.file.good(), path, ": cannot be written: ", std::strerror(errno));
   return true;
-}
-
-// The same into a file by name, resumed from `first` on or started again.
-bool transfer_to(const std::string& address, const std::string& path, std::int64_t first,
-                 const DownloadOptions& options) {
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), first > 0 ? "ab" : "wb"), std::fclose);
-  check(file != nullptr, path, ": cannot be written: ", std::strerror(errno));
-  const bool delivered = transfer(address, file.get(), first, options);
-  const bool closed = std::fclose(file.release()) == 0;
-  check(closed, path, ": cannot be written: ", std::strerror(errno));
-  return delivered;
 }
 
 }  // namespace
@@ -114,8 +108,8 @@ bool transfer_to(const std::string& address, const std::string& path, std::int64
 bool download(const std::string& address, const std::string& path, const DownloadOptions& options) {
   std::error_code none;
   const std::int64_t first = fs::exists(path, none) ? static_cast<std::int64_t>(fs::file_size(path, none)) : 0;
-  if (first > 0 && transfer_to(address, path, first, options)) return true;
-  transfer_to(address, path, 0, options);
+  if (first > 0 && transfer(address, path, first, options)) return true;
+  transfer(address, path, 0, options);
   return false;
 }
 

@@ -36,26 +36,17 @@ std::string name_of(const std::string& address) {
 // never removed, since two processes could then lock two files of one name.
 class LockFile : NonCopyable {
  public:
-  explicit LockFile(const fs::path& path)
-      : path_(path.string()), descriptor_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
-    check(descriptor_ >= 0, path_, ": cannot be written: ", std::strerror(errno));
+  explicit LockFile(const std::string& path) : descriptor_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
+    check(descriptor_ >= 0, path, ": cannot be written: ", std::strerror(errno));
     while (::flock(descriptor_, LOCK_EX) != 0)
-      if (errno != EINTR) {
-        const int reason = errno;
+      if (const int reason = errno; reason != EINTR) {
         ::close(descriptor_);
-        fail(path_, ": cannot be locked: ", std::strerror(reason));
+        fail(path, ": cannot be locked: ", std::strerror(reason));
       }
   }
   ~LockFile() { ::close(descriptor_); }
 
-  void write(const std::string& text) {
-    const bool written = ::ftruncate(descriptor_, 0) == 0 &&
-                         ::pwrite(descriptor_, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size());
-    check(written, path_, ": cannot be written: ", std::strerror(errno));
-  }
-
  private:
-  std::string path_;
   int descriptor_;
 };
 
@@ -125,10 +116,11 @@ std::string untar_data(const Url& url, const UntarOptions& options) try {
   const std::string lock_file = beside(".lock"), part = beside(".part"), unpacked = beside(".unpacking");
   if (is_done(url, folder, lock_file)) return folder.string();
   fs::create_directories(folder.parent_path());
-  LockFile lock(lock_file);
+  const LockFile lock(lock_file);
   if (is_done(url, folder, lock_file)) return folder.string();  // by the process that held the lock
   if (source_in(lock_file) != url.address) fs::remove(part);
-  lock.write(url.address);
+  const bool noted = (std::ofstream(lock_file) << url.address << std::flush).good();
+  check(noted, lock_file, ": cannot be written: ", std::strerror(errno));
   fetch(url, part, unpacked, options);
   fs::rename(content_of(unpacked), folder);
   fs::remove_all(unpacked);

@@ -54,21 +54,20 @@ data::DataLoaders load(const Options& options) {
   return options.data.empty() ? drawn : data::DataLoaders{drawn.train, load_folder(options, mnist).valid};
 }
 
-nn::Sequential make_model(const Options& options) {
-  const auto classes = std::ssize(options.digits);
-  if (options.model == "lenet") return nn::lenet(3, classes);
-  if (options.model == "resnet") return nn::resnet(3, classes);
-  return nn::simple_cnn({3, 16, 16, classes});
-}
-
 void save_weights(const Options& options, nn::Module& model) {
   nn::save_weights(model, options.save, nn::WeightLayout::ohwi,
                    {{"classes", options.digit_list()}, {"model", options.model}});
   apps::print_line("wrote ", options.save);
 }
 
-// Loads the weights of --load. A file of --save names their model and digits; one from elsewhere need not.
-void load_weights(const Options& options, nn::Module& model) {
+// The model, with the weights of --load, if any: a file of --save names their model and digits; one from elsewhere need
+// not.
+nn::Sequential make_model(const Options& options) {
+  const auto classes = std::ssize(options.digits);
+  nn::Sequential model = options.model == "lenet"    ? nn::lenet(3, classes)
+                         : options.model == "resnet" ? nn::resnet(3, classes)
+                                                     : nn::simple_cnn({3, 16, 16, classes});
+  if (options.load.empty()) return model;
   const auto metadata = read_safetensors(options.load).metadata;
   const auto require = [&](const std::string& key, const std::string& wanted, const char* option) {
     const auto found = metadata.find(key);
@@ -78,20 +77,14 @@ void load_weights(const Options& options, nn::Module& model) {
   require("model", options.model, "--model");
   require("classes", options.digit_list(), "--digits");
   nn::load_weights(model, options.load);
-}
-
-// Throws unless --load names weights of this model: before data is read, and before anything in --out is replaced.
-void check_weights(const Options& options) {
-  nn::Sequential model = make_model(options);
-  load_weights(options, model);
+  return model;
 }
 
 // The learner for a run and seed.
 std::unique_ptr<train::Learner> make_learner(const Options& options, const data::DataLoaders& data, bool mixup,
                                              std::uint64_t seed) {
   manual_seed(seed);
-  nn::Sequential cnn = make_model(options);
-  if (!options.load.empty()) load_weights(options, cnn);
+  const nn::Sequential cnn = make_model(options);
   const data::DataLoaders seeded = data.with_seed(seed);
   train::LearnerOptions settings{.metrics = {train::accuracy}, .device = options.device, .seed = seed};
   if (options.train_accuracy) settings.train_metrics = {train::mixed_accuracy};
@@ -159,16 +152,11 @@ void print_start(const train::Learner& learn, const std::string& checkpoint) {
                      " of ", learn.data.train.num_batches());
 }
 
-// The completed epochs, and whether Ctrl-C stopped the run.
-struct Run {
-  std::vector<train::EpochRecord> epochs;
-  bool interrupted;
-};
-
 // Trains one model from one seed.
-Run train_once(const Options& options, const data::DataLoaders& data, bool mixup, std::uint64_t seed,
-               const std::string& metrics, bool append) {
-  const auto [learn, interrupt, terminate] = prepare(options, data, mixup, seed);
+Training train_once(const Options& options, const data::DataLoaders& data, bool mixup, std::uint64_t seed,
+                    const std::string& metrics, bool append) {
+  Training training = prepare(options, data, mixup, seed);
+  const auto& [learn, interrupt, terminate] = training;
   if (options.resume) print_start(*learn, apps::checkpoint_path(options, mixup, seed));
   const train::CsvOptions columns{.labels = {{"run", options.run_name(mixup)}, {"seed", std::to_string(seed)}},
                                   .append = append};
@@ -185,7 +173,7 @@ Run train_once(const Options& options, const data::DataLoaders& data, bool mixup
   }
   if (!options.out.empty() && seed == options.seed && !learn->recorder->epochs().empty())
     apps::output_mistakes(options, *learn, options.run_name(mixup));
-  return {learn->recorder->epochs(), interrupt->interrupted()};
+  return training;
 }
 
 // Prints the loss at growing learning rates, and a suggestion; draws them into --out.
@@ -202,7 +190,6 @@ void find_lr(const Options& options, const data::DataLoaders& data) {
 // Reads a picture of a digit, white on black, and prints the model's prediction.
 void predict(const Options& options) {
   nn::Sequential model = make_model(options);
-  load_weights(options, model);
   const Tensor image = data::read_image(options.predict, {.channels = 3});
   check(image.shape() == Shape{28, 28, 3}, options.predict, ": is ", image.size(1), " x ", image.size(0),
         " pixels, the model needs 28 x 28");
@@ -236,7 +223,7 @@ int run(const Options& options) {
                  options.threads, cores, cores);
   if (!options.predict.empty()) return predict(options), 0;
   if (!options.save.empty()) check_can_write_atomically(options.save);
-  if (!options.load.empty()) check_weights(options);
+  if (!options.load.empty()) make_model(options);  // throws unless it can, before data is read or --out replaced
   const data::DataLoaders data = load(options);
   if (options.lr_find) return find_lr(options, data), 0;
   if (options.resume) check_checkpoints(options, data);
@@ -251,14 +238,15 @@ int run(const Options& options) {
       const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(i);
       std::printf("%s%s, seed %llu\n", mixup ? text_of("with ", options.run_name(mixup)).c_str() : "without mixup",
                   options.synthetic ? ", drawn digits" : "", static_cast<unsigned long long>(seed));
-      const Run run = train_once(options, data, mixup, seed, metrics, !std::exchange(first, false));
-      if (run.interrupted) {
+      const Training run = train_once(options, data, mixup, seed, metrics, !std::exchange(first, false));
+      const std::vector<train::EpochRecord>& epochs = run.learn->recorder->epochs();
+      if (run.interrupt->interrupted()) {
         if (options.checkpoint_every)
           std::printf("the same command with --resume continues from the last checkpoint\n");
         return 130;
       }
-      if (i == 0 && !run.epochs.empty()) curves.push_back({options.run_name(mixup), run.epochs});
-      if (!run.epochs.empty()) finals.push_back(run.epochs.back());
+      if (i == 0 && !epochs.empty()) curves.push_back({options.run_name(mixup), epochs});
+      if (!epochs.empty()) finals.push_back(epochs.back());
       std::printf("\n");
     }
     if (finals.size() > 1) print_statistics(options.run_name(mixup), finals);

@@ -6,6 +6,7 @@
 #include <limits>
 #include <set>
 #include <sstream>
+#include <type_traits>
 
 #include "apps/command_line.h"
 #include "apps/program.h"
@@ -16,7 +17,6 @@ namespace {
 
 constexpr const char* mixup_option_names =  // for runs with mixup only
     "--alpha --stack-x --stack-y --per-batch-lambda --no-dedupe --second-loader --batch-mean-lambda";
-constexpr const char* not_of_cutmix = "--stack-x --stack-y --no-dedupe --batch-mean-lambda";
 constexpr const char* models[] = {"simple", "lenet", "resnet"};
 
 // "7,3" as 3, 7. Throws unless they are at least two digits, each once, or "all".
@@ -37,14 +37,10 @@ std::vector<int> parse_digits(const std::string& text) {
 }
 
 void add_mixup_options(CLI::App& app, TrainOptions& o) {
-  CLI::Option* const mixup = app.add_flag("--mixup", o.mixup, "train only with mixup");
-  CLI::Option* const no_mixup = app.add_flag("--no-mixup", o.no_mixup, "train only without")->excludes(mixup);
-  CLI::Option* const cutmix = app.add_flag("--cutmix", o.cutmix, "train only with CutMix: boxes of other images");
-  cutmix->excludes(mixup)->excludes(no_mixup);
-  app.add_flag("--compare", o.compare, "train without, then with mixup (default)")
-      ->excludes(mixup)
-      ->excludes(no_mixup)
-      ->excludes(cutmix);
+  app.add_flag("--mixup", o.mixup, "train only with mixup");
+  app.add_flag("--no-mixup", o.no_mixup, "train only without");
+  app.add_flag("--cutmix", o.cutmix, "train only with CutMix: boxes of other images");
+  app.add_flag("--compare", o.compare, "train without, then with mixup (default)");
   app.add_option("--alpha", o.alpha, "parameter of Beta(alpha, alpha); 0: no mixing; with --cutmix 1 unless given")
       ->capture_default_str()
       ->check(number());
@@ -59,6 +55,13 @@ void add_mixup_options(CLI::App& app, TrainOptions& o) {
 }
 
 void add_options(CLI::App& app, TrainOptions& o) {
+  const auto add_path = [&](const char* name, std::string& to, const char* what) {
+    app.add_option(name, to, what)->check(path());
+  };
+  const auto add_count = [&]<class T>(const char* name, T& to, std::type_identity_t<T> least,
+                                      std::type_identity_t<T> most, const char* what) {
+    return app.add_option(name, to, what)->transform(whole_number(least, most));
+  };
   const auto set_digits = [&o](const std::string& list) {
     try {
       o.digits = parse_digits(list);
@@ -66,41 +69,30 @@ void add_options(CLI::App& app, TrainOptions& o) {
       throw CLI::ValidationError("--digits", error.what());
     }
   };
-  app.add_option(
-         "--data", o.data,
-         "folder with the four MNIST files, plain or .gz, or with images in train/3, ..., valid/7 (or training, test)")
-      ->check(path());
+  add_path(
+      "--data", o.data,
+      "folder with the four MNIST files, plain or .gz, or with images in train/3, ..., valid/7 (or training, test)");
   app.add_flag("--synthetic", o.synthetic, "train on digits drawn by the program; with --data, validate on MNIST");
   app.add_option_function<std::string>("--digits", set_digits, "classes, such as 3,7, or all")
       ->default_str(o.digit_list());
-  app.add_option("--epochs", o.epochs, "passes over the training images")
-      ->capture_default_str()
-      ->transform(whole_number(0, 100000));
+  add_count("--epochs", o.epochs, 0, 100000, "passes over the training images")->capture_default_str();
   app.add_option("--lr", o.lr, "learning rate")->capture_default_str()->check(number());
-  app.add_option("--batch-size", o.batch_size, "images per training step")
-      ->capture_default_str()
-      ->transform(whole_number(std::int64_t{1}, std::int64_t{1000000000}));
+  add_count("--batch-size", o.batch_size, 1, 1000000000, "images per training step")->capture_default_str();
   add_mixup_options(app, o);
-  app.add_option("--seed", o.seed, "seed of weights, shuffling and mixing")
-      ->capture_default_str()
-      ->transform(whole_number(std::uint64_t{0}, std::numeric_limits<std::uint64_t>::max()));
-  app.add_option("--seeds", o.seeds, "train with this many seeds, print mean and standard deviation")
-      ->capture_default_str()
-      ->transform(whole_number(1, 10000));
+  add_count("--seed", o.seed, 0, std::numeric_limits<std::uint64_t>::max(), "seed of weights, shuffling and mixing")
+      ->capture_default_str();
+  add_count("--seeds", o.seeds, 1, 10000, "train with this many seeds, print mean and standard deviation")
+      ->capture_default_str();
   app.add_option("--model", o.model, "simple (simple_cnn), lenet or resnet")
       ->capture_default_str()
       ->check(CLI::IsMember(std::set<std::string>(std::begin(models), std::end(models))));
   app.add_flag("--one-cycle", o.one_cycle, "one-cycle schedule: the learning rate rises to --lr and falls again");
   app.add_flag("--lr-find", o.lr_find, "do not train; run a learning-rate range test and suggest a rate");
-  app.add_option("--save", o.save, "write the weights of the (last) model trained to a safetensors file")
-      ->check(path());
-  app.add_option("--load", o.load, "start from these weights; the file names their --model and --digits")
-      ->check(path());
-  app.add_option("--predict", o.predict,
-                 "do not train; classify this 28x28 PNG or JPEG, white on black, with the weights of --load")
-      ->check(path());
-  app.add_option("--checkpoint-every", o.checkpoint_every, "write a checkpoint to --out every N batches")
-      ->transform(whole_number(std::int64_t{1}, std::int64_t{1000000000}));
+  add_path("--save", o.save, "write the weights of the (last) model trained to a safetensors file");
+  add_path("--load", o.load, "start from these weights; the file names their --model and --digits");
+  add_path("--predict", o.predict,
+           "do not train; classify this 28x28 PNG or JPEG, white on black, with the weights of --load");
+  add_count("--checkpoint-every", o.checkpoint_every, 1, 1000000000, "write a checkpoint to --out every N batches");
   app.add_flag("--resume", o.resume, "resume from the checkpoints in --out, bit for bit");
   app.add_flag("--train-accuracy", o.train_accuracy,
                "add a column: accuracy on the training images, weighted by lambda on mixed ones");
@@ -109,8 +101,8 @@ void add_options(CLI::App& app, TrainOptions& o) {
          "--device", [&o](const std::string& name) { o.device = name == "cuda" ? cuda : cpu; },
          "where to train: cpu (default) or cuda, the first GPU")
       ->check(CLI::IsMember({"cpu", "cuda"}));
-  app.add_option("--threads", o.threads, "default: all cores")->transform(whole_number(1, 4096));
-  app.add_option("--out", o.out, "folder for metrics.csv and pictures")->check(path());
+  add_count("--threads", o.threads, 1, 4096, "default: all cores");
+  add_path("--out", o.out, "folder for metrics.csv and pictures");
 }
 
 std::vector<std::string> words(const std::string& text) {
@@ -125,8 +117,9 @@ void add_exclusions(CLI::App& app) {
   };
   const std::string training =
       "--epochs --lr --one-cycle --compare --seeds --save --checkpoint-every --resume --profile --train-accuracy ";
-  exclude("--no-mixup", mixup_option_names);
-  exclude("--cutmix", not_of_cutmix);
+  exclude("--mixup", "--no-mixup --cutmix --compare");
+  exclude("--no-mixup", text_of("--cutmix --compare ", mixup_option_names));
+  exclude("--cutmix", "--compare --stack-x --stack-y --no-dedupe --batch-mean-lambda");
   exclude("--lr-find", training);
   exclude("--predict",
           training + "--lr-find --batch-size --mixup --cutmix --no-mixup --seed --out " + mixup_option_names);

@@ -1,15 +1,13 @@
-#include "apps/image_grid.h"
-
 #include <algorithm>
 
 #include "apps/gnuplot.h"
-#include "core/check.h"
+#include "apps/pictures.h"
 
 namespace mixgrad::apps {
 
 namespace {
 
-void check_grid(const Tensor& images, const std::vector<std::string>& captions, int columns) {
+void check_grid(const Tensor& images, const std::vector<std::string>& captions) {
   const auto side = [](std::int64_t pixels) { return pixels >= 2 && pixels <= 1024; };
   check(images.rank() == 4 && images.dtype() == DType::f32, "picture: images are ", images.shape(),
         ", expected f32 [N, H, W, C]");
@@ -20,7 +18,6 @@ void check_grid(const Tensor& images, const std::vector<std::string>& captions, 
         ", more than 16 megapixels");
   check(static_cast<std::int64_t>(captions.size()) == images.size(0), "picture: ", captions.size(), " captions for ",
         images.size(0), " images");
-  check(columns >= 1, "picture: ", columns, " columns, expected at least 1");
 }
 
 // Whether the images have three channels that differ somewhere.
@@ -49,22 +46,19 @@ void plot_image(GnuplotScript& script, const Tensor& images, std::int64_t n, boo
 }  // namespace
 
 bool write_image_grid(const std::string& png, const Tensor& images, const std::vector<std::string>& captions,
-                      int columns, const std::string& title) {
-  check_grid(images, captions, columns);
+                      const std::string& title) {
+  check_grid(images, captions);
   const auto count = static_cast<int>(images.size(0));
-  columns = std::min(columns, count);
-  const int rows = (count + columns - 1) / columns;
-  std::size_t longest = 0;
-  for (const auto& caption : captions) longest = std::max(longest, caption.size());
+  const int columns = std::min(4, count), rows = (count + columns - 1) / columns;
   // In pixels; a letter of a caption is at most 9 wide.
-  const double scale =
-      std::min(180.0 / static_cast<double>(images.size(1)), 400.0 / static_cast<double>(images.size(2)));
-  const double height = scale * static_cast<double>(images.size(1)),
-               width = scale * static_cast<double>(images.size(2));
+  const auto extent = [&](int axis) { return static_cast<double>(images.size(axis)); };
+  const double scale = std::min(180 / extent(1), 400 / extent(2));
+  const double height = scale * extent(1), width = scale * extent(2);
   const auto letters = [](std::size_t count, std::size_t most) {
     return 9.0 * static_cast<double>(std::min(count, most));
   };
-  const double caption = 32, gap = 20, cell = std::max(width + gap, letters(longest, 60) + gap);
+  const std::size_t longest = std::ranges::max(captions, {}, &std::string::size).size();
+  const double caption = 32, gap = 20, cell = std::max(width, letters(longest, 60)) + gap;
   const double canvas_width = std::max(columns * cell, letters(title.size(), 200)) + 2 * gap;
   const double head = title.empty() ? 0 : 44, canvas_height = head + rows * (height + caption) + gap;
   const double side = (canvas_width - columns * cell + cell - width) / 2;  // to the left of the first image

@@ -8,7 +8,6 @@
 #include <numbers>
 
 #include "apps/gnuplot.h"
-#include "apps/image_grid.h"
 
 namespace mixgrad::apps {
 
@@ -25,48 +24,47 @@ std::string two_panels(const std::string& title) {
   return "set multiplot layout 1,2" + (title.empty() ? "" : " title " + quoted(title)) + "\n";
 }
 
+using Points = std::vector<std::pair<double, double>>;
+
 struct Curve {
-  std::string name, style;  // style: gnuplot's, such as "dashtype 2"
-  const std::vector<train::EpochRecord>* epochs;
-  std::function<double(const train::EpochRecord&)> value;
+  std::string title, style;  // style: gnuplot's, such as "lines dashtype 2"
+  Points points;
 };
 
-// The smallest and largest finite value of the curves, or 0 and 1 if there is none.
-std::pair<double, double> range(const std::vector<Curve>& panel) {
-  double low = HUGE_VAL, high = -HUGE_VAL;
-  for (const Curve& curve : panel)
-    for (const auto& epoch : *curve.epochs)
-      if (const double y = curve.value(epoch); std::isfinite(y)) low = std::min(low, y), high = std::max(high, y);
-  return low <= high ? std::pair(low, high) : std::pair(0.0, 1.0);
-}
-
-// Whether there is anything to draw.
-bool finite(const Curve& curve) {
-  return std::ranges::any_of(*curve.epochs, [&](const auto& epoch) { return std::isfinite(curve.value(epoch)); });
-}
-
 // One panel of curves; its ranges and labels are already set.
-void plot_curves(GnuplotScript& script, const std::vector<Curve>& panel) {
-  for (const Curve& curve : panel) {
-    script << (&curve == panel.data() ? "plot" : ",") << " '-' with linespoints " << curve.style << " title "
-           << quoted(curve.name + (finite(curve) ? "" : " (not finite)"));
-  }
+void plot(GnuplotScript& script, const std::vector<Curve>& panel) {
+  for (const Curve& curve : panel)
+    script << (&curve == panel.data() ? "plot" : ",") << " '-' with " << curve.style << " title "
+           << quoted(curve.title);
   script << '\n';
   for (const Curve& curve : panel) {
-    for (const auto& epoch : *curve.epochs) {
-      const double y = curve.value(epoch);
-      script << epoch.epoch << ' ';
+    for (const auto& [x, y] : curve.points) {
+      script << x << ' ';
       std::isfinite(y) ? script << y << '\n' : script << "NaN\n";
     }
     script << "e\n";
   }
 }
 
+// "lines linewidth 4 linecolor rgb '#0072B2'"
+std::string lines(const char* options, std::size_t colour) {
+  return text_of("lines ", options, " linecolor rgb '", colours[colour], "'");
+}
+
+// The smallest and largest finite value of the curves, or 0 and 1 if there is none.
+std::pair<double, double> range(const std::vector<Curve>& panel) {
+  double low = HUGE_VAL, high = -HUGE_VAL;
+  for (const Curve& curve : panel)
+    for (const auto& [x, y] : curve.points)
+      if (std::isfinite(y)) low = std::min(low, y), high = std::max(high, y);
+  return low <= high ? std::pair(low, high) : std::pair(0.0, 1.0);
+}
+
 // Filled or open points, of another shape for each run.
 std::string run_style(std::size_t run, std::size_t epochs, bool dashed) {
   constexpr std::array filled{7, 9, 5, 13}, open{6, 8, 4, 12};
   GnuplotScript style;
-  style << "linewidth 3 pointsize 1.6 linecolor rgb '" << colours[run] << "' pointtype "
+  style << "linespoints linewidth 3 pointsize 1.6 linecolor rgb '" << colours[run] << "' pointtype "
         << (dashed ? open : filled)[run] << " pointinterval " << 1 + epochs / 16 << " dashtype " << (dashed ? 2 : 1);
   return style.str();
 }
@@ -79,17 +77,22 @@ bool write_curves(const std::string& png, const std::vector<RunCurves>& runs, co
   std::vector<Curve> losses, accuracies;
   int first = runs[0].epochs.empty() ? 0 : runs[0].epochs[0].epoch, last = first;
   for (std::size_t i = 0; i < runs.size(); ++i) {
-    const auto& [name, epochs] = runs[i];
-    check(!epochs.empty(), "curves: the run ", printable(name), " has no epochs");
-    for (const auto& epoch : epochs) {
-      check(!epoch.metrics.empty(), "curves: the run ", printable(name), " has no accuracy");
+    const RunCurves& run = runs[i];
+    check(!run.epochs.empty(), "curves: the run ", printable(run.name), " has no epochs");
+    for (const auto& epoch : run.epochs) {
+      check(!epoch.metrics.empty(), "curves: the run ", printable(run.name), " has no accuracy");
       first = std::min(first, epoch.epoch), last = std::max(last, epoch.epoch);
     }
-    const std::string solid = run_style(i, epochs.size(), false);
-    losses.push_back(
-        {name + ", training", run_style(i, epochs.size(), true), &epochs, &train::EpochRecord::train_loss});
-    losses.push_back({name + ", validation", solid, &epochs, &train::EpochRecord::valid_loss});
-    accuracies.push_back({name, solid, &epochs, [](const auto& epoch) { return epoch.metrics[0]; }});
+    const auto add = [&](std::vector<Curve>& panel, const char* what, bool dashed, auto value) {
+      Curve curve{run.name + what, run_style(i, run.epochs.size(), dashed), {}};
+      for (const auto& epoch : run.epochs) curve.points.emplace_back(epoch.epoch, std::invoke(value, epoch));
+      const auto is_finite = [](const auto& point) { return std::isfinite(point.second); };
+      if (std::ranges::none_of(curve.points, is_finite)) curve.title += " (not finite)";
+      panel.push_back(std::move(curve));
+    };
+    add(losses, ", training", true, &train::EpochRecord::train_loss);
+    add(losses, ", validation", false, &train::EpochRecord::valid_loss);
+    add(accuracies, "", false, [](const auto& epoch) { return epoch.metrics[0]; });
   }
   const double highest_loss = range(losses).second;
   const auto [lowest, highest] = range(accuracies);
@@ -101,10 +104,10 @@ bool write_curves(const std::string& png, const std::vector<RunCurves>& runs, co
          << first << ',' << 1 + (last - first) / 10
          << "\nset title 'Loss (in training a moving average)'\nset ylabel 'loss'\n"
          << "set yrange [0:" << (highest_loss > 0 ? 1.05 * highest_loss : 1) << "]\n";
-  plot_curves(script, losses);
+  plot(script, losses);
   script << "set title 'Accuracy on the validation set'\nset ylabel 'accuracy'\n"
          << "set yrange [" << lowest - margin << ':' << highest + margin << "]\n";
-  plot_curves(script, accuracies);
+  plot(script, accuracies);
   script << "unset multiplot\n";
   return draw(png, {1400, 640, 15}, script);
 }
@@ -140,19 +143,17 @@ bool write_lr_curve(const std::string& png, const train::LrCurve& curve, const s
   check(suggestion > 0, "lr curve: the suggestion must be positive, got ", suggestion);
   GnuplotScript script;
   script.precision(9);
-  const double lowest = *std::min_element(loss.begin(), loss.end());
-  const double highest = *std::max_element(loss.begin(), loss.end());
+  Points points;
+  for (std::size_t i = 0; i < lr.size(); ++i) points.emplace_back(lr[i], loss[i]);
+  const double bottom = std::min(0.0, *std::ranges::min_element(loss)), top = 1.1 * *std::ranges::max_element(loss);
   set_powers_of_ten(script, "xtics", lr.front(), lr.back());
   script << grid << legend_below << "set bmargin 5.5\nset logscale x\nset border 3\nset tics nomirror\nset title "
          << quoted(title) << "\nset xlabel 'learning rate'\nset ylabel 'loss, moving average'\n"
-         << "set xrange [" << lr.front() << ':' << lr.back() << "]\nset yrange [" << std::min(0.0, lowest) << ':'
-         << 1.1 * highest << "]\nplot '-' with lines linewidth 3 linecolor rgb '" << colours[0] << "' title 'loss', "
-         << "'-' with lines linewidth 3 dashtype 2 linecolor rgb '" << colours[1]
-         << "' title 'suggestion: " << text_of(std::scientific, std::setprecision(1), suggestion) << "'\n";
-  for (std::size_t i = 0; i < lr.size(); ++i) script << lr[i] << ' ' << loss[i] << '\n';
-  script << "e\n"
-         << suggestion << ' ' << std::min(0.0, lowest) << '\n'
-         << suggestion << ' ' << 1.1 * highest << "\ne\n";
+         << "set xrange [" << lr.front() << ':' << lr.back() << "]\nset yrange [" << bottom << ':' << top << "]\n";
+  plot(script, {{"loss", lines("linewidth 3", 0), points},
+                {text_of("suggestion: ", std::scientific, std::setprecision(1), suggestion),
+                 lines("linewidth 3 dashtype 2", 1),
+                 {{suggestion, bottom}, {suggestion, top}}}});
   return draw(png, {1000, 640, 16}, script);
 }
 
@@ -165,18 +166,17 @@ namespace {
 // The curve of scale * f over an interval: points are denser at the ends, include 1/2, and never lie on a pole. Between
 // the first and the last, points that differ from the previous one by less than `step` are skipped: gnuplot snaps level
 // lines to the next row of pixels, which would show as a bump.
-void write_density(GnuplotScript& script, double alpha, std::pair<double, double> interval, double reach, double scale,
-                   double step) {
-  constexpr int points = 401;
-  std::vector<std::pair<double, double>> curve;
-  for (int i = 0; i < points; ++i) {
-    const double t = 0.5 + reach * std::sin(std::numbers::pi * (i - points / 2) / points);
-    if (t >= interval.first && t <= interval.second) curve.emplace_back(t, scale * beta_density(t, alpha));
+Points density_curve(double alpha, std::pair<double, double> interval, double reach, double scale, double step) {
+  constexpr int count = 401;
+  Points points, kept;
+  for (int i = 0; i < count; ++i) {
+    const double t = 0.5 + reach * std::sin(std::numbers::pi * (i - count / 2) / count);
+    if (t >= interval.first && t <= interval.second) points.emplace_back(t, scale * beta_density(t, alpha));
   }
-  double before = HUGE_VAL;
-  for (const auto& [t, density] : curve)
-    if (std::abs(density - before) >= step || t == curve.back().first) script << t << ' ' << (before = density) << '\n';
-  script << "e\n";
+  for (const auto& [t, density] : points)
+    if (kept.empty() || std::abs(density - kept.back().second) >= step || t == points.back().first)
+      kept.emplace_back(t, density);
+  return kept;
 }
 
 }  // namespace
@@ -186,21 +186,21 @@ bool write_beta_density(const std::string& png, const augment::MixOptions& optio
   const auto [alpha, lambda_per, dedupe] = options;
   check(alpha > 0 && alpha <= 1e6, "beta density: alpha must be above 0 and at most 1e6, got ", alpha);
   check(!lambda.empty(), "beta density: there are no draws");
-  const std::vector<double> draws(lambda.begin(), lambda.end());
 
   // The whole interval, or five standard deviations to either side of 1/2 for an alpha so large that this is narrower.
   const double reach = std::min(0.5, 2.5 / std::sqrt(2 * alpha + 1));
   const double low = dedupe ? 0.5 : 0.5 - reach, high = 0.5 + reach;
   const auto bins = dedupe ? 20u : 40u;
   const double width = (high - low) / bins;
-  std::vector<double> height(bins, 0.0);
-  for (const double t : draws) {
+  Points histogram;
+  for (unsigned i = 0; i < bins; ++i) histogram.emplace_back(low + (i + 0.5) * width, 0);
+  for (const double t : lambda) {
     check(t >= (dedupe ? 0.5 : 0.0) && t <= 1, "beta density: ", t, " is not in ", dedupe ? "0.5" : "0", "..1");
     const double bin = std::clamp((t - low) / width, 0.0, bins - 1.0);
-    height[static_cast<std::size_t>(bin)] += 1 / (width * static_cast<double>(draws.size()));
+    histogram[static_cast<std::size_t>(bin)].second += 1 / (width * static_cast<double>(lambda.size()));
   }
   const double mode = alpha >= 1 ? (dedupe ? 2 : 1) * beta_density(0.5, alpha) : 0;  // below 1 there are poles instead
-  const double top = 1.05 * std::max(*std::max_element(height.begin(), height.end()), mode);
+  const double top = 1.05 * std::max(range({{"", "", histogram}}).second, mode);
   const double step = top / 4000;  // a tenth of a pixel
 
   GnuplotScript script;
@@ -210,11 +210,11 @@ bool write_beta_density(const std::string& png, const augment::MixOptions& optio
          << width << "\nset ylabel 'density'\nset yrange [0:" << top << "]\n";
   if (dedupe) {  // the density before folding, on the left, to the same scale
     script << two_panels(title) << "set xrange [" << 0.5 - reach << ':' << high << "]\nset xlabel 't'\n"
-           << "set title 't from Beta(" << alpha << ", " << alpha << ")'\n"
-           << "plot '-' with filledcurves x1 linecolor rgb '#FBE3D0' title 't < 1/2: folded over to 1 - t', "
-           << "'-' with lines linewidth 4 linecolor rgb '" << colours[1] << "' title 'density f(t)'\n";
-    write_density(script, alpha, {0.5 - reach, 0.5}, reach, 1, step);
-    write_density(script, alpha, {0.5 - reach, high}, reach, 1, step);
+           << "set title 't from Beta(" << alpha << ", " << alpha << ")'\n";
+    const char* const filled = "filledcurves x1 linecolor rgb '#FBE3D0'";
+    plot(script,
+         {{"t < 1/2: folded over to 1 - t", filled, density_curve(alpha, {0.5 - reach, 0.5}, reach, 1, step)},
+          {"density f(t)", lines("linewidth 4", 1), density_curve(alpha, {0.5 - reach, high}, reach, 1, step)}});
   }
   const char* const name = dedupe ? "lambda" : "t";
   const std::string density = text_of("lambda = t from Beta(", alpha, ", ", alpha, ")");
@@ -222,20 +222,12 @@ bool write_beta_density(const std::string& png, const augment::MixOptions& optio
          << quoted(dedupe          ? "lambda = max(t, 1 - t)"
                    : title.empty() ? density
                                    : title + "; " + density)
-         << "\nset xlabel '" << name << "'\nset xrange [" << low << ':' << high << "]\n"
-         << "plot '-' with boxes linecolor rgb '#9ECAE9' title '" << draws.size() << " draws of " << name << "', "
-         << "'-' with lines linewidth 4 linecolor rgb '" << colours[1] << "' title 'density "
-         << (dedupe ? "f(lambda) + f(1 - lambda)" : "f(t)") << "'\n";
-  for (unsigned i = 0; i < bins; ++i) script << low + (i + 0.5) * width << ' ' << height[i] << '\n';
-  script << "e\n";
-  write_density(script, alpha, {low, high}, reach, dedupe ? 2 : 1, step);
+         << "\nset xlabel '" << name << "'\nset xrange [" << low << ':' << high << "]\n";
+  plot(script, {{text_of(lambda.size(), " draws of ", name), "boxes linecolor rgb '#9ECAE9'", histogram},
+                {text_of("density ", dedupe ? "f(lambda) + f(1 - lambda)" : "f(t)"), lines("linewidth 4", 1),
+                 density_curve(alpha, {low, high}, reach, dedupe ? 2 : 1, step)}});
   if (dedupe) script << "unset multiplot\n";
   return draw(png, {dedupe ? 1400 : 1000, 640, 16}, script);
-}
-
-bool write_top_losses(const std::string& png, const Tensor& images, const std::vector<std::string>& captions,
-                      const std::string& title) {
-  return write_image_grid(png, images, captions, 4, title);
 }
 
 std::string probability_text(double probability) {
@@ -275,8 +267,7 @@ bool write_confusion_matrix(const std::string& png, const Tensor& matrix, const 
       cells << j << ' ' << i << ' ' << dark << '\n';
     }
   }
-  std::size_t longest = 0;
-  for (const auto& name : class_names) longest = std::max(longest, name.size());
+  const std::size_t longest = std::ranges::max(class_names, {}, &std::string::size).size();
   const auto name_tics = [&](const char* axis) {
     labels << "set " << axis << " (";
     for (int i = 0; i < classes; ++i)

@@ -33,9 +33,10 @@ double beta_density(double x, double alpha);
 bool write_beta_density(const std::string& png, const augment::MixOptions& options, const std::vector<float>& lambda,
                         const std::string& title = "");
 
-// A sheet of the images with the highest loss, the worst first. images [N, H, W, C] in [0, 1], N in 1..100;
-// captions such as "seven (< 0.01), read as three (0.98)".
-bool write_top_losses(const std::string& png, const Tensor& images, const std::vector<std::string>& captions,
+// A contact sheet: images in rows of four, each below its caption. images [N, H, W, C] in [0, 1]; three channels that
+// differ in colour, otherwise channel 0, 1 as black. Throws unless there are 1 to 100 images of 2 to 1024 pixels a side
+// and 16 megapixels in all, and as many captions.
+bool write_image_grid(const std::string& png, const Tensor& images, const std::vector<std::string>& captions,
                       const std::string& title = "");
 
 // "0.42"; where two digits would round it to 0 or 1, "< 0.01" or "> 0.99".

@@ -12,8 +12,6 @@
 #include <fstream>
 #include <set>
 
-#include "apps/mix_picture.h"
-
 namespace mixgrad::apps {
 
 namespace {
@@ -85,7 +83,7 @@ void announce(Write write, const std::string& png, const Content&... content) {
   else print_line("skipped: the picture ", png, " (install the package gnuplot-nox)");
 }
 
-// The first batch as it will be mixed for training.
+// The first images as they will be mixed for training, each with a caption such as "0.700 three + 0.300 seven".
 void output_mixed_batch(const TrainOptions& options, const data::DataLoaders& data) {
   const data::DataLoader train = data.with_seed(options.seed).train;
   data::LoaderOptions second = train.options();
@@ -95,8 +93,20 @@ void output_mixed_batch(const TrainOptions& options, const data::DataLoaders& da
   const auto mix = options.pair_mix();
   const augment::MixPlan plan = mix->draw(batch.x.shape(), random);
   const augment::MixedInput pair = augment::stack_input(batch.x, partners.x, plan);
-  announce(write_mix_picture, in_output(options, "mixed_batch.png"), mix->combine(pair.x, pair.partner, {plan, cpu}),
-           augment::mixed_target(batch.y, partners.y, plan), options.digit_names(),
+  const augment::MixedTarget labels = augment::mixed_target(batch.y, partners.y, plan);
+  const auto name = [names = options.digit_names()](const Tensor& y, std::int64_t n) {
+    return names.at(static_cast<std::size_t>(y.data<std::int32_t>()[n]));
+  };
+  const std::int64_t count = std::min<std::int64_t>(12, batch.size());
+  std::vector<std::string> captions;
+  for (std::int64_t n = 0; n < count; ++n) {
+    // The second share is 1.000 minus the first, also after rounding.
+    const double share = std::floor(1000 * labels.lambda.data<float>()[n] + 0.5f) / 1000;
+    captions.push_back(with_decimals(share, 3) + ' ' + name(labels.y, n) + " + " + with_decimals(1 - share, 3) + ' ' +
+                       name(labels.partner, n));
+  }
+  const Tensor mixed = mix->combine(pair.x, pair.partner, {plan, cpu});
+  announce(write_image_grid, in_output(options, "mixed_batch.png"), slice(mixed, 0, count), captions,
            text_of("The first images that ", options.run_name(true), " trains on: ", description(options, true)));
 }
 
@@ -156,7 +166,7 @@ void output_mistakes(const TrainOptions& options, train::Learner& learn, const s
   }
   const std::string sheet = in_output(options, run + "_top_losses.png");
   if (!worst.empty())
-    return announce(write_top_losses, sheet, learn.data.valid.dataset().get(worst).x, captions,
+    return announce(write_image_grid, sheet, learn.data.valid.dataset().get(worst).x, captions,
                     when + "the worst mistakes on the validation set, and how probable each reading was to the model");
   print_line("not drawn: ", sheet, ", as every digit is read right");
 }

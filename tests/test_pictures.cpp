@@ -97,7 +97,7 @@ bool write_any(const std::string& kind, const std::string& png) {
   if (kind == "curves") return write_curves(png, {run("plain", {1, 0.5}), run("mixup", {2, 1})});
   if (kind == "lr") return write_lr_curve(png, {.lr = {1e-3, 1e-2, 0.1}, .loss = {1, 0.5, 2}, .suggestion = 0.01});
   if (kind == "beta") return write_beta_density(png, {.alpha = 0.4}, draws);
-  if (kind == "top") return write_top_losses(png, sheet, {"it's a 100 % `ls`", "seven, read as three (0.98)"});
+  if (kind == "top") return write_image_grid(png, sheet, {"it's a 100 % `ls`", "seven, read as three (0.98)"});
   return write_confusion_matrix(png, counts, {"100 %d", "b_2"});
 }
 const std::vector<std::string> kinds{"curves", "lr", "beta", "top", "confusion"};
@@ -154,7 +154,7 @@ TEST_CASE("pictures: a gnuplot that reads nothing ends in an error, not in a sig
   std::filesystem::permissions(bin / "gnuplot", std::filesystem::perms::owner_all);
   const Path path(bin.path(), false);
   const Tensor large = Tensor::from(std::vector<float>(200 * 200, 0.5f), {1, 200, 200, 1});  // more than a pipe holds
-  CHECK_THROWS_AS(write_top_losses(out / "picture.png", large, {"a"}), Error);
+  CHECK_THROWS_AS(write_image_grid(out / "picture.png", large, {"a"}), Error);
 }
 
 TEST_CASE("pictures: numbers have a decimal point in every locale") {
@@ -327,21 +327,21 @@ TEST_CASE("pictures: a sheet has an image and a caption for each, in colour wher
   const TemporaryFolder out;
   const StandIn gnuplot;
   std::vector<float> pixels(2 * 2 * 3, 0.5f);
-  CHECK(write_top_losses(out / "a.png", Tensor::from(pixels, {1, 2, 2, 3}), {"a"}));
+  CHECK(write_image_grid(out / "a.png", Tensor::from(pixels, {1, 2, 2, 3}), {"a"}));
   CHECK(data_of(gnuplot.script()) == std::vector<Rows>{{{0, 0, 0.5}, {1, 0, 0.5}, {0, 1, 0.5}, {1, 1, 0.5}}});
   pixels[4] = 7;
-  CHECK(write_top_losses(out / "a.png", Tensor::from(pixels, {1, 2, 2, 3}), {"a"}));
+  CHECK(write_image_grid(out / "a.png", Tensor::from(pixels, {1, 2, 2, 3}), {"a"}));
   CHECK(data_of(gnuplot.script()).at(0).at(1) == std::vector<double>{1, 0, 128, 255, 128});
   CHECK(write_any("top", out / "a.png"));
   CHECK(data_of(gnuplot.script()).size() == 2);
   CHECK(contains(gnuplot.script(), "set title 'it''s a 100 % `ls`'\nplot"));
 
   CHECK_FALSE(contains(gnuplot.script(), "set label 1"));
-  CHECK(write_top_losses(out / "a.png", sheet, {"a", "b"}, "it's the title"));
+  CHECK(write_image_grid(out / "a.png", sheet, {"a", "b"}, "it's the title"));
   CHECK(contains(gnuplot.script(), "set label 1 'it''s the title' at screen 0.5,"));
 
   const auto refuses = [&](const Shape& shape, const std::vector<std::string>& captions) {
-    CHECK_THROWS_AS(write_top_losses(out / "b.png", Tensor::zeros(shape), captions), Error);
+    CHECK_THROWS_AS(write_image_grid(out / "b.png", Tensor::zeros(shape), captions), Error);
   };
   refuses({0, 2, 2, 1}, {});
   refuses({2, 2, 2, 1}, {"a"});

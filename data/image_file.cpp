@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "core/atomic_file.h"
@@ -15,16 +16,12 @@
 namespace mixgrad::data {
 namespace {
 
-bool begins_with(std::FILE* file, std::initializer_list<std::uint8_t> signature) {
-  std::array<std::uint8_t, 8> start{};
-  const std::size_t got = std::fread(start.data(), 1, start.size(), file);
-  std::rewind(file);
-  return got >= signature.size() && std::equal(signature.begin(), signature.end(), start.begin());
-}
-
 Tensor read_any(std::FILE* file, const ImageFileOptions& options) {
-  if (begins_with(file, {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'})) return read_png(file, options);
-  if (begins_with(file, {0xff, 0xd8, 0xff})) return read_jpeg(file, options);
+  std::array<char, 8> start{};
+  const std::string_view signature(start.data(), std::fread(start.data(), 1, start.size(), file));
+  std::rewind(file);
+  if (signature == "\x89PNG\r\n\x1a\n") return read_png(file, options);
+  if (signature.starts_with("\xff\xd8\xff")) return read_jpeg(file, options);
   fail("is neither a PNG nor a JPEG image");
 }
 

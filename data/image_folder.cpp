@@ -21,7 +21,9 @@ namespace fs = std::filesystem;
 struct ImageFile {
   std::string name, path;
   std::int32_t label;
+  bool held_out = false;
 };
+using Files = std::vector<ImageFile>;
 
 // The entries of a folder, sorted by name, without hidden files.
 std::vector<fs::path> list(const fs::path& folder) {
@@ -68,8 +70,8 @@ std::vector<std::string> class_names(const fs::path& folder, const std::string& 
   return names;
 }
 
-std::vector<ImageFile> image_files(const fs::path& folder, const std::vector<std::string>& classes) {
-  std::vector<ImageFile> files;
+Files image_files(const fs::path& folder, const std::vector<std::string>& classes) {
+  Files files;
   const std::vector<std::string> names = class_names(folder);
   for (const std::string& name : classes)
     check(std::find(names.begin(), names.end(), name) != names.end(), folder.string(), ": lacks the class ", name,
@@ -88,28 +90,24 @@ std::vector<ImageFile> image_files(const fs::path& folder, const std::vector<std
   return files;
 }
 
-// Divides the files, which are sorted, at random into those to train on and those held out; both stay sorted.
-std::pair<std::vector<ImageFile>, std::vector<ImageFile>> split(const std::vector<ImageFile>& files,
-                                                                const std::string& path, const FolderOptions& options) {
+// Divides the files at random into those to train on and those held out; both keep their order.
+std::pair<Files, Files> split(Files files, const std::string& path, const FolderOptions& options) {
   const std::int64_t n = std::ssize(files);
   check(n >= 2, path, ": contains one image; two are needed, one of them for validation");
   const auto wanted = static_cast<std::int64_t>(options.valid_fraction * static_cast<double>(n) + 0.5);
-  std::vector<std::int32_t> order = Random(options.seed, Purpose::split).permutation(n);
-  const auto middle = order.begin() + std::clamp<std::int64_t>(wanted, 1, n - 1);
-  const auto part = [&](auto begin, auto end) {
-    std::sort(begin, end);
-    std::vector<ImageFile> result;
-    for (; begin != end; ++begin) result.push_back(files[static_cast<std::size_t>(*begin)]);
-    return result;
-  };
-  return {part(middle, order.end()), part(order.begin(), middle)};
+  std::vector<std::int32_t> held_out = Random(options.seed, Purpose::split).permutation(n);
+  held_out.resize(static_cast<std::size_t>(std::clamp<std::int64_t>(wanted, 1, n - 1)));
+  for (const std::int32_t index : held_out) files[static_cast<std::size_t>(index)].held_out = true;
+  std::pair<Files, Files> parts;
+  for (ImageFile& file : files) (file.held_out ? parts.second : parts.first).push_back(std::move(file));
+  return parts;
 }
 
 // Image files that are decoded on demand.
 class ImageFiles : public Dataset {
  public:
   // All images must have the size of the one in first_path.
-  ImageFiles(std::vector<ImageFile> files, std::vector<std::string> classes, const ImageFileOptions& options,
+  ImageFiles(Files files, std::vector<std::string> classes, const ImageFileOptions& options,
              const std::string& first_path)
       : files_(std::move(files)),
         classes_(std::move(classes)),
@@ -164,7 +162,7 @@ class ImageFiles : public Dataset {
     return result;
   }
 
-  std::vector<ImageFile> files_;
+  Files files_;
   std::vector<std::string> classes_;
   ImageFileOptions options_;
   std::string first_path_;
@@ -193,7 +191,7 @@ DataLoaders from_folder(const std::string& path, const FolderOptions& options) {
                                  : split(image_files(root, classes), path, options);
   const ImageFileOptions reading{.channels = options.channels, .max_pixels = options.max_pixels};
   const std::string first_path = train.front().path;
-  const auto loader = [&](std::vector<ImageFile> files, bool training) {
+  const auto loader = [&](Files files, bool training) {
     ImageFiles decoding(std::move(files), classes, reading, first_path);
     std::shared_ptr<const Dataset> dataset;
     if (options.in_memory) dataset = std::make_shared<ImageDataset>(decoding.in_memory());

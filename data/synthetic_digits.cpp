@@ -100,23 +100,17 @@ const Glyph& choose_glyph(int digit, Random& rng) {
 }
 
 // A smooth random displacement of the glyph's box: normal at the nodes of a 3 by 3 lattice, bilinear between.
-class ElasticField {
- public:
-  ElasticField(double deviation, Random& rng) {
-    for (Point& node : nodes_) node = {deviation * rng.normal(), deviation * rng.normal()};
-  }
-
-  Point at(Point p) const {
+auto elastic_field(double deviation, Random& rng) {
+  std::array<Point, 9> nodes;
+  for (Point& node : nodes) node = {deviation * rng.normal(), deviation * rng.normal()};
+  return [nodes](Point p) {
     const double u = std::clamp(p.x / 50, 0.0, 2.0), v = std::clamp(p.y / 50, 0.0, 2.0);
     const std::size_t i = u >= 1, j = v >= 1;
     const double fu = u - static_cast<double>(i), fv = v - static_cast<double>(j);
-    const auto row = [&](std::size_t k) { return nodes_[3 * k + i] * (1 - fu) + nodes_[3 * k + i + 1] * fu; };
+    const auto row = [&](std::size_t k) { return nodes[3 * k + i] * (1 - fu) + nodes[3 * k + i + 1] * fu; };
     return row(j) * (1 - fv) + row(j + 1) * fv;
-  }
-
- private:
-  std::array<Point, 9> nodes_;
-};
+  };
+}
 
 struct Segment {
   Point a, b;
@@ -145,13 +139,13 @@ void append_spline(const Stroke& points, std::vector<Segment>& path) {
 // handwriting shows and a little more: a model that meets only tidier digits reads real ones worse.
 std::vector<Segment> write_digit(int digit, Random& rng) {
   const Glyph& glyph = choose_glyph(digit, rng);
-  const ElasticField field(11, rng);
+  const auto field = elastic_field(11, rng);
   const double jitter = 5;  // of each point by itself, in units of the box like the field
   const double aspect = rng.uniform(0.58, 1.12), shear = 0.12 + 0.3 * rng.normal();  // most hands lean to the right
   const double t = 0.09 * rng.normal();  // tangent of half the angle of rotation
   const double cosine = (1 - t * t) / (1 + t * t), sine = 2 * t / (1 + t * t);
   const auto displace = [&](Point p) {
-    const Point shifted = p + field.at(p);
+    const Point shifted = p + field(p);
     const double y = shifted.y + jitter * rng.normal();
     const double x = aspect * (shifted.x + jitter * rng.normal()) - shear * y;
     return Point{cosine * x - sine * y, sine * x + cosine * y};

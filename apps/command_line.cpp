@@ -85,24 +85,14 @@ bool parse_command_line(CLI::App& app, int argc, char** argv) {
   }
 }
 
-CLI::Validator path() {
-  return CLI::Validator(
-      [](const std::string& text) { return text.empty() ? "is empty; is a shell variable unset?" : std::string(); },
-      "");
-}
+std::string path(const std::string& text) { return text.empty() ? "is empty; is a shell variable unset?" : ""; }
 
-CLI::Validator number() {
-  return CLI::Validator(
-      [](const std::string& text) -> std::string {
-        double value = 0;
-        const char* const begin = text.data() + text.starts_with('+');
-        const auto [end, error] = std::from_chars(begin, text.data() + text.size(), value);
-        if (error == std::errc::result_out_of_range) return printable(text) + " is out of the range of a double";
-        if (error != std::errc() || end != text.data() + text.size())
-          return "'" + printable(text) + "' is not a number";
-        return {};
-      },
-      "");
+std::string number(const std::string& text) {
+  double value = 0;
+  const char *const begin = text.data() + text.starts_with('+'), *const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(begin, end, value);
+  if (error == std::errc::result_out_of_range) return printable(text) + " is out of the range of a double";
+  return error != std::errc() || rest != end ? "'" + printable(text) + "' is not a number" : "";
 }
 
 }  // namespace mixgrad::apps

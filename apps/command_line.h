@@ -13,11 +13,10 @@ namespace mixgrad::apps {
 // unknown option, with a suggestion, one that is given twice, what CLI11 or a validator refuses.
 bool parse_command_line(CLI::App& app, int argc, char** argv);
 
-// A path that is not empty: an unset shell variable would make it so.
-CLI::Validator path();
-
-// A number such as 1e-3.
-CLI::Validator number();
+// For CLI::Option::check, which expects what is wrong with a value, or nothing. A path must not be empty: an unset
+// shell variable would make it so. A number is one such as 1e-3.
+std::string path(const std::string& text);
+std::string number(const std::string& text);
 
 // A whole number in decimal digits. CLI11 itself reads 010 as 8, and wraps negative values.
 template <class T>

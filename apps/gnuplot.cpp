@@ -11,21 +11,20 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/scope.h"
 
 namespace mixgrad::apps {
 
 namespace {
 
 // A gnuplot process that reads what is written. Its messages are dropped: some fonts and locales cause warnings.
-class Pipe {
+class Pipe : NonCopyable {
  public:
   Pipe() { check(pipe_ != nullptr, "picture: gnuplot cannot be started"); }
   ~Pipe() {
     if (pipe_ != nullptr) pclose(pipe_);
     std::signal(SIGPIPE, previous_);
   }
-  Pipe(const Pipe&) = delete;
-  Pipe& operator=(const Pipe&) = delete;
 
   void write(std::string_view text) { std::fwrite(text.data(), 1, text.size(), pipe_); }
   // Waits for its end. Whether it succeeded.

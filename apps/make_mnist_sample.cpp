@@ -28,8 +28,8 @@ int main(int argc, char** argv) {
   return apps::run_program("make_mnist_sample", [&] {
     std::string mnist, out;
     CLI::App app{"Writes the 3s and 7s of MNIST as PNG files: train/3, train/7, valid/3, valid/7."};
-    app.add_option("--data", mnist, "folder with the four MNIST files, plain or .gz")->required()->check(apps::path());
-    app.add_option("--out", out, "folder to write, new or empty")->required()->check(apps::path());
+    app.add_option("--data", mnist, "folder with the four MNIST files, plain or .gz")->required()->check(apps::path);
+    app.add_option("--out", out, "folder to write, new or empty")->required()->check(apps::path);
     if (apps::parse_command_line(app, argc, argv)) make_mnist_sample(mnist, out);
     return 0;
   });

@@ -43,7 +43,7 @@ void add_mixup_options(CLI::App& app, TrainOptions& o) {
   app.add_flag("--compare", o.compare, "train without, then with mixup (default)");
   app.add_option("--alpha", o.alpha, "parameter of Beta(alpha, alpha); 0: no mixing; with --cutmix 1 unless given")
       ->capture_default_str()
-      ->check(number());
+      ->check(number);
   app.add_flag("--stack-x", o.stack_x, "give the model both images instead of their mixture");
   app.add_flag("--stack-y,!--no-stack-y", o.stack_y, "give the loss both labels (default), or mix one-hot targets");
   app.add_flag("--per-batch-lambda", o.per_batch_lambda,
@@ -56,7 +56,7 @@ void add_mixup_options(CLI::App& app, TrainOptions& o) {
 
 void add_options(CLI::App& app, TrainOptions& o) {
   const auto add_path = [&](const char* name, std::string& to, const char* what) {
-    app.add_option(name, to, what)->check(path());
+    app.add_option(name, to, what)->check(path);
   };
   const auto add_count = [&]<class T>(const char* name, T& to, std::type_identity_t<T> least,
                                       std::type_identity_t<T> most, const char* what) {
@@ -76,7 +76,7 @@ void add_options(CLI::App& app, TrainOptions& o) {
   app.add_option_function<std::string>("--digits", set_digits, "classes, such as 3,7, or all")
       ->default_str(o.digit_list());
   add_count("--epochs", o.epochs, 0, 100000, "passes over the training images")->capture_default_str();
-  app.add_option("--lr", o.lr, "learning rate")->capture_default_str()->check(number());
+  app.add_option("--lr", o.lr, "learning rate")->capture_default_str()->check(number);
   add_count("--batch-size", o.batch_size, 1, 1000000000, "images per training step")->capture_default_str();
   add_mixup_options(app, o);
   add_count("--seed", o.seed, 0, std::numeric_limits<std::uint64_t>::max(), "seed of weights, shuffling and mixing")

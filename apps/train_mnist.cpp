@@ -18,19 +18,12 @@ using Options = apps::TrainOptions;
 
 namespace {
 
-// simple_cnn for stacked input: it is given [x, partner, lambda] and mixes by itself.
-class StackedCnn : public nn::Module {
- public:
-  explicit StackedCnn(nn::Sequential cnn) : cnn_(std::move(cnn)) {}
-  Tensor forward(const Tensor& x) override { return cnn_(x); }
+// A model for stacked input: it is given [x, partner, lambda] and mixes by itself.
+struct StackedCnn : nn::Sequential {
+  explicit StackedCnn(const nn::Sequential& cnn) : nn::Sequential(cnn) {}
   Tensor forward_many(std::span<const Tensor> inputs) override {
-    return cnn_(augment::mix({inputs[0], inputs[1], inputs[2]}));
+    return forward(augment::mix({inputs[0], inputs[1], inputs[2]}));
   }
-  void visit(nn::Visitor& visitor) override { cnn_.visit(visitor); }  // its weights have the names of simple_cnn's
-  std::string name() const override { return "StackedCnn"; }
-
- private:
-  nn::Sequential cnn_;
 };
 
 // MNIST from its own files, or from class folders of images below train/ and valid/ (or their other names).
@@ -52,12 +45,6 @@ data::DataLoaders load(const Options& options) {
   if (!options.synthetic) return load_folder(options, mnist);
   const data::DataLoaders drawn = data::synthetic_mnist(mnist);
   return options.data.empty() ? drawn : data::DataLoaders{drawn.train, load_folder(options, mnist).valid};
-}
-
-void save_weights(const Options& options, nn::Module& model) {
-  nn::save_weights(model, options.save, nn::WeightLayout::ohwi,
-                   {{"classes", options.digit_list()}, {"model", options.model}});
-  apps::print_line("wrote ", options.save);
 }
 
 // The model, with the weights of --load, if any: a file of --save names their model and digits; one from elsewhere need
@@ -168,8 +155,11 @@ Training train_once(const Options& options, const data::DataLoaders& data, bool 
          " is not finite; try a smaller --lr");
   if (!interrupt->interrupted() && std::ssize(learn->recorder->epochs()) < options.epochs) apps::check_printed();
   if (!options.save.empty()) {
-    if (interrupt->interrupted()) apps::print_line("not written: ", options.save, ", as training was stopped");
-    else save_weights(options, *learn->model);
+    const bool stopped = interrupt->interrupted();
+    if (!stopped)
+      nn::save_weights(*learn->model, options.save, nn::WeightLayout::ohwi,
+                       {{"classes", options.digit_list()}, {"model", options.model}});
+    apps::print_line(stopped ? "not written: " : "wrote ", options.save, stopped ? ", as training was stopped" : "");
   }
   if (!options.out.empty() && seed == options.seed && !learn->recorder->epochs().empty())
     apps::output_mistakes(options, *learn, options.run_name(mixup));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iomanip>
 #include <memory>
 #include <numeric>
 #include <span>
@@ -213,13 +214,12 @@ void write_split(const fs::path& folder, const LabelledImages& images, const std
   check(images.labels.numel() == count, "write_image_folder: ", count, " images but ", images.labels.numel(),
         " labels");
   for (const std::string& name : classes) fs::create_directories(folder / name);
-  const std::size_t digits = std::to_string(std::max<std::int64_t>(count - 1, 0)).size();
+  const auto digits = static_cast<int>(std::to_string(std::max<std::int64_t>(count - 1, 0)).size());
   const Shape shape = images.images.shape().without(0);
   for (std::int64_t n = 0; n < count; ++n) {
-    const std::string number = std::to_string(n);
     const std::string& name = classes[static_cast<std::size_t>(images.labels.data<std::int32_t>()[n])];
-    const fs::path file = folder / name / (std::string(digits - number.size(), '0') + number + ".png");
-    write_png(file.string(), images.images.raw_view(shape, n * shape.numel()));
+    const std::string number = text_of(std::setfill('0'), std::setw(digits), n);
+    write_png((folder / name / (number + ".png")).string(), images.images.raw_view(shape, n * shape.numel()));
   }
 }
 

@@ -1,4 +1,4 @@
-#include "data/archive.h"
+#include "data/untar_data.h"
 
 #include <algorithm>
 #include <cerrno>

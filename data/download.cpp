@@ -1,4 +1,4 @@
-#include "data/download.h"
+#include "data/untar_data.h"
 
 #include <cerrno>
 #include <chrono>

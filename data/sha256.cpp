@@ -1,4 +1,4 @@
-#include "data/sha256.h"
+#include "data/untar_data.h"
 
 #include <algorithm>
 #include <array>

@@ -13,9 +13,6 @@
 
 #include "core/check.h"
 #include "core/scope.h"
-#include "data/archive.h"
-#include "data/download.h"
-#include "data/sha256.h"
 
 namespace mixgrad::data {
 namespace {

@@ -1,7 +1,8 @@
-// Downloaded data sets, kept in a cache: fastai's untar_data.
+// Downloaded data sets, kept in a cache: fastai's untar_data, and the three steps it is made of.
 #pragma once
 
 #include <cstdint>
+#include <istream>
 #include <string>
 
 namespace mixgrad::data {
@@ -35,8 +36,36 @@ std::string cache_folder();
 // archive (".../mnist_sample"). An archive whose files are all in one folder becomes that folder. An interrupted
 // download is resumed by the next call. The folder appears when it is complete. Processes that request the same archive
 // wait for the first one. To download it again, remove the folder. Throws an error that names the address when the
-// download fails (data/download.h), is not of the given size or SHA-256, or can't be unpacked (data/archive.h), or when
-// the cache holds an archive of that name from elsewhere.
+// download fails, is not of the given size or SHA-256, or can't be unpacked, or when the cache holds an archive of that
+// name from elsewhere.
 std::string untar_data(const Url& url, const UntarOptions& options = {});
+
+// ---- The steps.
+
+struct DownloadOptions {
+  std::int64_t max_bytes = std::int64_t{1} << 33;  // of the whole file; more is an error
+  double stall_seconds = 30;                       // without a byte before giving up
+};
+
+// Downloads an http or https address to a file. Resumes a partial file (HTTP Range); if the server does not support
+// that, downloads it again as a whole. Returns whether a file was resumed: its beginning may then be of another
+// version, which only a checksum detects. Follows up to five redirects, from https to https only. Needs libcurl. Throws
+// an error that names the address when the server can't be reached, answers with an error, stalls, drops the connection
+// or sends too much, or when the file can't be written. The partial file stays, to be resumed.
+bool download(const std::string& address, const std::string& path, const DownloadOptions& options = {});
+
+// SHA-256 (NIST, FIPS 180-4) of all bytes up to the end of the stream, as 64 lower-case hexadecimal digits.
+std::string sha256(std::istream& bytes);
+
+// The same of a whole file. Throws an error that names the file when it can't be read.
+std::string sha256_of_file(const std::string& path);
+
+// Unpacks a tar archive, plain or compressed by gzip, into a new folder. Names and contents are restored; permissions,
+// owners and times are not. Needs libarchive, and zlib. Throws an error that names the archive, and the entry, when it
+// is not an archive, or is damaged, truncated (also between two entries) or empty; when an entry is neither a file nor
+// a folder (a link, a device), appears twice or would leave the folder (an absolute name, ".."); when the contents
+// would take more than max_bytes on disk, or can't be written. The folder is then removed. Also throws when the folder
+// exists.
+void unpack(const std::string& archive, const std::string& folder, std::int64_t max_bytes = std::int64_t{1} << 33);
 
 }  // namespace mixgrad::data

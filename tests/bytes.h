@@ -6,7 +6,7 @@
 #include <string>
 
 #include "core/random.h"
-#include "data/sha256.h"
+#include "data/untar_data.h"
 
 namespace mixgrad::test {
 

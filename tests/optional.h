@@ -7,9 +7,8 @@
 #include <string>
 
 #include "core/safetensors.h"
-#include "data/archive.h"
-#include "data/download.h"
 #include "data/image_file.h"
+#include "data/untar_data.h"
 #include "tests/error.h"
 #include "tests/tar.h"
 #include "tests/temporary_folder.h"

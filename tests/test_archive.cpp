@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "core/random.h"
-#include "data/archive.h"
+#include "data/untar_data.h"
 #include "tests/bytes.h"
 #include "tests/error.h"
 #include "tests/files.h"

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <filesystem>
 
-#include "data/download.h"
+#include "data/untar_data.h"
 #include "tests/bytes.h"
 #include "tests/error.h"
 #include "tests/files.h"

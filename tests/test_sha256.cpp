@@ -1,7 +1,7 @@
 // SHA-256 of texts and files.
 #include <doctest/doctest.h>
 
-#include "data/sha256.h"
+#include "data/untar_data.h"
 #include "tests/bytes.h"
 #include "tests/error.h"
 #include "tests/temporary_folder.h"

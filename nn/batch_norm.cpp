@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <type_traits>
 #include <vector>
 
 #include "core/allocator.h"
@@ -26,36 +25,32 @@ Tensor BatchNorm::apply(const Tensor& x, bool relu) {
         " channels in its last axis");
   check(x.dtype() == weight.dtype(), "BatchNorm: input is ", name_of(x.dtype()), ", weight ", name_of(weight.dtype()));
   check_same_device("BatchNorm", x.device(), weight.device());
-  const std::int64_t rows = x.numel() / channels;
   const bool train = training();
-  check(!train || rows > 1, "BatchNorm: training needs more than one value per channel, got input ", x.shape());
+  check(!train || x.numel() > channels, "BatchNorm: training needs more than one value per channel, got input ",
+        x.shape());
 
-  const Shape matrix{rows, channels};
   Tensor mean = running_mean, var = running_var;
   if (train) {
     mean = Tensor::empty({channels}, x.options());
     var = Tensor::empty({channels}, x.options());
     dispatch("batch_norm_statistics", x.device(), [&](auto device) {
-      kernels::batch_norm_statistics(device, x.raw_view(matrix, 0), options_.momentum, running_mean, running_var, mean,
-                                     var);
+      kernels::batch_norm_statistics(device, x, options_.momentum, running_mean, running_var, mean, var);
     });
   }
   const Tensor y = Tensor::empty(x.shape(), x.options());
   const double eps = options_.eps;
   dispatch("batch_norm_forward", x.device(), [&](auto device) {
-    kernels::batch_norm_forward(device, x.raw_view(matrix, 0), {mean, var, weight, bias, eps, relu, train},
-                                y.raw_view(matrix, 0));
+    kernels::batch_norm_forward(device, x, {mean, var, weight, bias, eps, relu, train}, y);
   });
   record(y, relu ? "batch_norm_relu" : "batch_norm", {x, weight, bias},
-         [matrix, eps, relu, train, x = Saved(x), mean = Saved(mean), var = Saved(var), weight = Saved(weight),
+         [eps, relu, train, x = Saved(x), mean = Saved(mean), var = Saved(var), weight = Saved(weight),
           bias = Saved(bias)](const Tensor& grad, Gradients& to) {
            const Tensor dx = Tensor::empty(x->shape(), grad.options());
            const Tensor dweight = Tensor::empty(weight->shape(), grad.options());
            const Tensor dbias = Tensor::empty(weight->shape(), grad.options());
            dispatch("batch_norm_backward", grad.device(), [&](auto device) {
-             kernels::batch_norm_backward(device, x->raw_view(matrix, 0),
-                                          {*mean, *var, *weight, *bias, eps, relu, train}, grad.raw_view(matrix, 0),
-                                          dx.raw_view(matrix, 0), dweight, dbias);
+             kernels::batch_norm_backward(device, *x, {*mean, *var, *weight, *bias, eps, relu, train}, grad, dx,
+                                          dweight, dbias);
            });
            to.add(0, dx);
            to.add(1, dweight);
@@ -63,15 +58,6 @@ Tensor BatchNorm::apply(const Tensor& x, bool relu) {
          });
   return y;
 }
-
-void BatchNorm::visit(Visitor& visitor) {
-  visitor.parameter("weight", weight);
-  visitor.parameter("bias", bias);
-  visitor.buffer("running_mean", running_mean);
-  visitor.buffer("running_var", running_var);
-}
-
-std::string BatchNorm::name() const { return "BatchNorm(" + std::to_string(weight.numel()) + ")"; }
 
 }  // namespace mixgrad::nn
 
@@ -89,34 +75,35 @@ std::int64_t rows_summed(std::int64_t channels) {
 // sums apart; the ranges are added in order.
 template <class T, class F>
 void sum_over_rows(std::int64_t rows, std::int64_t channels, T* first, T* second, F of) {
-  const std::int64_t grain = rows_summed(channels), ranges = num_ranges(rows, grain);
-  const Scratch<double> partials((ranges + 1) * 2 * channels);
+  const std::int64_t grain = rows_summed(channels), ranges = num_ranges(rows, grain), size = 2 * channels;
+  const Scratch<double> partials((ranges + 1) * size);
   double* const total = partials.data();  // and behind it those of the ranges
-  const auto of_range = [=](std::int64_t range) { return total + (range + 1) * 2 * channels; };
   parallel_ranges(rows, grain, [=](std::int64_t range, std::int64_t begin, std::int64_t end) {
-    std::fill_n(of_range(range), 2 * channels, 0.0);
-    add_rows<T, 2>(begin, end, channels, of_range(range), of);
+    double* const partial = total + (range + 1) * size;
+    std::fill_n(partial, size, 0.0);
+    add_rows<T, 2>(begin, end, channels, partial, of);
   });
-  std::fill_n(total, 2 * channels, 0.0);
-  for (std::int64_t range = 0; range < ranges; ++range)
-    for (std::int64_t i = 0; i < 2 * channels; ++i) total[i] += of_range(range)[i];
+  std::fill_n(total, size, 0.0);
+  for (std::int64_t range = 1; range <= ranges; ++range)
+    for (std::int64_t i = 0; i < size; ++i) total[i] += total[range * size + i];
   const auto rounded = [](double sum) { return static_cast<T>(sum); };
   std::transform(total, total + channels, first, rounded);
   std::transform(total + channels, total + 2 * channels, second, rounded);
 }
 
-// The lines of all channels.
+// The numbers of all channels, those of a kind next to each other.
 template <class T>
 struct Factors {
   explicit Factors(const BatchNormParameters& p) {
+    const BatchNormChannels<T, false> channels(p, cpu);
     for (std::int64_t c = 0; c < p.weight.numel(); ++c) {
-      const auto line = BatchNormLine<T, false>::of(p.mean.data<T>()[c], p.var.data<T>()[c], p.weight.data<T>()[c],
-                                                    p.bias.data<T>()[c], static_cast<T>(p.eps));
-      scale.push_back(line.scale);
-      shift.push_back(line.shift);
+      const auto channel = channels.backward(c);
+      scale.push_back(channel.line.scale);
+      shift.push_back(channel.line.shift);
+      inverse.push_back(channel.inverse);
     }
   }
-  std::vector<T> scale, shift;
+  std::vector<T> scale, shift, inverse;
 };
 
 // running = (1 - momentum) * running + momentum * batch
@@ -132,7 +119,7 @@ void move_towards(const Tensor& running, const Tensor& batch, double momentum, d
 void batch_norm_statistics(Cpu, const Tensor& x, double momentum, Out running_mean, Out running_var, Out mean,
                            Out var) {
   with_floating("batch_norm", x.dtype(), [&]<class T>(T) {
-    const std::int64_t rows = x.size(0), channels = x.size(1);
+    const std::int64_t channels = x.size(-1), rows = x.numel() / channels;
     const T* px = x.data<T>();
     T* pm = mean.mutable_data<T>();
     T* pv = var.mutable_data<T>();
@@ -186,7 +173,7 @@ void batch_norm_statistics(Cpu, const Tensor& x, double momentum, Out running_me
 
 void batch_norm_forward(Cpu, const Tensor& x, const BatchNormParameters& p, Out y) {
   with_floating("batch_norm", x.dtype(), [&]<class T>(T) {
-    const std::int64_t rows = x.size(0), channels = x.size(1);
+    const std::int64_t channels = x.size(-1), rows = x.numel() / channels;
     const T* px = x.data<T>();
     T* py = y.mutable_data<T>();
     const Factors<T> factors(p);
@@ -203,13 +190,10 @@ void batch_norm_forward(Cpu, const Tensor& x, const BatchNormParameters& p, Out 
   });
 }
 
-// With h = (x - mean) / sqrt(var + eps): dbias = sum dy, dweight = sum dy h, and
-// dx = weight / sqrt(var + eps) * (dy - (dbias + h dweight) / rows), without the bracket's second term when mean and
-// var are constants.
 void batch_norm_backward(Cpu, const Tensor& x, const BatchNormParameters& p, const Tensor& dy, Out dx, Out dweight,
                          Out dbias) {
   with_floating("batch_norm", x.dtype(), [&]<class T>(T) {
-    const std::int64_t rows = x.size(0), channels = x.size(1);
+    const std::int64_t channels = x.size(-1), rows = x.numel() / channels;
     const T* px = x.data<T>();
     const T* pm = p.mean.data<T>();
     const T* pw = p.weight.data<T>();
@@ -220,26 +204,21 @@ void batch_norm_backward(Cpu, const Tensor& x, const BatchNormParameters& p, con
     const Factors<T> factors(p);
     const T* a = factors.scale.data();
     const T* b = factors.shift.data();
-    std::vector<T> inverse(static_cast<std::size_t>(channels));
-    for (std::int64_t c = 0; c < channels; ++c)
-      inverse[static_cast<std::size_t>(c)] = inverse_deviation(p.var.data<T>()[c], static_cast<T>(p.eps));
-    const T* pi = inverse.data();
+    const T* pi = factors.inverse.data();
     const T share = p.batch_statistics ? 1 / static_cast<T>(rows) : T{0};
     with_constant(p.relu, [&](auto relu) {
-      const auto gradient = [=](std::int64_t i, std::int64_t c) {
-        return BatchNormLine<T, relu.value>{a[c], b[c]}.backward(px[i], pdy[i]);
-      };
+      using Backward = BatchNormBackward<T, relu.value>;
       sum_over_rows<T>(rows, channels, pdw, pdb, [=](std::int64_t i, std::int64_t c) {
-        const T g = gradient(i, c);
-        return Terms<T, 2>{{g * (px[i] - pm[c]) * pi[c], g}};
+        const Backward channel{{a[c], b[c]}, pm[c], pi[c], pw[c]};
+        const T g = channel.line.backward(px[i], pdy[i]);
+        return Terms<T, 2>{{channel.dweight_of(px[i], g), g}};
       });
       parallel_for(rows, rows_per_range(channels, batch_norm_grain), [=](std::int64_t begin, std::int64_t end) {
         for (std::int64_t row = begin; row < end; ++row)
 #pragma omp simd
           for (std::int64_t c = 0; c < channels; ++c) {
             const std::int64_t i = row * channels + c;
-            const T h = (px[i] - pm[c]) * pi[c];
-            pdx[i] = pw[c] * pi[c] * (gradient(i, c) - (pdb[c] + h * pdw[c]) * share);
+            pdx[i] = Backward{{a[c], b[c]}, pm[c], pi[c], pw[c], pdw[c], pdb[c], share}(px[i], pdy[i]);
           }
       });
     });

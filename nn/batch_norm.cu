@@ -53,92 +53,39 @@ __global__ void statistics_kernel(const float* moments, const float* shift, int 
 }
 
 template <bool relu>
-using Line = BatchNormLine<float, relu>;
+using Channels = BatchNormChannels<float, relu>;
 
+// The terms of dweight and dbias.
 template <bool relu>
-struct Normalise {
-  const float *scale, *shift;
-  __device__ Line<relu> at(std::int64_t c) const { return {scale[c], shift[c]}; }
-};
-
-__global__ void forward_factors_kernel(const float* mean, const float* var, const float* weight, const float* bias,
-                                       float eps, int channels, float* scale, float* shift) {
-  wait_for_previous_kernel();
-  const auto c = static_cast<int>(global_index());
-  if (c >= channels) return;
-  const auto line = Line<false>::of(mean[c], var[c], weight[c], bias[c], eps);
-  scale[c] = line.scale;
-  shift[c] = line.shift;
-}
-
-// The shares of dweight and dbias, but for the factor 1 / sqrt(var + eps) of the first.
-template <bool relu>
-struct WeightTerms {
-  Normalise<relu> normalise;
-  const float *x, *dy, *mean;
+struct ParameterTerms {
+  Channels<relu> channels;
+  const float *x, *dy;
   __device__ Terms<float, 2> operator()(std::int64_t i, std::int64_t c) const {
-    const float g = normalise.at(c).backward(x[i], dy[i]);
-    return {{g * (x[i] - mean[c]), g}};
+    const auto channel = channels.backward(c);
+    const float g = channel.line.backward(x[i], dy[i]);
+    return {{channel.dweight_of(x[i], g), g}};
   }
 };
 
-// sums [2, channels] from WeightTerms; then dx = a dy - b (x - mean) - d with the factors a, b, d [channels], where
-// share is 1 / rows, or 0 when mean and var are constants.
-__global__ void backward_factors_kernel(const float* sums, const float* var, const float* weight, float eps,
-                                        float share, int channels, float* dweight, float* dbias, float* factors) {
-  wait_for_previous_kernel();
-  const auto c = static_cast<int>(global_index());
-  if (c >= channels) return;
-  const float inverse = inverse_deviation(var[c], eps), scale = weight[c] * inverse;
-  dweight[c] = sums[c] * inverse;
-  dbias[c] = sums[channels + c];
-  factors[c] = scale;
-  factors[channels + c] = scale * inverse * dweight[c] * share;
-  factors[2 * channels + c] = scale * dbias[c] * share;
-}
-
 template <bool relu>
 struct InputGradient {
-  Normalise<relu> normalise;
-  const float *a, *b, *d, *mean;
-  struct OfChannel {
-    Line<relu> line;
-    float a, b, d, mean;
-    __device__ float operator()(float x, float dy) const { return a * line.backward(x, dy) - b * (x - mean) - d; }
-  };
-  __device__ OfChannel at(std::int64_t c) const { return {normalise.at(c), a[c], b[c], d[c], mean[c]}; }
+  Channels<relu> channels;
+  const float *dweight, *dbias;
+  float share;
+  __device__ BatchNormBackward<float, relu> at(std::int64_t c) const {
+    auto channel = channels.backward(c);
+    channel.dweight = dweight[c];
+    channel.dbias = dbias[c];
+    channel.share = share;
+    return channel;
+  }
 };
-
-// Calls f with Normalise<relu> of factors [2, channels], which it fills.
-template <class F>
-void with_normalise(Cuda device, const BatchNormParameters& p, const Tensor& factors, F f) {
-  const std::int64_t channels = p.weight.numel();
-  float *scale = write(factors), *shift = scale + channels;
-  launch_threads(device, channels, forward_factors_kernel, read(p.mean), read(p.var), read(p.weight), read(p.bias),
-                 static_cast<float>(p.eps), static_cast<int>(channels), scale, shift);
-  with_constant(p.relu, [&](auto relu) { f(Normalise<relu.value>{scale, shift}); });
-}
-
-template <bool relu>
-void backward(Cuda device, const Tensor& x, const BatchNormParameters& p, const Tensor& dy, Normalise<relu> normalise,
-              Out dx, Out dweight, Out dbias) {
-  const std::int64_t rows = x.size(0), channels = x.size(1);
-  const Tensor sums = Tensor::empty({2, channels}, x.options()), factors = Tensor::empty({3, channels}, x.options());
-  column_sums<2>(device, 1, rows, channels, WeightTerms<relu>{normalise, read(x), read(dy), read(p.mean)}, write(sums));
-  float* a = write(factors);
-  launch_threads(device, channels, backward_factors_kernel, read(sums), read(p.var), read(p.weight),
-                 static_cast<float>(p.eps), p.batch_statistics ? 1 / static_cast<float>(rows) : 0.0f,
-                 static_cast<int>(channels), write(dweight), write(dbias), a);
-  map_channels(device, x.numel(), channels,
-               InputGradient<relu>{normalise, a, a + channels, a + 2 * channels, read(p.mean)}, write(dx), read(x),
-               read(dy));
-}
 
 }  // namespace
 
 void batch_norm_statistics(Cuda device, const Tensor& x, double momentum, Out running_mean, Out running_var, Out mean,
                            Out var) {
-  const std::int64_t rows = x.size(0), channels = x.size(1);
+  const std::int64_t channels = x.size(-1), rows = x.numel() / channels;
   const Tensor moments = Tensor::empty({Moments::size, channels}, x.options());
   reduce_columns<Moments>(device, 1, rows, channels, Shifted{read(x)}, write(moments));
   launch_threads(device, channels, statistics_kernel, read(moments), read(x), static_cast<int>(channels),
@@ -148,16 +95,23 @@ void batch_norm_statistics(Cuda device, const Tensor& x, double momentum, Out ru
 }
 
 void batch_norm_forward(Cuda device, const Tensor& x, const BatchNormParameters& p, Out y) {
-  const Tensor factors = Tensor::empty({2, x.size(1)}, x.options());
-  with_normalise(device, p, factors,
-                 [&](auto normalise) { map_channels(device, x.numel(), x.size(1), normalise, write(y), read(x)); });
+  with_constant(p.relu, [&](auto relu) {
+    map_channels(device, x.numel(), x.size(-1), Channels<relu.value>(p, cuda), write(y), read(x));
+  });
 }
 
 void batch_norm_backward(Cuda device, const Tensor& x, const BatchNormParameters& p, const Tensor& dy, Out dx,
                          Out dweight, Out dbias) {
-  const Tensor factors = Tensor::empty({2, x.size(1)}, x.options());
-  with_normalise(device, p, factors,
-                 [&](auto normalise) { backward(device, x, p, dy, normalise, dx, dweight, dbias); });
+  const std::int64_t channels = x.size(-1), rows = x.numel() / channels;
+  const float share = p.batch_statistics ? 1 / static_cast<float>(rows) : 0.0f;
+  float *const dw = write(dweight), *const db = write(dbias);
+  with_constant(p.relu, [&](auto relu) {
+    const Channels<relu.value> of(p, cuda);
+    column_sums<2>(device, 1, rows, channels, ParameterTerms<relu.value>{of, read(x), read(dy)},
+                   TwoArrays{dw, channels, db});
+    map_channels(device, x.numel(), channels, InputGradient<relu.value>{of, dw, db, share}, write(dx), read(x),
+                 read(dy));
+  });
 }
 
 }  // namespace mixgrad::kernels

@@ -27,8 +27,13 @@ class BatchNorm : public Module {
   // Throws unless the last axis has `channels` entries, or when training on fewer than two rows.
   Tensor forward(const Tensor& x) override { return apply(x, false); }
   Tensor forward_relu(const Tensor& x) { return apply(x, true); }
-  void visit(Visitor& visitor) override;
-  std::string name() const override;
+  void visit(Visitor& visitor) override {
+    visitor.parameter("weight", weight);
+    visitor.parameter("bias", bias);
+    visitor.buffer("running_mean", running_mean);
+    visitor.buffer("running_var", running_var);
+  }
+  std::string name() const override { return text_of("BatchNorm(", weight.numel(), ")"); }
 
   Tensor weight, bias;               // [channels], one and zero at first
   Tensor running_mean, running_var;  // [channels], zero and one at first
@@ -46,30 +51,33 @@ template <class T>
 MIXGRAD_HOST_DEVICE T moving_average(T running, T batch, T kept, T share) {
   return running * kept + batch * share;
 }
-template <class T>
-MIXGRAD_HOST_DEVICE T inverse_deviation(T var, T eps) {
-  return 1 / std::sqrt(var + eps);
-}
 // y = scale x + shift, and what a gradient with respect to y is with respect to that: the same, or where a ReLU follows
 // (relu), 0 where it is not positive.
 template <class T, bool relu>
 struct BatchNormLine {
   T scale, shift;
 
-  MIXGRAD_HOST_DEVICE static BatchNormLine of(T mean, T var, T weight, T bias, T eps) {
-    const T scale = weight / std::sqrt(var + eps);
-    return {scale, bias - mean * scale};
-  }
   MIXGRAD_HOST_DEVICE T operator()(T x) const {
     const T y = scale * x + shift;
     return relu && y <= 0 ? T{0} : y;
   }
   MIXGRAD_HOST_DEVICE T backward(T x, T dy) const { return relu && scale * x + shift <= 0 ? T{0} : dy; }
 };
+// With h = (x - mean) / sqrt(var + eps), and sums over all rows: dbias = sum dy, dweight = sum dy h, and
+// dx = weight / sqrt(var + eps) * (dy - (dbias + h dweight) / rows), without the bracket's second term when mean and
+// var are constants.
+template <class T, bool relu>
+struct BatchNormBackward {
+  BatchNormLine<T, relu> line;
+  T mean, inverse, weight;              // inverse = 1 / sqrt(var + eps)
+  T dweight = 0, dbias = 0, share = 0;  // once they are known; share = 1 / rows, or 0
 
-// mean[c] and the biased variance var[c] over the rows of x [rows, c]; the running estimates move towards them.
-MIXGRAD_KERNEL(batch_norm_statistics, const Tensor& x, double momentum, Out running_mean, Out running_var, Out mean,
-               Out var);
+  MIXGRAD_HOST_DEVICE T dweight_of(T x, T dy) const { return dy * (x - mean) * inverse; }  // dy as it is for the line
+  MIXGRAD_HOST_DEVICE T operator()(T x, T dy) const {
+    const T h = (x - mean) * inverse;
+    return weight * inverse * (line.backward(x, dy) - (dbias + h * dweight) * share);
+  }
+};
 
 struct BatchNormParameters {
   const Tensor &mean, &var, &weight, &bias;  // [channels]
@@ -77,6 +85,31 @@ struct BatchNormParameters {
   bool relu;              // a ReLU follows, in the same pass
   bool batch_statistics;  // mean and var were computed from x, so that the gradient flows through them as well
 };
+// The formulas with the parameters of a channel.
+template <class T, bool relu>
+struct BatchNormChannels {
+  BatchNormChannels(const BatchNormParameters& p, Device where)
+      : mean(p.mean.data<T>(where)),
+        var(p.var.data<T>(where)),
+        weight(p.weight.data<T>(where)),
+        bias(p.bias.data<T>(where)),
+        eps(static_cast<T>(p.eps)) {}
+  MIXGRAD_HOST_DEVICE BatchNormLine<T, relu> at(std::int64_t c) const {
+    const T scale = weight[c] / std::sqrt(var[c] + eps);
+    return {scale, bias[c] - mean[c] * scale};
+  }
+  MIXGRAD_HOST_DEVICE BatchNormBackward<T, relu> backward(std::int64_t c) const {
+    return {at(c), mean[c], 1 / std::sqrt(var[c] + eps), weight[c]};
+  }
+
+  const T *mean, *var, *weight, *bias;
+  T eps;
+};
+
+// mean[c] and the biased variance var[c] over the rows of x [..., c]; the running estimates move towards them.
+MIXGRAD_KERNEL(batch_norm_statistics, const Tensor& x, double momentum, Out running_mean, Out running_var, Out mean,
+               Out var);
+
 // y = (x - mean) / sqrt(var + eps) * weight + bias, and where that is negative and relu, 0
 MIXGRAD_KERNEL(batch_norm_forward, const Tensor& x, const BatchNormParameters& p, Out y);
 // The gradients, each overwritten. With relu, dy counts where y is positive: recomputing y is cheaper than

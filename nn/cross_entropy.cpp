@@ -14,15 +14,14 @@
 namespace mixgrad::nn {
 namespace {
 
-void check_logits(const Tensor& logits, const CrossEntropyOptions& options) {
-  check(logits.rank() == 2, "cross_entropy: logits ", logits.shape(), " must be [N, C]");
-  if (!options.class_weights.defined()) return;
-  check(options.class_weights.shape() == Shape{logits.size(1)}, "cross_entropy: class weights ",
-        options.class_weights.shape(), " for logits ", logits.shape());
-}
-
+// Checks the logits; the class weights in their dtype and on their device, or undefined.
 Tensor class_weights_for(const Tensor& logits, const CrossEntropyOptions& options) {
-  return options.class_weights.defined() ? options.class_weights.to(logits.dtype()).to(logits.device()) : Tensor();
+  check(logits.rank() == 2, "cross_entropy: logits ", logits.shape(), " must be [N, C]");
+  const Tensor& weights = options.class_weights;
+  if (!weights.defined()) return {};
+  check(weights.shape() == Shape{logits.size(1)}, "cross_entropy: class weights ", weights.shape(), " for logits ",
+        logits.shape());
+  return weights.to(logits.dtype()).to(logits.device());
 }
 
 bool are_indices(const Tensor& target, const Tensor& logits) {
@@ -31,14 +30,13 @@ bool are_indices(const Tensor& target, const Tensor& logits) {
 
 // Of class indices; without a lambda, of the first alone.
 Tensor of_indices(const Tensor& logits, const Tensor& y, const Tensor& partner, const Tensor& lambda,
-                  const CrossEntropyOptions& options) {
+                  const Tensor& class_weights, double label_smoothing) {
   check(logits.size(1) > 0, "cross_entropy: logits ", logits.shape(), " have no classes");
-  const Tensor weights = class_weights_for(logits, options);
   const Tensor loss = Tensor::empty({logits.size(0)}, logits.options());
   const bool differentiate = grad_enabled() && logits.requires_grad();
   const Tensor dlogits = differentiate ? Tensor::empty(logits.shape(), logits.options()) : Tensor();
   dispatch("cross_entropy", logits.device(), [&](auto device) {
-    kernels::cross_entropy(device, logits, {y, partner, lambda, weights, options.label_smoothing}, loss, dlogits);
+    kernels::cross_entropy(device, logits, {y, partner, lambda, class_weights, label_smoothing}, loss, dlogits);
   });
   record(loss, "cross_entropy", {logits}, [dlogits](const Tensor& grad, Gradients& to) {
     to.add(0, reshape(grad, {grad.numel(), 1}) * dlogits);
@@ -49,22 +47,22 @@ Tensor of_indices(const Tensor& logits, const Tensor& y, const Tensor& partner, 
 }  // namespace
 
 Tensor cross_entropy_per_sample(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& options) {
-  check_logits(logits, options);
+  const Tensor weights = class_weights_for(logits, options);
+  const double smoothing = options.label_smoothing;
   check_same_device("cross_entropy", logits.device(), target.device());
-  if (are_indices(target, logits)) return of_indices(logits, target, target, {}, options);
+  if (are_indices(target, logits)) return of_indices(logits, target, target, {}, weights, smoothing);
   check(target.shape() == logits.shape() && target.dtype() == logits.dtype(), "cross_entropy: for logits ",
         name_of(logits.dtype()), logits.shape(), " the target must be i32 [N] or of the logits' dtype and shape, got ",
         name_of(target.dtype()), target.shape());
-  const double smoothing = options.label_smoothing;
   Tensor q = target;
   if (smoothing > 0) q = (1 - smoothing) * q + smoothing / static_cast<double>(logits.size(1));
-  if (options.class_weights.defined()) q = q * class_weights_for(logits, options);
+  if (weights.defined()) q = q * weights;
   return -sum(weighted(q, log_softmax(logits)), 1);
 }
 
 Tensor cross_entropy_mixed(const Tensor& logits, const Tensor& y, const Tensor& partner, const Tensor& lambda,
                            const CrossEntropyOptions& options) {
-  check_logits(logits, options);
+  const Tensor weights = class_weights_for(logits, options);
   for (const Tensor& target : {y, partner}) {
     check_same_device("cross_entropy", logits.device(), target.device());
     check(are_indices(target, logits), "cross_entropy: for logits ", name_of(logits.dtype()), logits.shape(),
@@ -74,7 +72,7 @@ Tensor cross_entropy_mixed(const Tensor& logits, const Tensor& y, const Tensor& 
   check(lambda.dtype() == logits.dtype() && (lambda.shape() == Shape{} || lambda.shape() == Shape{logits.size(0)}),
         "cross_entropy: for logits ", name_of(logits.dtype()), logits.shape(),
         " lambda must be [N] or [] of the same dtype, got ", name_of(lambda.dtype()), lambda.shape());
-  return of_indices(logits, y, partner, lambda, options);
+  return of_indices(logits, y, partner, lambda, weights, options.label_smoothing);
 }
 
 Loss cross_entropy_with(const CrossEntropyOptions& options) {
@@ -109,23 +107,14 @@ void cross_entropy(Cpu device, const Tensor& logits, const CrossEntropyTarget& t
   with_floating("cross_entropy", logits.dtype(), [&]<class T>(T) {
     const std::int64_t classes = logits.size(1);
     const T* z = logits.data<T>();
-    const std::int32_t* y = target.y.data<std::int32_t>();
-    const std::int32_t* partner = target.partner.data<std::int32_t>();
-    const T* lambda = target.lambda.defined() ? target.lambda.data<T>() : nullptr;
-    const std::int64_t lambda_step = lambda && target.lambda.rank() ? 1 : 0;
-    const T* weights = target.class_weights.defined() ? target.class_weights.data<T>() : nullptr;
-    const T kept = static_cast<T>(1 - target.label_smoothing);
-    const T spread = static_cast<T>(target.label_smoothing / static_cast<double>(classes));
+    const CrossEntropyRows<T> rows(target, classes, cpu);
     T* pl = loss.mutable_data<T>();
     T* pd = dlogits.defined() ? dlogits.mutable_data<T>() : nullptr;
     constexpr std::int64_t grain = std::int64_t{1} << 12;  // elements per range
     parallel_for(logits.size(0), rows_per_range(classes, grain), [=](std::int64_t begin, std::int64_t end) {
       for (std::int64_t n = begin; n < end; ++n) {
         const T* row = z + n * classes;
-        const T share = lambda ? lambda[n * lambda_step] : T{1};
-        const auto q = [=](std::int64_t c) {
-          return (weights ? weights[c] : T{1}) * smoothed_label(c == y[n], c == partner[n], share, kept, spread);
-        };
+        const auto q = rows[n];
         const T largest = *std::max_element(row, row + classes);
         double total = 0, total_q = 0, value = 0;  // in f64 (core/sums.h), which next to exp costs nothing
         for (std::int64_t c = 0; c < classes; ++c) total += static_cast<double>(std::exp(row[c] - largest));
@@ -133,13 +122,13 @@ void cross_entropy(Cpu device, const Tensor& logits, const CrossEntropyTarget& t
         for (std::int64_t c = 0; c < classes; ++c) {
           const T qc = q(c);
           total_q += static_cast<double>(qc);
-          if (qc != 0) value += static_cast<double>(qc * (log_total - (row[c] - largest)));
+          if (qc != 0) value += static_cast<double>(q.term(qc, row[c] - largest, log_total));
         }
         pl[n] = static_cast<T>(value);
         if (!pd) continue;
         const T sum_q = static_cast<T>(total_q);
         for (std::int64_t c = 0; c < classes; ++c)
-          pd[n * classes + c] = std::exp(row[c] - largest - log_total) * sum_q - q(c);
+          pd[n * classes + c] = q.gradient(c, row[c] - largest, log_total, sum_q);
       }
     });
   });

@@ -12,6 +12,8 @@
 // weight 0.
 #pragma once
 
+#include <cmath>
+
 #include "core/host_device.h"
 #include "nn/loss.h"
 
@@ -54,12 +56,42 @@ struct CrossEntropyTarget {
   const Tensor& class_weights;  // [C]; undefined: 1 each
   double label_smoothing;
 };
-// q_c but for w_c, for a class that is y, partner, both or neither; kept = 1 - s, spread = s / C.
+// q of one row, and the formulas for its class c, with z less the row's largest and log_total = log(sum of exp(z)).
 template <class T>
-MIXGRAD_HOST_DEVICE T smoothed_label(bool is_y, bool is_partner, T lambda, T kept, T spread) {
-  const T label = (is_y ? lambda : T{0}) + (is_partner ? 1 - lambda : T{0});
-  return kept * label + spread;
-}
+struct CrossEntropyWeights {
+  std::int32_t y, partner;
+  T lambda, kept, spread;  // 1 - s, s / C
+  const T* class_weights;  // or null
+
+  MIXGRAD_HOST_DEVICE T operator()(auto c) const {
+    const T label = (c == y ? lambda : T{0}) + (c == partner ? 1 - lambda : T{0});
+    return (class_weights ? class_weights[c] : T{1}) * (kept * label + spread);
+  }
+  MIXGRAD_HOST_DEVICE static T term(T q, T z, T log_total) { return q * (log_total - z); }
+  MIXGRAD_HOST_DEVICE T gradient(auto c, T z, T log_total, T sum_q) const {
+    return std::exp(z - log_total) * sum_q - (*this)(c);
+  }
+};
+// A target's elements on one device.
+template <class T>
+struct CrossEntropyRows {
+  CrossEntropyRows(const CrossEntropyTarget& t, std::int64_t classes, Device where)
+      : y(t.y.data<std::int32_t>(where)),
+        partner(t.partner.data<std::int32_t>(where)),
+        lambda(t.lambda.defined() ? t.lambda.data<T>(where) : nullptr),
+        class_weights(t.class_weights.defined() ? t.class_weights.data<T>(where) : nullptr),
+        lambda_step(lambda && t.lambda.rank() ? 1 : 0),
+        kept(static_cast<T>(1 - t.label_smoothing)),
+        spread(static_cast<T>(t.label_smoothing / static_cast<double>(classes))) {}
+  MIXGRAD_HOST_DEVICE CrossEntropyWeights<T> operator[](std::int64_t n) const {
+    return {y[n], partner[n], lambda ? lambda[n * lambda_step] : T{1}, kept, spread, class_weights};
+  }
+
+  const std::int32_t *y, *partner;
+  const T *lambda, *class_weights;  // or null
+  std::int64_t lambda_step;         // 0: one lambda for all rows
+  T kept, spread;
+};
 MIXGRAD_KERNEL(cross_entropy, const Tensor& logits, const CrossEntropyTarget& target, Out loss,
                Out dlogits);  // undefined: not computed
 }  // namespace mixgrad::kernels

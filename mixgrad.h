@@ -40,7 +40,6 @@
 #include "nn/conv2d.h"
 #include "nn/cross_entropy.h"
 #include "nn/dropout.h"
-#include "nn/elementwise_loss.h"
 #include "nn/function.h"
 #include "nn/init.h"
 #include "nn/layer_norm.h"

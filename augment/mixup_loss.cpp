@@ -18,8 +18,8 @@ Tensor MixUpLoss::operator()(const Tensor& output, const Target& target) const {
   const Tensor lambda = weight_ == LossWeight::batch_mean ? mean(own) : own;
   const bool indices = mixed.y.dtype() == DType::i32 && mixed.partner.dtype() == DType::i32;
   // In one pass, where the loss has one.
-  const Tensor each = loss_.per_sample.mixed() && indices && !lambda.requires_grad()
-                          ? loss_.per_sample.mixed()(output, mixed.y, mixed.partner, lambda)
+  const Tensor each = loss_.per_sample.mixed && indices && !lambda.requires_grad()
+                          ? loss_.per_sample.mixed(output, mixed.y, mixed.partner, lambda)
                           : weighted(lambda, loss_.each_sample(output, mixed.y)) +
                                 weighted(1.0 - lambda, loss_.each_sample(output, mixed.partner));
   return nn::reduce(each, loss_.reduction);

@@ -1,4 +1,5 @@
-// Losses as values: a name, the loss of each sample, and how a batch of them becomes one number.
+// Losses as values: a name, the loss of each sample, and how a batch of them becomes one number; and those that compare
+// output and target number by number. nn/cross_entropy.h has the other.
 #pragma once
 
 #include <concepts>
@@ -21,23 +22,20 @@ Tensor reduce(const Tensor& per_sample, Reduction reduction);
 //
 // in one pass, for class indices y and partner [N] and lambda [N] or one for all. Both are one value, so that a loss
 // that is given another function does not keep the old one's pass.
-class PerSample {
- public:
+struct PerSample {
   using Function = std::function<Tensor(const Tensor& output, const Tensor& target)>;
   using Mixed =
       std::function<Tensor(const Tensor& output, const Tensor& y, const Tensor& partner, const Tensor& lambda)>;
 
   PerSample() = default;
   template <std::convertible_to<Function> F>
-  PerSample(F function) : function_(std::move(function)) {}
-  PerSample(Function function, Mixed mixed) : function_(std::move(function)), mixed_(std::move(mixed)) {}
+  PerSample(F function) : function(std::move(function)) {}
+  PerSample(Function function, Mixed mixed) : function(std::move(function)), mixed(std::move(mixed)) {}
 
-  Tensor operator()(const Tensor& output, const Tensor& target) const { return function_(output, target); }
-  const Mixed& mixed() const { return mixed_; }  // empty where there is none
+  Tensor operator()(const Tensor& output, const Tensor& target) const { return function(output, target); }
 
- private:
-  Function function_;
-  Mixed mixed_;
+  Function function;
+  Mixed mixed;  // empty where there is none
 };
 
 // loss(output, target) is per_sample reduced. Weighted losses, such as mixup's, need the per-sample form: they weigh
@@ -53,5 +51,18 @@ struct Loss {
   // per_sample, and a check that it gave one number for each of the N rows of output.
   Tensor each_sample(const Tensor& output, const Tensor& target) const;
 };
+
+// For regression and for several labels at once. Target and output have the same shape [N, ...] and dtype; the loss of
+// a sample is the mean over its elements, so that a mean over samples is the mean over all. They throw on other shapes.
+Tensor mse_per_sample(const Tensor& output, const Tensor& target);  // (output - target)^2
+Tensor l1_per_sample(const Tensor& output, const Tensor& target);   // |output - target|
+// Binary cross-entropy of sigmoid(logits): -t log p - (1 - t) log(1 - p), for targets in [0, 1]. No terms cancel, so
+// it keeps its digits where the logit is sure and right, be it infinite. Linear in the target, and so at home with
+// mixup.
+Tensor bce_with_logits_per_sample(const Tensor& logits, const Tensor& target);
+
+inline const Loss mse{"mse", mse_per_sample};
+inline const Loss l1{"l1", l1_per_sample};
+inline const Loss bce_with_logits{"bce_with_logits", bce_with_logits_per_sample};
 
 }  // namespace mixgrad::nn

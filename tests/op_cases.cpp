@@ -20,10 +20,10 @@
 #include "nn/conv2d.h"
 #include "nn/cross_entropy.h"
 #include "nn/dropout.h"
-#include "nn/elementwise_loss.h"
 #include "nn/function.h"
 #include "nn/layer_norm.h"
 #include "nn/linear.h"
+#include "nn/loss.h"
 #include "nn/pool.h"
 
 namespace mixgrad::test {

@@ -11,7 +11,7 @@
 #include "core/reduce.h"
 #include "core/unary.h"
 #include "nn/cross_entropy.h"
-#include "nn/elementwise_loss.h"
+#include "nn/loss.h"
 
 using namespace mixgrad;
 using namespace mixgrad::nn;

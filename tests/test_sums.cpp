@@ -16,7 +16,7 @@
 #include "nn/batch_norm.h"
 #include "nn/conv2d.h"
 #include "nn/cross_entropy.h"
-#include "nn/elementwise_loss.h"
+#include "nn/loss.h"
 #include "nn/pool.h"
 
 using namespace mixgrad;

@@ -51,7 +51,6 @@
 #include "nn/residual.h"
 #include "nn/sequential.h"
 #include "nn/summary.h"
-#include "nn/visited.h"
 #include "nn/weights.h"
 #include "train/accumulate.h"
 #include "train/adam.h"

@@ -14,6 +14,7 @@ thread_local int running = 0;  // forwards, each inside of the one before
 // Walks a module and everything below it, keeping the dotted path.
 class Walk : public Visitor {
  public:
+  explicit Walk(Module& module) { module.visit(*this); }
   void child(const std::string& name, Module& module) override {
     const std::string outer = path_;
     path_ += name + ".";
@@ -36,19 +37,17 @@ class Walk : public Visitor {
   std::string path_;
 };
 
-Walk walk(Module& module) {
-  Walk result;
-  module.visit(result);
-  return result;
-}
-
 template <class F>
 void for_each_module(Module& root, F f) {
   f(root);
-  for (Module* module : walk(root).modules) f(*module);
+  for (Module* module : Walk(root).modules) f(*module);
 }
 
-Tensor observed(Module& module, const Shape& input, const Tensor& output) {
+// forward() as that of the module, for an input of this shape.
+template <class F>
+Tensor run(Module& module, const Shape& input, F forward) {
+  const Temporarily inside(running, running + 1);
+  Tensor output = forward();
   if (observer) observer(module, input, output.shape());
   return output;
 }
@@ -62,25 +61,22 @@ Tensor Module::forward_many(std::span<const Tensor> inputs) {
 }
 
 Tensor Module::operator()(const Tensor& input) {
-  const Temporarily inside(running, running + 1);
-  return observed(*this, input.shape(), forward(input));
+  return run(*this, input.shape(), [&] { return forward(input); });
 }
 
 Tensor Module::operator()(std::span<const Tensor> inputs) {
   check(!inputs.empty(), name(), ": needs an input");
   if (inputs.size() == 1) return (*this)(inputs.front());
-  const Temporarily inside(running, running + 1);
-  return observed(*this, inputs.front().shape(), forward_many(inputs));
+  return run(*this, inputs.front().shape(), [&] { return forward_many(inputs); });
 }
 
 void Module::to(Device device) {
-  Walk all = walk(*this);
-  std::vector<NamedTensor> moved = std::move(all.parameters);
-  moved.insert(moved.end(), all.buffers.begin(), all.buffers.end());
-  for (const auto& [name, tensor] : moved) {
-    tensor.rebind_(tensor.detach().to(device));
-    if (tensor.requires_grad()) tensor.node()->grad = {};
-  }
+  const Walk all(*this);
+  for (const auto* list : {&all.parameters, &all.buffers})
+    for (const auto& [name, tensor] : *list) {
+      tensor.rebind_(tensor.detach().to(device));
+      if (tensor.requires_grad()) tensor.node()->grad = {};
+    }
 }
 
 void Module::train(bool on) {
@@ -96,8 +92,8 @@ EvalMode::~EvalMode() {
   for (const auto& [training, before] : modes_) *training = before;
 }
 
-std::vector<NamedTensor> named_parameters(Module& module) { return walk(module).parameters; }
-std::vector<NamedTensor> named_buffers(Module& module) { return walk(module).buffers; }
+std::vector<NamedTensor> named_parameters(Module& module) { return Walk(module).parameters; }
+std::vector<NamedTensor> named_buffers(Module& module) { return Walk(module).buffers; }
 
 std::vector<Tensor> parameters(Module& module) {
   std::vector<Tensor> result;
@@ -111,11 +107,19 @@ std::int64_t num_parameters(Module& module) {
   return count;
 }
 
+void check_visited(const Tensor& loss, Module& model) {
+  if (!loss.requires_grad()) return;
+  const std::vector<Tensor> all = parameters(model);
+  for (const auto& leaf : leaves(loss))
+    check(std::any_of(all.begin(), all.end(), [&](const Tensor& parameter) { return parameter.node() == leaf; }),
+          "fit: a tensor of shape ", leaf->shape,
+          " requires a gradient but is not a parameter of the model: does each module's visit() name all of its "
+          "parameters and children?");
+}
+
 Tensor call_with_relu(Module& module, Module& relu, Tensor (*both)(Module&, const Tensor&), const Tensor& input) {
-  const Temporarily inside(running, running + 1);
-  const Tensor output = both(module, input);
-  observed(module, input.shape(), output);
-  return observed(relu, output.shape(), output);
+  const Tensor output = run(module, input.shape(), [&] { return both(module, input); });
+  return run(relu, output.shape(), [&] { return output; });
 }
 
 ForwardObserver::ForwardObserver(Function function) : observer_(observer, std::move(function)), depth_(running, 0) {}

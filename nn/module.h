@@ -22,9 +22,9 @@ class Module;
 class Visitor {
  public:
   virtual ~Visitor() = default;
-  virtual void parameter(const std::string& name, const Tensor& tensor) = 0;  // trained
-  virtual void buffer(const std::string& name, const Tensor& tensor) = 0;     // kept and saved, not trained
-  virtual void child(const std::string& name, Module& module) = 0;
+  virtual void parameter(const std::string&, const Tensor&) {}  // trained
+  virtual void buffer(const std::string&, const Tensor&) {}     // kept and saved, not trained
+  virtual void child(const std::string&, Module&) {}
 };
 
 class Module {
@@ -81,6 +81,10 @@ std::vector<NamedTensor> named_parameters(Module& module);
 std::vector<NamedTensor> named_buffers(Module& module);
 std::vector<Tensor> parameters(Module& module);
 std::int64_t num_parameters(Module& module);
+
+// Throws when a loss depends on a tensor that requires a gradient and is not among the parameters of the model: it
+// would silently stay as it is.
+void check_visited(const Tensor& loss, Module& model);
 
 // both(module, input), which computes relu(module.forward(input)) in one pass; an observer sees the module and the ReLU
 // that follows it.

@@ -24,8 +24,6 @@ class FollowImage : public Visitor {
   explicit FollowImage(std::string source) : source_(std::move(source)) {}
   std::map<std::string, std::int64_t> channels;  // as PyTorchLayout::channels_
 
-  void parameter(const std::string&, const Tensor&) override {}
-  void buffer(const std::string&, const Tensor&) override {}
   void child(const std::string& name, Module& module) override {
     const Temporarily path(path_, path_ + name + ".");
     if (fork_) now_ = *fork_;

@@ -23,7 +23,6 @@ std::string with_commas(std::int64_t number) {
 struct Parts : Visitor {
   explicit Parts(Module& module) { module.visit(*this); }
   void parameter(const std::string&, const Tensor& tensor) override { own.push_back(tensor); }
-  void buffer(const std::string&, const Tensor&) override {}
   void child(const std::string&, Module& module) override { children.push_back(&module); }
   std::vector<Tensor> own;
   std::vector<Module*> children;

@@ -2,7 +2,6 @@
 #include <array>
 #include <tuple>
 
-#include "nn/visited.h"
 #include "train/learner.h"
 #include "train/step_runner.h"
 

@@ -28,9 +28,6 @@ void save_weights(Module& model, const std::string& path, WeightLayout layout = 
 // are converted); and for oihw where save_weights would.
 void load_weights(Module& model, const std::string& path);
 
-// The same from tensors in memory, in this library's layout; `source` names them in errors.
-void assign_weights(Module& model, const std::vector<NamedTensor>& tensors, const std::string& source);
-
 // Parameters, then buffers.
 std::vector<NamedTensor> named_weights(Module& model);
 

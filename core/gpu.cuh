@@ -117,22 +117,22 @@ decltype(auto) with_cuda_dtype(DType dtype, F&& f) {
 // The index of this thread in a one-dimensional launch.
 __device__ inline std::int64_t global_index() { return std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; }
 
-// Dividing a number below 2^31 by a constant known at the launch: a multiplication and a shift (Granlund and
-// Montgomery, "Division by invariant integers using multiplication", 1994).
+// A number known at the launch that numbers below 2^31 are divided by, with a multiplication and a shift (Granlund and
+// Montgomery, "Division by invariant integers using multiplication", 1994). It may be 0 where nothing is divided.
 class Divisor {
  public:
   explicit Divisor(std::int64_t divisor) : divisor_(static_cast<std::uint32_t>(divisor)) {
+    if (divisor == 0) return;
     while (std::uint64_t{1} << shift_ < divisor_) ++shift_;
     multiplier_ = static_cast<std::uint32_t>(
         ((std::uint64_t{1} << 32) * ((std::uint64_t{1} << shift_) - divisor_)) / divisor_ + 1);
   }
-  __device__ int divide(int n) const {
-    const auto value = static_cast<std::uint32_t>(n);
-    return static_cast<int>((static_cast<std::uint32_t>(std::uint64_t{value} * multiplier_ >> 32) + value) >> shift_);
-  }
+  MIXGRAD_HOST_DEVICE operator int() const { return static_cast<int>(divisor_); }
   // n becomes n mod divisor; the quotient is returned.
   __device__ int split(int& n) const {
-    const int quotient = divide(n);
+    const auto value = static_cast<std::uint32_t>(n);
+    const auto quotient =
+        static_cast<int>((static_cast<std::uint32_t>(std::uint64_t{value} * multiplier_ >> 32) + value) >> shift_);
     n -= quotient * static_cast<int>(divisor_);
     return quotient;
   }

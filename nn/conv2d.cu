@@ -23,49 +23,44 @@ bool is_wide(std::int64_t group_channels, const float* x) { return group_channel
 // Numbers of a convolution as the kernels need them.
 struct Geometry {
   explicit Geometry(const Conv2dShape& s)
-      : height(static_cast<int>(s.height)),
-        width(static_cast<int>(s.width)),
-        out_height(static_cast<int>(s.out_height)),
-        out_width(static_cast<int>(s.out_width)),
+      : height(s.height),
+        width(s.width),
+        out_height(s.out_height),
+        out_width(s.out_width),
+        kernel_width(s.kernel_width),
+        stride(s.stride),
+        group_in(s.in_channels / s.groups),
+        group_out(s.group_out()),
         in_channels(static_cast<int>(s.in_channels)),
         out_channels(static_cast<int>(s.out_channels)),
-        group_in(static_cast<int>(s.in_channels / s.groups)),
-        group_out(static_cast<int>(s.group_out())),
         taps(static_cast<int>(s.kernel_height * s.kernel_width)),
-        stride(static_cast<int>(s.stride)),
         padding(static_cast<int>(s.padding)),
         positions(static_cast<int>(s.batch * s.positions())),
-        pixels(static_cast<int>(s.batch * s.height * s.width)),
-        by_width(std::max<std::int64_t>(s.width, 1)),
-        by_height(std::max<std::int64_t>(s.height, 1)),
-        by_out_width(s.out_width),
-        by_out_height(s.out_height),
-        by_kernel_width(s.kernel_width),
-        by_stride(s.stride),
-        by_group_in(std::max<std::int64_t>(s.in_channels / s.groups, 1)),
-        by_group_out(std::max<std::int64_t>(s.group_out(), 1)) {}
+        pixels(static_cast<int>(s.batch * s.height * s.width)) {}
 
-  int height, width, out_height, out_width, in_channels, out_channels, group_in, group_out, taps, stride, padding;
+  Divisor height, width, out_height, out_width, kernel_width, stride, group_in, group_out;
+  int in_channels, out_channels, taps, padding;
   int positions, pixels;  // of the output and the input, in all images
-  Divisor by_width, by_height, by_out_width, by_out_height, by_kernel_width, by_stride, by_group_in, by_group_out;
 
   MIXGRAD_HOST_DEVICE int patch() const { return taps * group_in; }
 };
 
 constexpr int outside = -(1 << 29);  // a row of no image
 
-// Four floats of four addresses; where one is null, 0, but 1 for number `one`.
-template <class F>
+// Four floats, address(0) to address(3), which are neighbours where they are wide; where one is null, 0, but 1 for
+// number `one`.
+template <bool wide, class F>
 __device__ float4 gather4(F&& address, int one = -1) {
-  const auto element = [&](int i) {
-    const float* from = address(i);
-    return from ? *from : static_cast<float>(i == one);
-  };
-  return make_float4(element(0), element(1), element(2), element(3));
-}
-// The same of neighbours.
-__device__ inline float4 load4_or_0(const float* from, int one = -1) {
-  return from ? load4(true, from, 4) : make_float4(one == 0, 0, 0, 0);
+  if constexpr (wide) {
+    const float* from = address(0);
+    return from ? load4(true, from, 4) : make_float4(one == 0, 0, 0, 0);
+  } else {
+    const auto element = [&](int i) {
+      const float* from = address(i);
+      return from ? *from : static_cast<float>(i == one);
+    };
+    return make_float4(element(0), element(1), element(2), element(3));
+  }
 }
 
 // The pixels that one output position sees: from (top, left) on, which may lie in the padding.
@@ -87,14 +82,14 @@ struct Input {
 
   __device__ Window window(int position) const {
     if (position >= g.positions) return {x, outside, 0};
-    int j = position, i = g.by_out_width.split(j);
-    const int n = g.by_out_height.split(i), top = i * g.stride - g.padding, left = j * g.stride - g.padding;
+    int j = position, i = g.out_width.split(j);
+    const int n = g.out_height.split(i), top = i * g.stride - g.padding, left = j * g.stride - g.padding;
     return {x + ((std::int64_t{n} * g.height + top) * g.width + left) * g.in_channels, top, left};
   }
   __device__ Tap tap(int column) const {
     if (column >= g.patch()) return {outside, 0, 0};
-    int c = column, v = g.by_group_in.split(c);
-    const int u = g.by_kernel_width.split(v);
+    int c = column, v = g.group_in.split(c);
+    const int u = g.kernel_width.split(v);
     return {u, v, (u * g.width + v) * g.in_channels + c};
   }
   __device__ const float* find(const Window& window, const Tap& tap) const {  // null in the padding
@@ -112,8 +107,7 @@ struct Patches : Input {
   __device__ Patches at(int group) const { return {{g, x + group * g.group_in}}; }
   __device__ Window row(int position) const { return window(position); }
   __device__ float4 load(const Window& window, int k) const {
-    if constexpr (wide) return load4_or_0(find(window, tap(k)));
-    else return gather4([&](int i) { return find(window, tap(k + i)); });
+    return gather4<wide>([&](int i) { return find(window, tap(k + i)); });
   }
 };
 
@@ -123,7 +117,7 @@ struct PatchColumns : Input {
   static constexpr bool along_k = false;
   struct Row {
     int column;
-    Tap tap;  // of the first of four neighbours in one pixel
+    Tap tap;  // of the first of four
   };
 
   __device__ PatchColumns at(int group) const { return {{g, x + group * g.group_in}}; }
@@ -131,8 +125,7 @@ struct PatchColumns : Input {
   __device__ float4 load(const Row& row, int position) const {
     const Window window = this->window(position);
     const int one = position < g.positions ? g.patch() - row.column : -1;
-    if constexpr (wide) return load4_or_0(find(window, row.tap), one);
-    else return gather4([&](int i) { return find(window, tap(row.column + i)); }, one);
+    return gather4<wide>([&](int i) { return find(window, i == 0 ? row.tap : tap(row.column + i)); }, one);
   }
 };
 
@@ -151,23 +144,22 @@ struct OutputPatches {
   __device__ OutputPatches at(int group) const { return {g, dy + group * g.group_out}; }
   __device__ Row row(int pixel) const {
     if (pixel >= g.pixels) return {0, outside, 0};
-    int j = pixel, i = g.by_width.split(j);
-    const int n = g.by_height.split(i);
+    int j = pixel, i = g.width.split(j);
+    const int n = g.height.split(i);
     return {n * g.out_height, i + g.padding, j + g.padding};
   }
   __device__ const float* find(const Row& row, int column) const {  // null where there is no such p
-    int o = column, v = g.by_group_out.split(o);
-    const int u = g.by_kernel_width.split(v);
+    int o = column, v = g.group_out.split(o);
+    const int u = g.kernel_width.split(v);
     int i = row.top - u, j = row.left - v;
     if (column >= g.taps * g.group_out || i < 0 || j < 0) return nullptr;
-    const int out_row = g.by_stride.split(i), out_column = g.by_stride.split(j);
+    const int out_row = g.stride.split(i), out_column = g.stride.split(j);
     if (i != 0 || j != 0 || out_row >= g.out_height || out_column >= g.out_width) return nullptr;
     const int position = (row.first_row + out_row) * g.out_width + out_column;
     return dy + std::int64_t{position} * g.out_channels + o;
   }
   __device__ float4 load(const Row& row, int k) const {
-    if constexpr (wide) return load4_or_0(find(row, k));
-    else return gather4([&](int i) { return find(row, k + i); });
+    return gather4<wide>([&](int i) { return find(row, k + i); });
   }
 };
 
@@ -184,7 +176,7 @@ struct WeightsOfInputs {
   __device__ int row(int row) const { return row; }
   __device__ float4 load(int row, int k) const {
     int o = k;
-    const int tap = g.by_group_out.split(o);
+    const int tap = g.group_out.split(o);
     return load4(wide, w + (std::int64_t{o} * g.taps + tap) * g.group_in + row,
                  k < g.taps * g.group_out ? g.group_in - row : 0);
   }

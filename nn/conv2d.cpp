@@ -2,7 +2,6 @@
 
 #include "core/autograd.h"
 #include "nn/init.h"
-#include "nn/windows.h"
 
 namespace mixgrad::nn {
 namespace {
@@ -28,21 +27,9 @@ kernels::Conv2dShape check_shapes(const Tensor& x, const Tensor& weight, const T
   if (bias.defined())
     check(bias.shape() == Shape{weight.size(0)} && bias.dtype() == x.dtype(), "conv2d: bias is ", name_of(bias.dtype()),
           bias.shape(), ", weight ", name_of(weight.dtype()), weight.shape(), " needs [", weight.size(0), "]");
-  const auto [out_height, out_width] =
+  const Windows windows =
       windows_in("conv2d", x, weight.size(1), weight.size(2), stride, padding, "kernel of weight ", weight.shape());
-  return {.batch = x.size(0),
-          .height = x.size(1),
-          .width = x.size(2),
-          .in_channels = x.size(3),
-          .kernel_height = weight.size(1),
-          .kernel_width = weight.size(2),
-          .out_channels = weight.size(0),
-          .out_height = out_height,
-          .out_width = out_width,
-          .stride = stride,
-          .padding = padding,
-          .groups = groups,
-          .relu = relu};
+  return {windows, x.size(3), weight.size(0), groups, relu};
 }
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options, bool relu) {
@@ -64,9 +51,9 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
            dispatch("conv2d_backward", grad.device(), [&](auto device) {
              kernels::conv2d_backward(device, shape, *x, *weight, *y, grad, dx, dweight, dbias);
            });
-           if (to.needs(0)) to.add(0, dx);
-           if (to.needs(1)) to.add(1, dweight);
-           if (to.needs(2)) to.add(2, dbias);
+           to.add(0, dx);
+           to.add(1, dweight);
+           to.add(2, dbias);
          });
   return y;
 }
@@ -95,19 +82,10 @@ Conv2d::Conv2d(std::int64_t in_channels, std::int64_t out_channels, const Conv2d
   if (options.bias) bias = parameter(Tensor::zeros({out_channels}));
 }
 
-void Conv2d::visit(Visitor& visitor) {
-  visitor.parameter("weight", weight);
-  visitor.parameter("bias", bias);
-}
-
 std::string Conv2d::name() const {
   const auto& [kernel_size, stride, padding, groups, has_bias] = options_;
   return text_of("Conv2d(", weight.size(3) * groups, ", ", weight.size(0), ", kernel_size=", kernel_size,
                  ", stride=", stride, ", padding=", padding, groups == 1 ? "" : text_of(", groups=", groups), ")");
-}
-
-std::int64_t Conv2d::multiply_adds(const Shape&, const Shape& output) const {
-  return output.numel() * weight.numel() / weight.size(0);
 }
 
 }  // namespace mixgrad::nn

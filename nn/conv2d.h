@@ -9,6 +9,7 @@
 #pragma once
 
 #include "nn/module.h"
+#include "nn/windows.h"
 
 namespace mixgrad::nn {
 
@@ -35,9 +36,14 @@ class Conv2d : public Module {
 
   Tensor forward(const Tensor& x) override { return conv2d(x, weight, bias, options_); }
   Tensor forward_relu(const Tensor& x) { return conv2d_relu(x, weight, bias, options_); }
-  void visit(Visitor& visitor) override;
+  void visit(Visitor& visitor) override {
+    visitor.parameter("weight", weight);
+    visitor.parameter("bias", bias);
+  }
   std::string name() const override;
-  std::int64_t multiply_adds(const Shape& input, const Shape& output) const override;
+  std::int64_t multiply_adds(const Shape&, const Shape& output) const override {
+    return output.numel() * weight.numel() / weight.size(0);
+  }
 
   Tensor weight;  // [out, kernel_size, kernel_size, in / groups]
   Tensor bias;    // [out], or undefined
@@ -50,14 +56,10 @@ class Conv2d : public Module {
 
 namespace mixgrad::kernels {
 // The sizes of one convolution; x, w, y as above.
-struct Conv2dShape {
-  std::int64_t batch, height, width, in_channels;
-  std::int64_t kernel_height, kernel_width, out_channels;
-  std::int64_t out_height, out_width;
-  std::int64_t stride, padding, groups;
+struct Conv2dShape : nn::Windows {
+  std::int64_t in_channels, out_channels, groups;
   bool relu;  // y = max(y, 0), and gradients are as they flow through that
 
-  std::int64_t positions() const { return out_height * out_width; }                  // per image
   std::int64_t patch() const { return kernel_height * kernel_width * in_channels; }  // elements per position
   std::int64_t group_patch() const { return patch() / groups; }
   std::int64_t group_out() const { return out_channels / groups; }

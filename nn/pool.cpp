@@ -8,54 +8,41 @@
 #include "core/parallel.h"
 #include "core/reduce.h"
 #include "core/sums.h"
-#include "nn/windows.h"
 
 namespace mixgrad::nn {
 namespace {
 
-std::int64_t stride_of(std::int64_t kernel_size, const Pool2dOptions& options) {
-  return options.stride == 0 ? kernel_size : options.stride;
-}
-
-void check_options(const char* op, std::int64_t kernel_size, const Pool2dOptions& options) {
-  const std::int64_t stride = stride_of(kernel_size, options), padding = options.padding;
+// The options with the stride that they mean.
+Pool2dOptions checked(const char* op, std::int64_t kernel_size, Pool2dOptions options) {
+  auto& [stride, padding] = options;
+  if (stride == 0) stride = kernel_size;
   check(kernel_size >= 1 && stride >= 1 && padding >= 0 && padding <= kernel_size / 2, op, ": kernel size ",
         kernel_size, ", stride ", stride, ", padding ", padding);
   check(kernel_size <= most_pixels && stride <= most_pixels, op, ": kernel size ", kernel_size, ", stride ", stride,
         " must be at most ", most_pixels);
+  return options;
 }
 
 kernels::Pool2dShape check_shapes(const char* op, const Tensor& x, std::int64_t kernel_size,
                                   const Pool2dOptions& options) {
-  const std::int64_t stride = stride_of(kernel_size, options), padding = options.padding;
   check(x.rank() == 4, op, ": input ", x.shape(), " must be [N, H, W, C]");
-  check_options(op, kernel_size, options);
+  const auto [stride, padding] = checked(op, kernel_size, options);
   check(x.size(3) > 0, op, ": input ", x.shape(), " has no channels");
   check(x.shape().product(1, 3) <= std::numeric_limits<std::int32_t>::max(), op, ": an image of input ", x.shape(),
         " has more than 2^31 - 1 pixels");
-  const auto [out_height, out_width] =
-      windows_in(op, x, kernel_size, kernel_size, stride, padding, "kernel size ", kernel_size);
-  return {.batch = x.size(0),
-          .height = x.size(1),
-          .width = x.size(2),
-          .channels = x.size(3),
-          .out_height = out_height,
-          .out_width = out_width,
-          .kernel_size = kernel_size,
-          .stride = stride,
-          .padding = padding};
+  return {windows_in(op, x, kernel_size, kernel_size, stride, padding, "kernel size ", kernel_size), x.size(3)};
 }
 
 // The maximum of each window, or its mean.
 Tensor pool2d(bool maximum, const Tensor& x, std::int64_t kernel_size, const Pool2dOptions& options) {
   const char* const op = maximum ? "max_pool2d" : "avg_pool2d";
   const kernels::Pool2dShape shape = check_shapes(op, x, kernel_size, options);
-  Tensor y = Tensor::empty(shape.output(), x.options());
+  Tensor y = Tensor::empty({shape.batch, shape.out_height, shape.out_width, shape.channels}, x.options());
   const Tensor place = maximum ? Tensor::empty(y.shape(), {.dtype = DType::i32, .device = x.device()}) : Tensor();
   dispatch(maximum ? "max_pool2d_forward" : "avg_pool2d_forward", x.device(),
            [&](auto device) { kernels::pool2d_forward(device, shape, x, y, place); });
   record(y, op, {x}, [shape, place](const Tensor& grad, Gradients& to) {
-    Tensor dx = Tensor::empty(shape.input(), grad.options());
+    Tensor dx = Tensor::empty({shape.batch, shape.height, shape.width, shape.channels}, grad.options());
     dispatch(place.defined() ? "max_pool2d_backward" : "avg_pool2d_backward", grad.device(),
              [&](auto device) { kernels::pool2d_backward(device, shape, place, grad, dx); });
     to.add(0, dx);
@@ -74,15 +61,15 @@ Tensor avg_pool2d(const Tensor& x, std::int64_t kernel_size, const Pool2dOptions
 }
 
 MaxPool2d::MaxPool2d(std::int64_t kernel_size, const Pool2dOptions& options)
-    : Function("MaxPool2d(" + std::to_string(kernel_size) + ")",
+    : Function(text_of("MaxPool2d(", kernel_size, ")"),
                [=](const Tensor& x) { return max_pool2d(x, kernel_size, options); }) {
-  check_options("MaxPool2d", kernel_size, options);
+  checked("MaxPool2d", kernel_size, options);
 }
 
 AvgPool2d::AvgPool2d(std::int64_t kernel_size, const Pool2dOptions& options)
-    : Function("AvgPool2d(" + std::to_string(kernel_size) + ")",
+    : Function(text_of("AvgPool2d(", kernel_size, ")"),
                [=](const Tensor& x) { return avg_pool2d(x, kernel_size, options); }) {
-  check_options("AvgPool2d", kernel_size, options);
+  checked("AvgPool2d", kernel_size, options);
 }
 
 Tensor global_avg_pool(const Tensor& x) {
@@ -103,8 +90,8 @@ void for_each_pixel(const Pool2dShape& s, std::int64_t n, F&& f) {
     for (std::int64_t j = 0; j < s.out_width; ++j) {
       const std::int64_t window = ((n * s.out_height + i) * s.out_width + j) * s.channels;
       const std::int64_t top = i * s.stride - s.padding, left = j * s.stride - s.padding;
-      for (std::int64_t y = std::max<std::int64_t>(top, 0); y < std::min(top + s.kernel_size, s.height); ++y)
-        for (std::int64_t x = std::max<std::int64_t>(left, 0); x < std::min(left + s.kernel_size, s.width); ++x)
+      for (std::int64_t y = std::max<std::int64_t>(top, 0); y < std::min(top + s.kernel_height, s.height); ++y)
+        for (std::int64_t x = std::max<std::int64_t>(left, 0); x < std::min(left + s.kernel_width, s.width); ++x)
           f(window, ((n * s.height + y) * s.width + x) * s.channels);
     }
 }
@@ -130,7 +117,7 @@ void sum_of_windows(const Pool2dShape& s, const Tensor& to, T factor, F add) {
       add(n, sums);
       std::transform(sums, sums + size, out, [=](auto sum) { return static_cast<T>(sum) * factor; });
     };
-    if (s.kernel_size * s.kernel_size <= 2 * sum_block) write(out);
+    if (s.kernel_height * s.kernel_width <= 2 * sum_block) write(out);
     else write(std::vector<double>(static_cast<std::size_t>(size)).data());
   });
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nn/function.h"
+#include "nn/windows.h"
 
 namespace mixgrad::nn {
 
@@ -38,12 +39,8 @@ struct GlobalAvgPool : Function {
 
 namespace mixgrad::kernels {
 // The sizes of one pooling; x and y as above.
-struct Pool2dShape {
-  std::int64_t batch, height, width, channels, out_height, out_width;
-  std::int64_t kernel_size, stride, padding;
-
-  Shape input() const { return {batch, height, width, channels}; }
-  Shape output() const { return {batch, out_height, out_width, channels}; }
+struct Pool2dShape : nn::Windows {
+  std::int64_t channels;
 };
 
 // Whether a value takes the place of the largest so far, if there is one. A nan is taken and kept, and of pixels that
@@ -55,7 +52,7 @@ MIXGRAD_HOST_DEVICE bool is_maximum(T value, T largest, bool none_so_far) {
 // The factor of a mean.
 template <class T>
 T share_of(const Pool2dShape& s) {
-  return 1 / static_cast<T>(s.kernel_size * s.kernel_size);
+  return 1 / static_cast<T>(s.kernel_height * s.kernel_width);
 }
 // place (i32, of y's shape): the pixel y*width + x of the image that each maximum was found at; undefined: means.
 MIXGRAD_KERNEL(pool2d_forward, const Pool2dShape& shape, const Tensor& x, Out y, Out place);

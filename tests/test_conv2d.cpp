@@ -37,19 +37,19 @@ template <class T>
 Results reference_results(const Tensor& x64, const Tensor& w64, const Tensor& b64, const Tensor& dy64,
                           const nn::Conv2dOptions& options) {
   const auto numbers = [](const Tensor& t) { return t.to(dtype_of<T>()).template to_vector<T>(); };
-  const kernels::Conv2dShape shape{.batch = x64.size(0),
-                                   .height = x64.size(1),
-                                   .width = x64.size(2),
-                                   .in_channels = x64.size(3),
-                                   .kernel_height = w64.size(1),
-                                   .kernel_width = w64.size(2),
-                                   .out_channels = w64.size(0),
-                                   .out_height = dy64.size(1),
-                                   .out_width = dy64.size(2),
-                                   .stride = options.stride,
-                                   .padding = options.padding,
-                                   .groups = options.groups,
-                                   .relu = false};
+  const kernels::Conv2dShape shape{{.batch = x64.size(0),
+                                    .height = x64.size(1),
+                                    .width = x64.size(2),
+                                    .kernel_height = w64.size(1),
+                                    .kernel_width = w64.size(2),
+                                    .stride = options.stride,
+                                    .padding = options.padding,
+                                    .out_height = dy64.size(1),
+                                    .out_width = dy64.size(2)},
+                                   x64.size(3),
+                                   w64.size(0),
+                                   options.groups,
+                                   false};
   const std::vector<T> x = numbers(x64), w = numbers(w64), bias = numbers(b64);
   std::vector<T> y(static_cast<std::size_t>(dy64.numel())), dy = numbers(dy64), dx(x.size()), dw(w.size());
   reference::conv2d(shape, x.data(), w.data(), bias.data(), y.data());

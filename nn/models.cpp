@@ -6,7 +6,6 @@
 #include "nn/function.h"
 #include "nn/linear.h"
 #include "nn/pool.h"
-#include "nn/residual.h"
 
 namespace mixgrad::nn {
 

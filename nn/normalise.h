@@ -1,20 +1,21 @@
-// Normalise: brings the channels of the input to mean 0 and deviation 1, with constants that are given, not learned.
-//
-// It is a layer, the first of a model, and no transform of the data: so training, validate() and predict() cannot
-// differ in it, it is saved with the weights, and transforms and pictures meet images in [0, 1].
-//
-//   nn::Sequential model(nn::Normalise({0.1307f}, {0.3081f}), nn::simple_cnn({1, 16, 16, 10}));
+// Layers that bring their input to mean 0 and deviation 1: made of operations that exist, so they have neither kernels
+// nor backward functions of their own.
 #pragma once
 
 #include <cmath>
 #include <vector>
 
 #include "core/pointwise.h"
+#include "core/reduce.h"
 #include "nn/module.h"
 
 namespace mixgrad::nn {
 
-// y[..., c] = (x[..., c] - mean[c]) / deviation[c] for x [..., C], C the number of constants given.
+// y[..., c] = (x[..., c] - mean[c]) / deviation[c] for x [..., C], with C constants that are given, not learned. The
+// first layer of a model, and no transform of the data: so training, validate() and predict() cannot differ in it, it
+// is saved with the weights, and transforms and pictures meet images in [0, 1].
+//
+//   nn::Sequential model(nn::Normalise({0.1307f}, {0.3081f}), nn::simple_cnn({1, 16, 16, 10}));
 class Normalise : public Module {
  public:
   // Throws unless there are as many deviations as means, at least one, all finite and the deviations positive.
@@ -41,6 +42,34 @@ class Normalise : public Module {
   std::string name() const override { return "Normalise(" + std::to_string(mean.numel()) + ")"; }
 
   Tensor mean, deviation;  // [C]
+};
+
+// Layer normalisation (Ba, Kiros and Hinton, 2016): y = (x - mean(x)) / sqrt(variance(x) + eps) * weight + bias, for
+// each row of `features` elements, with the biased variance. Throws unless the last axis has `features` entries.
+class LayerNorm : public Module {
+ public:
+  explicit LayerNorm(std::int64_t features, double eps = 1e-5)
+      : weight(parameter(Tensor::ones({features}))), bias(parameter(Tensor::zeros({features}))), eps_(eps) {
+    check(features > 0, "LayerNorm: needs a positive number of features, got ", features);
+  }
+
+  Tensor forward(const Tensor& x) override {
+    check(x.rank() >= 1 && x.size(-1) == weight.numel(), "LayerNorm: input ", x.shape(), " must end in ",
+          weight.numel());
+    const Tensor centred = x - mean(x, -1, {.keepdim = true});
+    const Tensor variance = mean(centred * centred, -1, {.keepdim = true});
+    return centred / sqrt(variance + eps_) * weight + bias;
+  }
+  void visit(Visitor& visitor) override {
+    visitor.parameter("weight", weight);
+    visitor.parameter("bias", bias);
+  }
+  std::string name() const override { return "LayerNorm(" + std::to_string(weight.numel()) + ")"; }
+
+  Tensor weight, bias;  // [features], one and zero at first
+
+ private:
+  double eps_;
 };
 
 }  // namespace mixgrad::nn

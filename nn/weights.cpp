@@ -10,7 +10,7 @@
 #include "nn/conv2d.h"
 #include "nn/linear.h"
 #include "nn/pool.h"
-#include "nn/residual.h"
+#include "nn/sequential.h"
 
 namespace mixgrad::nn {
 namespace {

@@ -13,11 +13,10 @@
 #include "nn/conv2d.h"
 #include "nn/cross_entropy.h"
 #include "nn/function.h"
-#include "nn/layer_norm.h"
 #include "nn/loss.h"
 #include "nn/models.h"
+#include "nn/normalise.h"
 #include "nn/pool.h"
-#include "nn/residual.h"
 #include "train/adam.h"
 
 namespace mixgrad {

@@ -34,34 +34,23 @@ Tensor Dropout::forward(const Tensor& x) {
 
 namespace mixgrad::kernels {
 
-namespace {
-
-// The words of `block` counters from k on, one after the other.
-constexpr std::int64_t block = 16;
-using Words = std::array<std::uint32_t, 4 * block>;
-void dropout_words_of_block(std::int64_t k, std::uint64_t seed, std::uint32_t stream, Words& words) {
-  for (std::int64_t i = 0; i < block; ++i) {
-    const auto four = dropout_words(k + i, seed, stream);
-    for (std::size_t j = 0; j < 4; ++j) words[4 * static_cast<std::size_t>(i) + j] = four[j];
-  }
-}
-
-}  // namespace
-
 void dropout(Cpu, const Tensor& x, const StepStream& from, std::uint32_t threshold, double scale, Out out) {
   const std::uint64_t seed = from.seed;
   const std::uint32_t first = from.first ? static_cast<std::uint32_t>(*from.first.data<std::int32_t>()) : 0;
   const std::uint32_t stream = from.number + first;
-  constexpr std::int64_t grain = std::int64_t{1} << 13;  // elements per range
-  static_assert(grain % (4 * block) == 0);
+  constexpr std::int64_t grain = std::int64_t{1} << 13, block = 64;  // elements per range, and at once
+  static_assert(grain % block == 0);
   with_floating("dropout", x.dtype(), [&]<class T>(T) {
     const T* px = x.data<T>();
     T* po = out.mutable_data<T>();
     parallel_for(x.numel(), grain, [=, factor = static_cast<T>(scale)](std::int64_t begin, std::int64_t end) {
-      Words words;
-      for (std::int64_t i = begin; i < end; i += 4 * block) {
-        dropout_words_of_block(i / 4, seed, stream, words);
-        const std::int64_t count = std::min(4 * block, end - i);
+      std::array<std::uint32_t, block> words;
+      for (std::int64_t i = begin; i < end; i += block) {
+        for (std::int64_t k = 0; k < block / 4; ++k) {
+          const auto four = dropout_words(i / 4 + k, seed, stream);
+          for (std::size_t j = 0; j < 4; ++j) words[4 * static_cast<std::size_t>(k) + j] = four[j];
+        }
+        const std::int64_t count = std::min(block, end - i);
         for (std::int64_t k = 0; k < count; ++k) {
           const T kept = factor * px[i + k];  // in any case: a branch for each element would be mispredicted
           po[i + k] = words[static_cast<std::size_t>(k)] < threshold ? T{0} : kept;

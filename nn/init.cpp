@@ -42,6 +42,4 @@ Tensor xavier_uniform(const Shape& shape, std::int64_t fan_in, std::int64_t fan_
   return drawn(shape, [=](Random& random) { return random.uniform(-bound, bound); });
 }
 
-Tensor constant(const Shape& shape, double value) { return Tensor::full(shape, value); }
-
 }  // namespace mixgrad::nn

@@ -19,6 +19,4 @@ Tensor kaiming_normal(const Shape& shape, std::int64_t fan_in);
 Tensor xavier_normal(const Shape& shape, std::int64_t fan_in, std::int64_t fan_out);
 Tensor xavier_uniform(const Shape& shape, std::int64_t fan_in, std::int64_t fan_out);
 
-Tensor constant(const Shape& shape, double value);
-
 }  // namespace mixgrad::nn

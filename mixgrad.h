@@ -42,6 +42,7 @@
 #include "nn/dropout.h"
 #include "nn/function.h"
 #include "nn/init.h"
+#include "nn/layer_norm.h"
 #include "nn/linear.h"
 #include "nn/models.h"
 #include "nn/module.h"

@@ -4,11 +4,13 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "core/allocator.h"
 #include "core/autograd.h"
 #include "core/parallel.h"
 #include "core/pointwise.h"
+#include "core/rows.h"
 #include "core/sums.h"
 #include "core/view.h"
 
@@ -114,6 +116,61 @@ namespace {
 
 constexpr std::int64_t reduce_grain = std::int64_t{1} << 14;  // elements read per range
 
+// Of some elements: whether `next` takes the place of `best` where they are compared in order. The first nan stays.
+template <class T>
+bool replaces(Extreme which, T next, T best) {
+  return best == best && beats(which, next, best);
+}
+
+// The place of the extreme of x[0..n-1], n > 0.
+template <class T>
+std::int64_t arg_extreme_of(Extreme which, const T* x, std::int64_t n) {
+  std::int64_t best = 0;
+  for (std::int64_t i = 1; i < n; ++i)
+    if (replaces(which, x[i], x[best])) best = i;
+  return best;
+}
+// Of floats: by vectors, the part first that it is in.
+std::int64_t arg_extreme_of_floats(Extreme which, const float* x, std::int64_t n) {
+  constexpr std::int64_t part = 16 * lanes;
+  float best = x[0];
+  std::int64_t at = 0;
+  for (std::int64_t first = 0; first < n && best == best; first += part) {
+    const float* from = x + first;
+    Vector extreme = load_row(from, 1, *from);
+    for_each_lanes<float>(std::min(part, n - first), [&](std::int64_t i, std::int64_t count) {
+      const Vector v = load_row(from + i, count, *from);
+      const auto stays = which == Extreme::max ? extreme >= v : extreme <= v;
+      extreme = stays || extreme != extreme ? extreme : v;
+    });
+    for (int i = 0; i < lanes; ++i)
+      if (replaces(which, extreme[i], best)) best = extreme[i], at = first;
+  }
+  return at + arg_extreme_of(which, x + at, std::min(part, n - at));
+}
+
+// out[i] = the row, of those from `begin` to `end` of x [rows, inner], of the extreme of column i.
+template <class T>
+void arg_extreme_of_rows(Extreme which, const T* x, std::int64_t begin, std::int64_t end, std::int64_t inner,
+                         std::int32_t* out) {
+  if (inner == 1) {
+    std::int64_t at = 0;
+    if constexpr (std::is_same_v<T, float>) at = arg_extreme_of_floats(which, x + begin, end - begin);
+    else at = arg_extreme_of(which, x + begin, end - begin);
+    *out = static_cast<std::int32_t>(begin + at);
+    return;
+  }
+  std::vector<T> best(x + begin * inner, x + (begin + 1) * inner);
+  std::fill_n(out, inner, static_cast<std::int32_t>(begin));
+  for (std::int64_t row = begin + 1; row < end; ++row)
+    for (std::int64_t i = 0; i < inner; ++i) {
+      const T value = x[row * inner + i];
+      const bool takes = replaces(which, value, best[static_cast<std::size_t>(i)]);
+      best[static_cast<std::size_t>(i)] = takes ? value : best[static_cast<std::size_t>(i)];
+      out[i] = takes ? static_cast<std::int32_t>(row) : out[i];
+    }
+}
+
 }  // namespace
 
 void sum(Cpu, const Tensor& x, double divisor, Out out) {
@@ -172,19 +229,31 @@ void sum_backward(Cpu, const Tensor& dy, double factor, Out dx) {
 
 void arg_extreme(Cpu, Extreme which, const Tensor& x, Out out) {
   with_dtype(x.dtype(), [&]<class T>(T) {
-    const std::int64_t n = x.size(1), inner = x.size(2);
+    const std::int64_t outer = x.size(0), n = x.size(1), inner = x.size(2);
     const T* px = x.data<T>();
     std::int32_t* po = out.mutable_data<std::int32_t>();
-    const auto is_nan = [](T value) { return value != value; };
-    parallel_for(out.numel(), rows_per_range(n, reduce_grain), [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        const T* column = px + i / inner * n * inner + i % inner;
-        std::int64_t best = 0;
-        for (std::int64_t k = 1; k < n && !is_nan(column[best * inner]); ++k)
-          if (beats(which, column[k * inner], column[best * inner])) best = k;
-        po[i] = static_cast<std::int32_t>(best);
+    // Each of the `outer` blocks [n, inner] is cut into slabs of rows, whose results are then compared in order.
+    const std::int64_t slab = std::max(rows_per_range(inner, reduce_grain), num_ranges(n, std::int64_t{128}));
+    const std::int64_t slabs = num_ranges(n, slab);
+    const Scratch<std::int32_t> partial(outer * slabs * inner);
+    std::int32_t* pp = partial.data();
+    parallel_for(outer * slabs, rows_per_range(std::min(n, slab) * inner, reduce_grain),
+                 [=](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t i = begin; i < end; ++i) {
+                     const std::int64_t first = i % slabs * slab;
+                     arg_extreme_of_rows(which, px + i / slabs * n * inner, first, std::min(first + slab, n), inner,
+                                         pp + i * inner);
+                   }
+                 });
+    for (std::int64_t o = 0; o < outer; ++o)
+      for (std::int64_t i = 0; i < inner; ++i) {
+        const auto value = [=](std::int64_t k) { return px[(o * n + k) * inner + i]; };
+        std::int32_t best = pp[o * slabs * inner + i];
+        for (std::int64_t s = 1; s < slabs; ++s)
+          if (const std::int32_t next = pp[(o * slabs + s) * inner + i]; replaces(which, value(next), value(best)))
+            best = next;
+        po[o * inner + i] = best;
       }
-    });
   });
 }
 

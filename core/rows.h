@@ -26,6 +26,15 @@ inline Vector load_row(const float* from, std::int64_t count, float rest = 0) {
   for (int i = 0; i < lanes; ++i) v[i] = i < count ? v[i] : rest;
   return v;
 }
+// `value`, and 0 in lanes beyond `count`.
+inline double filled_row(std::int64_t, double value) { return value; }
+inline Vector filled_row(std::int64_t count, float value) {
+  Vector v{};
+  for (int i = 0; i < lanes; ++i) v[i] = i < count ? value : 0.0f;
+  return v;
+}
+inline void set_lane(double& v, std::int64_t, double value) { v = value; }
+inline void set_lane(Vector& v, std::int64_t i, float value) { v[i] = value; }
 inline void store_row(double* to, double v, std::int64_t) { *to = v; }
 inline void store_row(float* to, Vector v, std::int64_t count) { store(to, v, count); }
 

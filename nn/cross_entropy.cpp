@@ -1,7 +1,7 @@
 #include "nn/cross_entropy.h"
 
-#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/autograd.h"
 #include "core/index.h"
@@ -9,6 +9,8 @@
 #include "core/parallel.h"
 #include "core/pointwise.h"
 #include "core/reduce.h"
+#include "core/rows.h"
+#include "core/vector_math.h"
 #include "core/view.h"
 
 namespace mixgrad::nn {
@@ -113,22 +115,35 @@ void cross_entropy(Cpu device, const Tensor& logits, const CrossEntropyTarget& t
     constexpr std::int64_t grain = std::int64_t{1} << 12;  // elements per range
     parallel_for(logits.size(0), rows_per_range(classes, grain), [=](std::int64_t begin, std::int64_t end) {
       for (std::int64_t n = begin; n < end; ++n) {
-        const T* row = z + n * classes;
-        const auto q = rows[n];
-        const T largest = *std::max_element(row, row + classes);
-        double total = 0, total_q = 0, value = 0;  // in f64 (core/sums.h), which next to exp costs nothing
-        for (std::int64_t c = 0; c < classes; ++c) total += static_cast<double>(std::exp(row[c] - largest));
-        const T log_total = std::log(static_cast<T>(total));
-        for (std::int64_t c = 0; c < classes; ++c) {
-          const T qc = q(c);
-          total_q += static_cast<double>(qc);
-          if (qc != 0) value += static_cast<double>(q.term(qc, row[c] - largest, log_total));
-        }
-        pl[n] = static_cast<T>(value);
+        const T *const row = z + n * classes, largest = largest_of(row, classes);
+        const CrossEntropyWeights<T> weights = rows[n];
+        const auto z_at = [=](std::int64_t c, std::int64_t count) {
+          return load_row(row + c, count, -std::numeric_limits<T>::infinity()) - largest;
+        };
+        // That of most classes, but for those of the targets.
+        const auto q_at = [=](std::int64_t c, std::int64_t count) {
+          Lanes<T> q = weights.class_weights ? load_row(weights.class_weights + c, count) * weights.spread
+                                             : filled_row(count, weights.spread);
+          for (const std::int64_t target : {weights.y, weights.partner})
+            if (target >= c && target < c + lanes_of<T>) set_lane(q, target - c, weights(target));
+          return q;
+        };
+        RowSum<T> powers, all_q, terms;
+        for_each_lanes<T>(classes, [&](std::int64_t c, std::int64_t count) {
+          powers.add(functions::Math<Lanes<T>>::exp(z_at(c, count)));
+        });
+        const T log_total = std::log(static_cast<T>(powers.value()));
+        for_each_lanes<T>(classes, [&](std::int64_t c, std::int64_t count) {
+          const Lanes<T> nothing{}, q = q_at(c, count);
+          all_q.add(q);
+          terms.add(q == T{0} ? nothing : weights.term(q, z_at(c, count), log_total));
+        });
+        pl[n] = static_cast<T>(terms.value());
         if (!pd) continue;
-        const T sum_q = static_cast<T>(total_q);
-        for (std::int64_t c = 0; c < classes; ++c)
-          pd[n * classes + c] = q.gradient(c, row[c] - largest, log_total, sum_q);
+        const T sum_q = static_cast<T>(all_q.value());
+        for_each_lanes<T>(classes, [&](std::int64_t c, std::int64_t count) {
+          store_row(pd + n * classes + c, weights.gradient(q_at(c, count), z_at(c, count), log_total, sum_q), count);
+        });
       }
     });
   });

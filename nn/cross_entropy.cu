@@ -57,7 +57,7 @@ __global__ void cross_entropy_kernel(const float* logits, std::int64_t rows, int
   if (!dlogits) return;
   float* const to = dlogits + row * classes + lane;
   each([&](int c, int i) {
-    if (c < classes) to[c - lane] = q.gradient(c, shifted(c, i), log_total, sum_q);
+    if (c < classes) to[c - lane] = q.gradient(q(c), shifted(c, i), log_total, sum_q);
   });
 }
 

@@ -12,9 +12,7 @@
 // weight 0.
 #pragma once
 
-#include <cmath>
-
-#include "core/host_device.h"
+#include "core/elementwise.h"
 #include "nn/loss.h"
 
 namespace mixgrad::nn {
@@ -67,9 +65,13 @@ struct CrossEntropyWeights {
     const T label = (c == y ? lambda : T{0}) + (c == partner ? 1 - lambda : T{0});
     return (class_weights ? class_weights[c] : T{1}) * (kept * label + spread);
   }
-  MIXGRAD_HOST_DEVICE static T term(T q, T z, T log_total) { return q * (log_total - z); }
-  MIXGRAD_HOST_DEVICE T gradient(auto c, T z, T log_total, T sum_q) const {
-    return std::exp(z - log_total) * sum_q - (*this)(c);
+  template <class V>
+  MIXGRAD_HOST_DEVICE static V term(V q, V z, T log_total) {
+    return q * (log_total - z);
+  }
+  template <class V>
+  MIXGRAD_HOST_DEVICE static V gradient(V q, V z, T log_total, T sum_q) {
+    return functions::Math<V>::exp(z - log_total) * sum_q - q;
   }
 };
 // A target's elements on one device.

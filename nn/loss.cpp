@@ -30,8 +30,7 @@ Tensor Loss::each_sample(const Tensor& output, const Tensor& target) const {
 
 Tensor mse_per_sample(const Tensor& output, const Tensor& target) {
   check_shapes("mse", output, target);
-  const Tensor difference = output - target;
-  return mean_of_each(difference * difference);
+  return mean_of_each(pow(output - target, 2));
 }
 
 Tensor l1_per_sample(const Tensor& output, const Tensor& target) {

@@ -23,7 +23,7 @@
 #include "nn/function.h"
 #include "nn/linear.h"
 #include "nn/loss.h"
-#include "nn/normalise.h"
+#include "nn/layer_norm.h"
 #include "nn/pool.h"
 
 namespace mixgrad::test {

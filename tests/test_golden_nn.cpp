@@ -15,7 +15,7 @@
 #include "nn/function.h"
 #include "nn/loss.h"
 #include "nn/models.h"
-#include "nn/normalise.h"
+#include "nn/layer_norm.h"
 #include "nn/pool.h"
 #include "train/adam.h"
 

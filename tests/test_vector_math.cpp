@@ -18,7 +18,7 @@ namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
-struct Function {
+struct MathFunction {
   std::string name;
   Tensor (*f)(const Tensor&);
   double (*exact)(double);
@@ -28,7 +28,7 @@ struct Function {
 
 double phi(double x) { return std::erfc(-x * 0.70710678118654752440) / 2; }
 
-const std::vector<Function> functions{
+const std::vector<MathFunction> all{
     {"exp", exp, [](double x) { return std::exp(x); }, 1, 0},
     {"log", log, [](double x) { return std::log(x); }, 1, 0},
     {"tanh", mixgrad::tanh, [](double x) { return std::tanh(x); }, 6, 0},
@@ -61,7 +61,7 @@ bool same_bits(float a, float b) { return std::bit_cast<std::uint32_t>(a) == std
 
 TEST_CASE("functions of a vector: within their error of the exact result, for all floats") {
   const std::vector<float> x = all_floats(10007);
-  for (const Function& function : functions) {
+  for (const MathFunction& function : all) {
     CAPTURE(function.name);
     const std::vector<float> y = apply(function.f, x);
     double worst = 0;
@@ -86,7 +86,7 @@ TEST_CASE("functions of a vector: within their error of the exact result, for al
 
 TEST_CASE("functions of a vector: what they make of nan, infinities, zeros and the ends of their range") {
   const float nan = std::nanf("");
-  for (const Function& function : functions) CHECK(std::isnan(apply(function.f, {nan})[0]));
+  for (const MathFunction& function : all) CHECK(std::isnan(apply(function.f, {nan})[0]));
   CHECK(apply(exp, {infinity, -infinity, 88.8f, -104.0f, 0.0f, -0.0f}) ==
         std::vector<float>{infinity, 0, infinity, 0, 1, 1});
   CHECK(apply(exp, {88.72f})[0] < infinity);
@@ -102,7 +102,7 @@ TEST_CASE("functions of a vector: what they make of nan, infinities, zeros and t
 
 TEST_CASE("functions of a vector: an element's result and gradient do not depend on its place") {
   const std::vector<float> values{-20.5f, -3.25f, -1e-3f, 0.0f, 1e-40f, 0.7f, 2.5f, 17.0f, 90.0f, -infinity, infinity};
-  for (const Function& function : functions) {
+  for (const MathFunction& function : all) {
     CAPTURE(function.name);
     const auto with_gradient = [&](const std::vector<float>& x) {
       const Tensor leaf = Tensor::from(x, {std::ssize(x)}).requires_grad_(), y = function.f(leaf);

@@ -44,15 +44,13 @@ constexpr std::int64_t gather_grain = std::int64_t{1} << 15;  // elements copied
 }
 
 void gather(Cpu, const Tensor& x, const Tensor& indices, Out out) {
-  with_dtype(x.dtype(), [&]<class T>(T) {
-    const std::int64_t row = x.shape().product(1, x.rank());
-    const std::int32_t* pi = indices.data<std::int32_t>();
-    const T* px = x.data<T>();
-    T* po = out.mutable_data<T>();
-    parallel_for(indices.numel(), rows_per_range(row, gather_grain), [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t m = begin; m < end; ++m)
-        std::memcpy(po + m * row, px + pi[m] * row, static_cast<std::size_t>(row) * sizeof(T));
-    });
+  const std::int64_t row = x.shape().product(1, x.rank()), bytes = row * static_cast<std::int64_t>(size_of(x.dtype()));
+  const std::int32_t* pi = indices.data<std::int32_t>();
+  const std::byte* px = x.data<std::byte>();
+  std::byte* po = out.mutable_data<std::byte>();
+  parallel_for(indices.numel(), rows_per_range(row, gather_grain), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t m = begin; m < end; ++m)
+      std::memcpy(po + m * bytes, px + pi[m] * bytes, static_cast<std::size_t>(bytes));
   });
 }
 

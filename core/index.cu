@@ -11,17 +11,12 @@ __global__ void check_indices_kernel(IndexCheck check, const std::int32_t* indic
   if (i < n) check(indices[i], i);
 }
 
-// What an index out of range reads: the error has been reported, but the kernel runs on.
-__device__ std::int64_t inside(std::int64_t index, std::int64_t size) {
-  return index < 0 ? 0 : index >= size ? size - 1 : index;
-}
-
 template <class T>
-__global__ void gather_kernel(const T* x, const std::int32_t* indices, std::int64_t n, std::int64_t size,
+__global__ void gather_kernel(const T* x, const std::int32_t* indices, std::int64_t n, IndexCheck inside,
                               std::int64_t row, T* out) {
   wait_for_previous_kernel();
   const std::int64_t i = global_index();
-  if (i < n * row) out[i] = x[inside(indices[i / row], size) * row + i % row];
+  if (i < n * row) out[i] = x[inside(indices[i / row], i / row) * row + i % row];
 }
 
 // One thread for each element of a row of dx: it adds the rows of dy that were gathered from there, in order.
@@ -55,7 +50,7 @@ void check_indices(Cuda device, const char* op, const Tensor& indices, std::int6
 void gather(Cuda device, const Tensor& x, const Tensor& indices, Out out) {
   with_cuda_dtype(x.dtype(), [&]<class T>(T) {
     launch_threads(device, out.numel(), gather_kernel<T>, read<T>(x), read<std::int32_t>(indices), indices.numel(),
-                   x.size(0), row_of(x), write<T>(out));
+                   IndexCheck(device.op, x.size(0)), row_of(x), write<T>(out));
   });
 }
 

@@ -26,10 +26,9 @@ Tensor Tensor::empty(const Shape& shape, TensorOptions options) {
         options.device);
   Tensor result;
   result.impl_ = std::make_shared<Impl>();
-  result.impl_->storage =
-      std::make_shared<Storage>(options.device, static_cast<std::size_t>(shape.numel()) * size_of(options.dtype));
   result.impl_->shape = shape;
   result.impl_->options = options;
+  result.impl_->storage = std::make_shared<Storage>(options.device, result.num_bytes());
   return result;
 }
 
@@ -42,10 +41,13 @@ Tensor Tensor::full(const Shape& shape, double value, TensorOptions options) {
 Tensor Tensor::zeros(const Shape& shape, TensorOptions options) { return full(shape, 0, options); }
 Tensor Tensor::ones(const Shape& shape, TensorOptions options) { return full(shape, 1, options); }
 
-std::byte* Tensor::bytes(DType expected, Device where) const {
+void Tensor::check_dtype(DType expected) const {
   check(dtype() == expected, "tensor: is ", name_of(dtype()), ", read as ", name_of(expected));
+}
+
+std::byte* Tensor::memory(Device where) const {
   check(device() == where, "tensor: is on ", device(), ", read on ", where, "; make a copy there with to(", where, ")");
-  return memory();
+  return impl().storage->bytes() + impl().offset;
 }
 
 double Tensor::item() const {
@@ -71,7 +73,7 @@ Tensor Tensor::to(Device target) const {
   if (target == device()) return *this;
   Tensor result = empty(shape(), {.dtype = dtype(), .device = target});
 #ifdef MIXGRAD_WITH_CUDA
-  (target == cuda ? upload : download)(result.memory(), memory(), static_cast<std::size_t>(numel()) * size_of(dtype()));
+  (target == cuda ? upload : download)(result.memory(target), memory(device()), num_bytes());
 #endif
   if (is_floating(dtype()))
     record(result, "to", {*this},
@@ -144,7 +146,7 @@ void Tensor::rebind_(const Tensor& other) const {
 
 namespace {
 
-constexpr std::int64_t copy_grain = std::int64_t{1} << 18;
+constexpr std::int64_t copy_grain = std::int64_t{1} << 18;  // elements per range
 
 // Axis `axis` of the block of elements that starts at `values`.
 template <class T>
@@ -188,12 +190,11 @@ void fill(Cpu, double value, Out out) {
 }
 
 void copy(Cpu, const Tensor& source, Out out) {
-  with_dtype(out.dtype(), [&]<class T>(T) {
-    const T* from = source.data<T>();
-    T* to = out.mutable_data<T>();
-    parallel_for(out.numel(), copy_grain, [&](std::int64_t begin, std::int64_t end) {
-      std::memmove(to + begin, from + begin, static_cast<std::size_t>(end - begin) * sizeof(T));
-    });
+  const std::byte* from = source.data<std::byte>();
+  std::byte* to = out.mutable_data<std::byte>();
+  const auto size = static_cast<std::int64_t>(size_of(out.dtype()));
+  parallel_for(out.numel(), copy_grain, [&](std::int64_t begin, std::int64_t end) {
+    std::memmove(to + begin * size, from + begin * size, static_cast<std::size_t>((end - begin) * size));
   });
 }
 

@@ -37,11 +37,8 @@ void fill(Cuda device, double value, Out out) {
 }
 
 void copy(Cuda device, const Tensor& source, Out out) {
-  with_cuda_dtype(out.dtype(), [&]<class T>(T) {
-    check_cuda(device.op,
-               cudaMemcpyAsync(write<T>(out), read<T>(source), static_cast<std::size_t>(out.numel()) * sizeof(T),
-                               cudaMemcpyDeviceToDevice, static_cast<cudaStream_t>(device.stream)));
-  });
+  check_cuda(device.op, cudaMemcpyAsync(write<std::byte>(out), read<std::byte>(source), out.num_bytes(),
+                                        cudaMemcpyDeviceToDevice, static_cast<cudaStream_t>(device.stream)));
 }
 
 void convert(Cuda device, const Tensor& source, Out out) {

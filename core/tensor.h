@@ -80,18 +80,20 @@ class Tensor {
   DType dtype() const { return impl().options.dtype; }
   Device device() const { return impl().options.device; }
   TensorOptions options() const { return impl().options; }
+  std::size_t num_bytes() const { return static_cast<std::size_t>(numel()) * size_of(dtype()); }
 
-  // The elements. Throws when T is not the tensor's dtype, or the tensor is not on that device, of which kernels alone
-  // read the memory of a GPU. mutable_data counts as a write: backward of any operation that saved this tensor will
-  // refuse to run.
+  // The elements. Throws when T is neither the tensor's dtype nor std::byte, or the tensor is not on that device, of
+  // which kernels alone read the memory of a GPU. mutable_data counts as a write: backward of any operation that saved
+  // this tensor will refuse to run.
   template <class T>
   const T* data(Device where = cpu) const {
-    return reinterpret_cast<const T*>(bytes(dtype_of<T>(), where));
+    if constexpr (!std::is_same_v<T, std::byte>) check_dtype(dtype_of<T>());
+    return reinterpret_cast<const T*>(memory(where));
   }
   template <class T>
   T* mutable_data(Device where = cpu) const {
     impl().storage->bump_version();
-    return reinterpret_cast<T*>(bytes(dtype_of<T>(), where));
+    return const_cast<T*>(data<T>(where));
   }
   template <class T>
   std::vector<T> to_vector() const {  // a copy on the host
@@ -138,8 +140,8 @@ class Tensor {
     check(impl_ != nullptr, "tensor: used while undefined");
     return *impl_;
   }
-  std::byte* memory() const { return impl().storage->bytes() + impl().offset; }
-  std::byte* bytes(DType expected, Device where) const;
+  void check_dtype(DType expected) const;
+  std::byte* memory(Device where) const;
   void check_writable(const char* op) const;
 
   std::shared_ptr<Impl> impl_;

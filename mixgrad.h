@@ -21,7 +21,7 @@
 #include "core/random.h"
 #include "core/reduce.h"
 #include "core/safetensors.h"
-#include "core/series.h"
+#include "core/step_values.h"
 #include "core/tensor.h"
 #include "core/unary.h"
 #include "core/view.h"

@@ -2,7 +2,6 @@
 #include "core/random.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -16,27 +15,17 @@ namespace {
 constexpr double ln2_high = 0x1.62e42fefa0000p-1;  // the leading 37 bits: k * ln2_high is exact for |k| < 2^11
 constexpr double ln2_low = 0x1.cf79abc9e3b3ap-40;  // ln 2 - ln2_high
 
-double power_of_two(int exponent) {  // for -1022 <= exponent <= 1023
-  return std::bit_cast<double>(static_cast<std::uint64_t>(exponent + 1023) << 52);
-}
-
 }  // namespace
 
 namespace portable {
 
 // x = 2^k m with m in [sqrt(1/2), sqrt 2); log m = 2 artanh(s) with s = (m-1)/(m+1), |s| <= 0.1716.
 double log(double x) {
-  int k = 0;
-  if (x < std::numeric_limits<double>::min()) {  // subnormal
-    x *= 0x1p54;
-    k = -54;
-  }
-  const auto bits = std::bit_cast<std::uint64_t>(x);
-  k += static_cast<int>(bits >> 52) - 1023;
-  double m = std::bit_cast<double>((bits & 0x000fffffffffffffULL) | 0x3ff0000000000000ULL);
-  if (m > 1.4142135623730951) {
-    m *= 0.5;
-    ++k;
+  int k;
+  double m = std::frexp(x, &k);  // in [1/2, 1)
+  if (m <= 0.7071067811865476) {
+    m *= 2;
+    --k;
   }
   const double f = m - 1, s = f / (f + 2), z = s * s;
   double series = 0;  // 2 (artanh(s) - s) / s = 2 (z/3 + z^2/5 + ...)
@@ -53,9 +42,7 @@ double exp(double x) {
   const double r = (x - k * ln2_high) - k * ln2_low;
   double series = 1;
   for (int n = 14; n >= 2; --n) series = 1 + r * series / n;
-  const double result = 1 + r * series;
-  const int half = k / 2;  // in two steps, so that neither factor overflows
-  return result * power_of_two(half) * power_of_two(k - half);
+  return std::ldexp(1 + r * series, k);
 }
 
 }  // namespace portable
@@ -150,15 +137,11 @@ std::vector<std::int32_t> Random::permutation(std::int64_t n) {
   return order;
 }
 
-namespace {
-RandomState state;
+RandomState& random_state() {
+  static RandomState state;
+  return state;
 }
-
-void manual_seed(std::uint64_t seed) { state = {.seed = seed}; }
-std::uint64_t default_seed() { return state.seed; }
-std::uint32_t next_initializer_index() { return state.initializers++; }
-std::uint32_t next_stream_index() { return state.streams++; }
-RandomState random_state() { return state; }
-void set_random_state(const RandomState& other) { state = other; }
+void manual_seed(std::uint64_t seed) { random_state() = {.seed = seed}; }
+std::uint64_t default_seed() { return random_state().seed; }
 
 }  // namespace mixgrad

@@ -75,20 +75,17 @@ class Random {
 };
 
 // The seed of everything that is not given its own: weights, shuffling, mixing, dropout. Initial weights, and what
-// draws while it computes (core/step_random.h), whose streams have no other name, are numbered in order; setting the
+// draws while it computes (core/step_values.h), whose streams have no other name, are numbered in order; setting the
 // seed restarts both counts, so that the same program gives the same results.
 void manual_seed(std::uint64_t seed);
-std::uint64_t default_seed();            // 42 until set
-std::uint32_t next_initializer_index();  // the number of tensors initialised since manual_seed
-std::uint32_t next_stream_index();       // the number of streams drawn from while computing since manual_seed
+std::uint64_t default_seed();
 
 // All of this state, so that a checkpoint can resume.
 struct RandomState {
   std::uint64_t seed = 42;
-  std::uint32_t initializers = 0, streams = 0;
+  std::uint32_t initializers = 0, streams = 0;  // tensors initialised, and streams drawn from, since manual_seed
 };
-RandomState random_state();
-void set_random_state(const RandomState& state);
+RandomState& random_state();
 
 namespace portable {
 double log(double x);  // for finite x > 0; within 1 ulp of exact, the same bits everywhere

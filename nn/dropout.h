@@ -1,7 +1,7 @@
 // Dropout (Srivastava et al., 2014).
 #pragma once
 
-#include "core/step_random.h"
+#include "core/step_values.h"
 #include "nn/module.h"
 
 namespace mixgrad::nn {

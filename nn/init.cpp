@@ -11,7 +11,7 @@ namespace {
 // Each element by draw(random), from the next stream.
 template <class Draw>
 Tensor drawn(const Shape& shape, Draw draw) {
-  Random random(default_seed(), Purpose::init, 0, 0, next_initializer_index());
+  Random random(default_seed(), Purpose::init, 0, 0, random_state().initializers++);
   Tensor result = Tensor::empty(shape);
   float* values = result.mutable_data<float>();
   std::generate(values, values + result.numel(), [&] { return static_cast<float>(draw(random)); });

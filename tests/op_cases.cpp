@@ -370,11 +370,8 @@ void layer_cases(Table& table) {
                      return layer(x[0]);
                    }});
   table.push_back({.name = "Dropout", .inputs = {{5, 7}}, .large = {{300, 301}}, .f = [](const Inputs& x) {
-                     const RandomState before = random_state();
-                     set_random_state({.seed = 3});  // the same elements every time
-                     const Tensor y = nn::Dropout(0.4)(x[0]);
-                     set_random_state(before);
-                     return y;
+                     const Temporarily<RandomState> seed(random_state(), {.seed = 3});  // the same elements every time
+                     return nn::Dropout(0.4)(x[0]);
                    }});
   table.push_back({.name = "Flatten", .inputs = {{2, 3, 2}}, .f = [](const Inputs& x) { return nn::Flatten()(x[0]); }});
   table.push_back({.name = "ReLU",

@@ -141,7 +141,7 @@ TEST_CASE("checkpoint: of a training that is over, resuming gives its table and 
   CHECK_THROWS_WITH_AS(third.learn.fit(5), "fit: 5 epochs, the training that is resumed has 2", Error);
   const RandomState random = random_state();
   second.learn.fit(1);  // another fit goes on as usual
-  set_random_state(random);
+  random_state() = random;
   first.learn.fit(1);
   CHECK(weights(second.model) == weights(first.model));
 }

@@ -215,7 +215,7 @@ TEST_CASE("dropout: zeroes the share asked for, keeps the mean, repeats with the
   bool alike = true;  // in each of the ranges that threads share, too
   for (const float value : first) alike &= (value == 0) == (words.bits() < 0.3 * 4294967296.0);
   CHECK(alike);
-  set_random_state(before);
+  random_state() = before;
 }
 
 TEST_CASE("residual: adds, and names the shapes that do not add up") {

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/step_random.h"
+#include "core/step_values.h"
 #include "train/learner.h"
 
 namespace mixgrad::train {
@@ -121,9 +121,7 @@ void CapturedRunner::run_replayed(Learner& learner, BatchPlan plan, Kind& kind) 
   learner.output = kind.output;
   learner.loss = kind.loss;
   ++learner.optimizer->steps;
-  RandomState random = random_state();
-  random.streams += kind.streams;
-  set_random_state(random);
+  random_state().streams += kind.streams;
   learner.end_batch();
 }
 
@@ -143,7 +141,7 @@ void CapturedRunner::capture(Learner& learner, Kind& kind) {
   } catch (const Error& error) {
     obstacle_ = error.what();
   }
-  set_random_state(random);
+  random_state() = random;
   learner.optimizer->steps = steps;
 }
 

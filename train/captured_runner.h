@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/graph.h"
-#include "core/step_table.h"
+#include "core/step_values.h"
 #include "train/results.h"
 #include "train/step_runner.h"
 
@@ -25,7 +25,7 @@ class CapturedRunner : public StepRunner {
   struct Kind {
     StepTable table{cuda, BatchResults::most};
     NamedValues numbers;        // of the plans, where the table puts them
-    std::uint32_t streams = 0;  // that a step takes (core/step_random.h)
+    std::uint32_t streams = 0;  // that a step takes (core/step_values.h)
     std::optional<Graph> graph;
     // What a replay computes again: whoever reads it after a batch finds that of the batch.
     augment::Input input;

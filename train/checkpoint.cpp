@@ -151,7 +151,7 @@ void visit_position(Archive& visitor, Position& position, const Learner& learner
 }
 
 void visit_random(Archive& visitor) {
-  RandomState state = random_state();
+  RandomState& state = random_state();
   Halves seed(state.seed);
   double initializers = state.initializers, streams = state.streams;
   constexpr Range word = whole_to(4294967295);
@@ -160,7 +160,7 @@ void visit_random(Archive& visitor) {
   visitor.number("seed_high", seed.high, word);
   visitor.number("initializers", initializers, word);
   visitor.number("dropouts", streams, word);  // as it was called when nothing else drew
-  set_random_state({seed.seed(), static_cast<std::uint32_t>(initializers), static_cast<std::uint32_t>(streams)});
+  state = {seed.seed(), static_cast<std::uint32_t>(initializers), static_cast<std::uint32_t>(streams)};
 }
 
 void visit_model_and_optimizer(Archive& visitor, Learner& learner) {

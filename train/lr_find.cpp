@@ -46,17 +46,14 @@ class Restore : NonCopyable {
       : pass_(learner.pass, learner.pass),
         lr_(learner.optimizer->lr, learner.optimizer->lr),
         momentum_(learner.optimizer->momentum, learner.optimizer->momentum),
-        random_(random_state()),
+        random_(random_state(), random_state()),
         snapshot_(learner) {}
-  ~Restore() {
-    snapshot_.restore();
-    set_random_state(random_);
-  }
+  ~Restore() { snapshot_.restore(); }
 
  private:
   Temporarily<std::uint32_t> pass_;
   Temporarily<double> lr_, momentum_;
-  RandomState random_;
+  Temporarily<RandomState> random_;
   Snapshot snapshot_;
 };
 

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/series.h"
+#include "core/step_values.h"
 
 namespace mixgrad::train {
 
@@ -23,7 +23,7 @@ class BatchResults {
   static constexpr std::int64_t most = 64;  // batches that can wait to be read
 
   BatchResults(Device device, std::int64_t metrics) : metrics_(metrics), rows_(device, 1 + metrics, most) {}
-  void append(std::span<const Tensor> loss_and_metrics) { rows_.append(loss_and_metrics); }  // part of the step
+  void append(const std::vector<Tensor>& loss_and_metrics) { rows_.append(loss_and_metrics); }  // part of the step
   void add_batch(std::int64_t batch, std::int64_t size) {
     waiting_.push_back({.batch = batch, .size = static_cast<double>(size)});
   }

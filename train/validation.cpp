@@ -1,7 +1,7 @@
 #include "train/validation.h"
 
 #include "core/autograd.h"
-#include "core/series.h"
+#include "core/step_values.h"
 
 namespace mixgrad::train {
 

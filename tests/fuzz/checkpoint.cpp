@@ -86,7 +86,7 @@ std::vector<std::string> seeds() {
   learner->add(keep).add(std::make_shared<train::Checkpoint>(path, 1)).fit_one_cycle(epochs);
   std::vector<std::string> seeds = keep->states;
   seeds.push_back(bytes_of(path));  // of the training that is over
-  set_random_state(random);         // which read() compares
+  random_state() = random;          // which read() compares
   return seeds;
 }
 

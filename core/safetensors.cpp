@@ -5,26 +5,23 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
+#include <functional>
 #include <iomanip>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <numeric>
-#include <optional>
 #include <set>
 #include <utility>
 
-#include "core/atomic_file.h"
+#include "core/files.h"
 #include "core/xxh64.h"
 
 namespace mixgrad {
 namespace {
 
-namespace fs = std::filesystem;
 using nlohmann::json;
 
 static_assert(std::endian::native == std::endian::little, "safetensors files are little-endian");
@@ -105,10 +102,22 @@ std::string checksum_text(std::uint64_t checksum) {
 
 std::string in_quotes(const std::string& name) { return '"' + printable(name) + '"'; }
 
+// Calls f; an error that it throws gets this in front.
+template <class F>
+auto with_prefix(const std::string& prefix, F f) {
+  try {
+    return f();
+  } catch (const Error& error) {
+    fail(prefix, error.what());
+  }
+}
+
 // What the header says about one tensor.
 struct Entry {
-  std::string name, dtype;
-  std::vector<std::int64_t> shape, offsets;
+  std::string name;
+  const StoredType* type;
+  Shape shape;
+  std::int64_t begin, end;  // of its data
 };
 
 struct Header {
@@ -116,44 +125,49 @@ struct Header {
   std::map<std::string, std::string> metadata;
 };
 
-std::string where_in(const std::string& path, const std::string& name) {
-  return path + ": " + (name == metadata_key ? name : "tensor " + in_quotes(name)) + ": ";
+std::string where(const std::string& name) {
+  return (name == metadata_key ? name : "tensor " + in_quotes(name)) + ": ";
 }
 
-std::string text_in(const std::string& where, const json& object, const std::string& field) {
+std::string text_in(const json& object, const std::string& field) {
   const json& text = object.at(field);
-  check(text.is_string(), where, in_quotes(field), " has an invalid value");
+  check(text.is_string(), in_quotes(field), " has an invalid value");
   return text.get<std::string>();
 }
 
-std::vector<std::int64_t> integers_in(const std::string& where, const json& object, const std::string& field) {
+std::vector<std::int64_t> integers_in(const json& object, const std::string& field) {
   const json& array = object.at(field);
-  check(array.is_array(), where, in_quotes(field), " has an invalid value");
-  check(array.size() <= Shape::max_rank, where, "has more than ", Shape::max_rank, " values in ", field);
+  check(array.is_array(), in_quotes(field), " has an invalid value");
+  check(array.size() <= Shape::max_rank, "has more than ", Shape::max_rank, " values in ", field);
   std::vector<std::int64_t> result;
   for (const json& number : array) {
-    check(number.is_number_unsigned(), where, in_quotes(field), " has an invalid value");
-    check(std::in_range<std::int64_t>(number.get<std::uint64_t>()), where, field, " holds ",
-          number.get<std::uint64_t>());
+    check(number.is_number_unsigned(), in_quotes(field), " has an invalid value");
+    check(std::in_range<std::int64_t>(number.get<std::uint64_t>()), field, " holds ", number.get<std::uint64_t>());
     result.push_back(number.get<std::int64_t>());
   }
   return result;
 }
 
-void add_entry(const std::string& where, const std::string& name, const json& object, Header& header) {
+void add_entry(const std::string& name, const json& object, Header& header) {
   if (name == metadata_key) {
-    for (const auto& [key, text] : object.items()) header.metadata[key] = text_in(where, object, key);
+    for (const auto& [key, text] : object.items()) header.metadata[key] = text_in(object, key);
     return;
   }
-  check(object.size() == 3, where, "lacks its dtype, shape or data_offsets");
-  header.entries.push_back({name, text_in(where, object, "dtype"), integers_in(where, object, "shape"),
-                            integers_in(where, object, "data_offsets")});
+  check(object.size() == 3, "lacks its dtype, shape or data_offsets");
+  const std::string dtype = text_in(object, "dtype");
+  const auto* type = std::ranges::find_if(stored_types, [&](const auto& stored) { return stored.name == dtype; });
+  check(type != std::end(stored_types), "is of dtype ", in_quotes(dtype),
+        ", not F16, BF16, F32, F64, I8 to I64, U8 to U64 or BOOL");
+  const Shape shape{std::span<const std::int64_t>(integers_in(object, "shape"))};
+  const std::vector<std::int64_t> offsets = integers_in(object, "data_offsets");
+  check(offsets.size() == 2 && offsets[0] <= offsets[1], "its data_offsets are not two ascending values");
+  header.entries.push_back({name, type, shape, offsets[0], offsets[1]});
 }
 
 // Accepts exactly what a header may say: an entry is dropped once it is read, and nesting goes no deeper than it
 // should.
-Header parse_header(const std::string& path, const std::string& text) {
-  check(text.starts_with('{') && text.find('\0') == std::string::npos, path, ": its header is not a JSON object");
+Header parse_header(const std::string& text) {
+  check(text.starts_with('{') && text.find('\0') == std::string::npos, "its header is not a JSON object");
   Header header;
   std::string name, field;              // of the entry, and in it
   std::set<std::string> names, fields;  // so far
@@ -162,141 +176,100 @@ Header parse_header(const std::string& path, const std::string& text) {
     using Event = json::parse_event_t;
     if (event == Event::key && depth == 1) {
       name = value.get<std::string>();
-      check(names.insert(name).second, path, ": its header lists ", in_quotes(name), " twice");
+      check(names.insert(name).second, "its header lists ", in_quotes(name), " twice");
       fields.clear();
     } else if (event == Event::key) {
       field = value.get<std::string>();
-      check(name == metadata_key || field == "dtype" || field == "shape" || field == "data_offsets",
-            where_in(path, name), "unknown field ", in_quotes(field));
-      check(fields.insert(field).second, where_in(path, name), "has the field ", in_quotes(field), " twice");
+      check(name == metadata_key || field == "dtype" || field == "shape" || field == "data_offsets", where(name),
+            "unknown field ", in_quotes(field));
+      check(fields.insert(field).second, where(name), "has the field ", in_quotes(field), " twice");
     } else if (depth == 1 && event == Event::object_end) {
-      add_entry(where_in(path, name), name, value, header);
+      with_prefix(where(name), [&] { add_entry(name, value, header); });
       return false;
     } else if (depth == 1 && event != Event::object_start) {
-      fail(where_in(path, name), "is not an object");
+      fail(where(name), "is not an object");
     } else if (event != Event::value && (depth > 2 || (depth == 2 && event == Event::object_start))) {
-      fail(where_in(path, name), in_quotes(field), " has an invalid value");
+      fail(where(name), in_quotes(field), " has an invalid value");
     }
     return true;
   };
   try {
     [[maybe_unused]] const json rest = json::parse(text, keep);
   } catch (const json::parse_error& error) {
-    fail(path, ": its header is not valid JSON (near byte ", error.byte, ")");
+    fail("its header is not valid JSON (near byte ", error.byte, ")");
   } catch (const json::exception&) {  // such as a number that no double can hold
-    fail(path, ": its header is not valid JSON");
+    fail("its header is not valid JSON");
   }
   return header;
 }
 
-// The file's bytes, front to back. All errors name the file.
+// The file's bytes, front to back.
 class Reader {
  public:
-  explicit Reader(const std::string& path) : path_(path) {
-    std::error_code error;
-    check(!fs::exists(path, error) || fs::is_regular_file(path, error), path, ": is not a regular file");
-    file_.open(path, std::ios::binary);
-    check(file_.is_open(), path, ": cannot be opened: ", std::strerror(errno));
-    left_ = fs::file_size(path, error);
-    check(!error, path, ": cannot be read: ", error.message());
-  }
+  explicit Reader(const std::string& path) : file_(open_regular_file(path)), left_(std::filesystem::file_size(path)) {}
 
   std::size_t left() const { return left_; }  // bytes not yet read
 
   void read(void* to, std::size_t count) {
-    check(count <= left_, path_, ": truncated: expected ", count, " bytes, ", left_, " remain");
-    file_.read(static_cast<char*>(to), static_cast<std::streamsize>(count));
-    check(static_cast<std::size_t>(file_.gcount()) == count, path_, ": cannot be read to the end");
+    check(count <= left_, "truncated: expected ", count, " bytes, ", left_, " remain");
+    check(std::fread(to, 1, count, file_.get()) == count, "cannot be read to the end");
     left_ -= count;
   }
 
  private:
-  std::string path_;
-  std::ifstream file_;
-  std::size_t left_ = 0;
+  File file_;
+  std::size_t left_;
 };
 
-std::string read_header(const std::string& path, Reader& reader) {
+std::string read_header(Reader& reader) {
   std::uint64_t length = 0;
-  check(reader.left() >= length_bytes, path, ": not a safetensors file: shorter than ", length_bytes, " bytes");
+  check(reader.left() >= length_bytes, "not a safetensors file: shorter than ", length_bytes, " bytes");
   reader.read(&length, length_bytes);
-  check(length <= max_header_bytes, path, ": not a safetensors file: its header would have ", length, " bytes");
-  check(length <= reader.left(), path, ": truncated in its header: expected ", length, " bytes, ", reader.left(),
-        " remain");
+  check(length <= max_header_bytes, "not a safetensors file: its header would have ", length, " bytes");
+  check(length <= reader.left(), "truncated in its header: expected ", length, " bytes, ", reader.left(), " remain");
   std::string text(length, ' ');
   reader.read(text.data(), length);
   return text;
 }
 
-// Checks that the tensors fill the data exactly, each with the bytes its shape needs; returns them in order of data.
-std::vector<std::size_t> data_order(const std::string& path, const std::vector<Entry>& entries,
-                                    std::size_t data_bytes) {
-  for (const Entry& entry : entries)
-    check(entry.offsets.size() == 2 && entry.offsets[0] <= entry.offsets[1], where_in(path, entry.name),
-          "its data_offsets are not two ascending values");
+// Checks that the tensors fill the data exactly; returns them in order of data.
+std::vector<std::size_t> data_order(const std::vector<Entry>& entries, std::size_t data_bytes) {
   std::vector<std::size_t> order(entries.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(),
-            [&](std::size_t a, std::size_t b) { return entries[a].offsets < entries[b].offsets; });
+  std::ranges::sort(order, {}, [&](std::size_t i) { return std::pair(entries[i].begin, entries[i].end); });
   std::int64_t position = 0;
   for (const std::size_t i : order) {
-    const auto refuse = [&](const char* reason) { fail(where_in(path, entries[i].name), reason); };
-    if (entries[i].offsets[0] < position) refuse("its data overlaps another's");
-    if (entries[i].offsets[0] > position) refuse("there is a gap before its data");
-    position = entries[i].offsets[1];
-    if (static_cast<std::size_t>(position) > data_bytes) refuse("its data runs past the end of the file");
+    const auto& [name, type, shape, begin, end] = entries[i];
+    check(begin >= position, where(name), "its data overlaps another's");
+    check(begin == position, where(name), "there is a gap before its data");
+    check(static_cast<std::size_t>(end) <= data_bytes, where(name), "its data runs past the end of the file");
+    position = end;
   }
-  check(static_cast<std::size_t>(position) == data_bytes, path, ": longer than its header announces (", position,
+  check(static_cast<std::size_t>(position) == data_bytes, "longer than its header announces (", position,
         " bytes of data)");
   return order;
 }
 
-const StoredType& stored_type(const std::string& path, const Entry& entry) {
-  const auto* type = std::ranges::find_if(stored_types, [&](const auto& stored) { return stored.name == entry.dtype; });
-  check(type != std::end(stored_types), where_in(path, entry.name), "is of dtype ", in_quotes(entry.dtype),
-        ", not F16, BF16, F32, F64, I8 to I64, U8 to U64 or BOOL");
-  return *type;
-}
-
-// Allocates the tensor of a checked entry.
-Tensor make_tensor(const std::string& path, const Entry& entry) {
-  const StoredType& type = stored_type(path, entry);
-  const std::string where = where_in(path, entry.name);
-  std::optional<Shape> shape;
-  try {
-    shape.emplace(std::span<const std::int64_t>(entry.shape));
-  } catch (const Error& error) {
-    fail(where, error.what());
-  }
-  const auto bytes = entry.offsets[1] - entry.offsets[0], size = static_cast<std::int64_t>(type.size);
-  check(bytes % size == 0 && bytes / size == shape->numel(), where, "shape ", *shape, " of ", entry.dtype,
-        " does not fit its ", bytes, " bytes of data");
-  return Tensor::empty(*shape, {.dtype = type.dtype});
-}
-
-std::span<const std::byte> bytes_of(const Tensor& tensor) {
-  return with_dtype(tensor.dtype(), [&]<class T>(T) {
-    return std::as_bytes(std::span(tensor.data<T>(), static_cast<std::size_t>(tensor.numel())));
-  });
+// Allocates the tensor of an entry.
+Tensor make_tensor(const Entry& entry) {
+  const std::int64_t bytes = entry.end - entry.begin, size = static_cast<std::int64_t>(entry.type->size);
+  check(bytes % size == 0 && bytes / size == entry.shape.numel(), where(entry.name), "shape ", entry.shape, " of ",
+        entry.type->name, " does not fit its ", bytes, " bytes of data");
+  return Tensor::empty(entry.shape, {.dtype = entry.type->dtype});
 }
 
 // Reads the elements of an entry into its tensor. Returns their part of the checksum.
-std::uint64_t read_elements(const std::string& path, const Entry& entry, Reader& reader, const Tensor& tensor) {
-  const auto count = static_cast<std::size_t>(entry.offsets[1] - entry.offsets[0]);
-  const StoredType& type = stored_type(path, entry);
-  if (!type.convert) {
-    with_dtype(tensor.dtype(), [&]<class T>(T) { reader.read(tensor.mutable_data<T>(), count); });
-    return checksum_of(entry.name, entry.dtype, tensor.shape(), bytes_of(tensor));
-  }
-  std::vector<std::byte> bytes(count);
-  reader.read(bytes.data(), count);
-  try {
-    type.convert(bytes, tensor);
-  } catch (const Error& error) {
-    fail(where_in(path, entry.name), error.what());
-  }
-  return checksum_of(entry.name, entry.dtype, tensor.shape(), bytes);
+std::uint64_t read_elements(const Entry& entry, Reader& reader, const Tensor& tensor) {
+  const auto count = static_cast<std::size_t>(entry.end - entry.begin);
+  const auto convert = entry.type->convert;
+  std::vector<std::byte> to_convert(convert ? count : 0);
+  std::byte* const memory = convert ? to_convert.data() : tensor.mutable_data<std::byte>();
+  reader.read(memory, count);
+  if (convert) with_prefix(where(entry.name), [&] { convert(to_convert, tensor); });
+  return checksum_of(entry.name, entry.type->name, entry.shape, {memory, count});
 }
+
+std::span<const std::byte> bytes_of(const Tensor& tensor) { return {tensor.data<std::byte>(), tensor.num_bytes()}; }
 
 const char* stored_as(DType dtype) {
   return std::ranges::find_if(stored_types, [&](const auto& stored) { return stored.dtype == dtype; })->name;
@@ -332,19 +305,20 @@ void check_names(const std::string& path, const std::vector<NamedTensor>& tensor
 
 SafeTensors read_safetensors(const std::string& path) {
   Reader reader(path);
-  Header header = parse_header(path, read_header(path, reader));
-  const std::vector<std::size_t> order = data_order(path, header.entries, reader.left());
-  SafeTensors result{.tensors = {}, .metadata = std::move(header.metadata)};
-  for (const Entry& entry : header.entries) result.tensors.push_back({entry.name, make_tensor(path, entry)});
-  std::uint64_t checksum = 0;
-  for (const std::size_t i : order)
-    checksum += read_elements(path, header.entries[i], reader, result.tensors[i].tensor);
-  const auto saved = result.metadata.extract(checksum_key);
-  check(saved.empty() || saved.mapped() == checksum_text(checksum), path,
-        ": damaged: its tensors do not match the checksum in its metadata; a program that changes them on "
-        "purpose must remove ",
-        checksum_key);
-  return result;
+  return with_prefix(path + ": ", [&] {
+    Header header = parse_header(read_header(reader));
+    const std::vector<std::size_t> order = data_order(header.entries, reader.left());
+    SafeTensors result{.tensors = {}, .metadata = std::move(header.metadata)};
+    for (const Entry& entry : header.entries) result.tensors.push_back({entry.name, make_tensor(entry)});
+    std::uint64_t checksum = 0;
+    for (const std::size_t i : order) checksum += read_elements(header.entries[i], reader, result.tensors[i].tensor);
+    const auto saved = result.metadata.extract(checksum_key);
+    check(saved.empty() || saved.mapped() == checksum_text(checksum),
+          "damaged: its tensors do not match the checksum in its metadata; a program that changes them on purpose must "
+          "remove ",
+          checksum_key);
+    return result;
+  });
 }
 
 void write_safetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
@@ -354,10 +328,7 @@ void write_safetensors(const std::string& path, const std::vector<NamedTensor>& 
   for (const NamedTensor& named : tensors) host.push_back({named.name, named.tensor.to(cpu)});
   std::vector<std::size_t> order(host.size()), offsets(host.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    const std::size_t size_a = size_of(host[a].tensor.dtype()), size_b = size_of(host[b].tensor.dtype());
-    return size_a != size_b ? size_a > size_b : a < b;
-  });
+  std::ranges::stable_sort(order, std::greater{}, [&](std::size_t i) { return size_of(host[i].tensor.dtype()); });
   std::vector<std::span<const std::byte>> parts(2);
   std::size_t position = 0;
   std::uint64_t checksum = 0;

@@ -30,7 +30,7 @@ struct SafeTensors {
 // header claims, no more memory is taken than a few times the file's size.
 SafeTensors read_safetensors(const std::string& path);
 
-// Replaces the file whole or not at all (core/atomic_file.h). The header lists the tensors in the order given; the
+// Replaces the file whole or not at all (core/files.h). The header lists the tensors in the order given; the
 // data begins at a multiple of 64 bytes, and the widest elements come first, so that every tensor is aligned.
 // Throws an error that names the file when it can't be written, and the tensor when it is undefined, its name is taken,
 // reserved ("__metadata__") or not UTF-8.

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "core/regular_file.h"
+#include "core/check.h"
 
 #ifdef MIXGRAD_WITH_ZLIB
 #include <zlib.h>
@@ -73,9 +73,7 @@ std::size_t ByteReader::read(void* to, std::size_t count) { return read_file(to,
 
 #endif
 
-ByteReader::ByteReader(const std::string& path)
-    : path_(path), file_((check_regular_file(path), std::fopen(path.c_str(), "rb")), std::fclose) {
-  check(file_ != nullptr, path, ": cannot be opened: ", std::strerror(errno));
+ByteReader::ByteReader(const std::string& path) : path_(path), file_(open_regular_file(path)) {
   unsigned char start[2];
   const bool compressed = read_file(start, 2) == 2 && start[0] == 0x1f && start[1] == 0x8b;
   std::rewind(file_.get());

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
 #include <memory>
 #include <string>
 
+#include "core/files.h"
 #include "core/scope.h"
 
 namespace mixgrad::data {
@@ -31,7 +31,7 @@ class ByteReader : NonCopyable {
 
   struct Gzip;
   std::string path_;
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
+  File file_;
   std::unique_ptr<Gzip> gzip_;  // null for a plain file
 };
 

@@ -2,15 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <memory>
 #include <string_view>
 #include <vector>
 
-#include "core/atomic_file.h"
-#include "core/regular_file.h"
+#include "core/files.h"
 #include "data/image_codecs.h"
 
 namespace mixgrad::data {
@@ -42,9 +40,7 @@ Tensor with_channels(const Tensor& image, std::int64_t channels) {
 Tensor read_image(const std::string& path, const ImageFileOptions& options) {
   check(options.channels == 1 || options.channels == 3, "read_image: images have 1 or 3 channels, not ",
         options.channels);
-  check_regular_file(path);
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);
-  check(file != nullptr, path, ": cannot be opened: ", std::strerror(errno));
+  const File file = open_regular_file(path);
   try {
     return with_channels(read_any(file.get(), options), options.channels);
   } catch (const Error& error) {

@@ -27,7 +27,7 @@ struct ImageFileOptions {
 // announces more than the file can hold is refused before memory is allocated.
 Tensor read_image(const std::string& path, const ImageFileOptions& options = {});
 
-// Writes u8 [H, W, 1 or 3] as a PNG file in grey or colour, whole or not at all (core/atomic_file.h). Throws an error
+// Writes u8 [H, W, 1 or 3] as a PNG file in grey or colour, whole or not at all (core/files.h). Throws an error
 // that names the file on another shape, an empty image, a file that cannot be written or a build without libpng.
 void write_png(const std::string& path, const Tensor& image);
 

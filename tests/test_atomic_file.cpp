@@ -15,8 +15,8 @@
 #include <string>
 #include <vector>
 
-#include "core/atomic_file.h"
 #include "core/check.h"
+#include "core/files.h"
 #include "tests/error.h"
 #include "tests/files.h"
 #include "tests/temporary_folder.h"

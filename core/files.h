@@ -1,12 +1,20 @@
-// Replacing a file whole or not at all.
+// Reading a regular file, and replacing a file whole or not at all.
 #pragma once
 
 #include <cstddef>
+#include <cstdio>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 namespace mixgrad {
+
+using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+// Opens a file for reading. Throws "path: is not a regular file" for anything else: opening a pipe would wait for a
+// writer, and a device has no size; or "path: cannot be opened: No such file or directory".
+File open_regular_file(const std::string& path);
 
 struct WriteOptions {
   bool sync = true;  // fsync, so that the file survives a crash of the machine, not only of the program

@@ -8,7 +8,6 @@
 #include "augment/pair_mix.h"
 #include "core/allocator.h"
 #include "core/autograd.h"
-#include "core/compare.h"
 #include "core/files.h"
 #include "core/gradcheck.h"
 #include "core/index.h"

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
-#include <set>
+#include <iterator>
+#include <map>
 #include <utility>
 
 #include "core/pointwise.h"
@@ -15,32 +16,32 @@ thread_local const char* running_op = "backward";  // whose backward function is
 std::atomic<std::uint64_t> next_id{1};
 
 // What backward() adds to leaves that already have a gradient: all at once at the end, in one launch on a GPU.
-class LeafAdditions {
- public:
-  void add(const Tensor& grad, const Tensor& gradient) {
-    const auto same = [&](const Addition& addition) { return addition.a.is(grad); };
-    if (std::any_of(list_.begin(), list_.end(), same)) run();  // a parameter that is used twice
-    if (!list_.empty() && list_.front().a.device() != grad.device()) run();
-    list_.push_back({grad, gradient});
+thread_local std::vector<Addition> leaf_additions;
+void add_to_leaves() { add_each_(std::exchange(leaf_additions, {})); }
+
+void accumulate(Node& node, const Tensor& gradient) {
+  Tensor& grad = node.grad;
+  if (!grad) {
+    grad = node.leaf ? gradient.clone() : gradient;  // a leaf's gradient outlives the tape, so it owns its memory
+  } else if (!node.leaf) {
+    grad = add(grad, gradient);  // not in place: the memory may be another node's gradient as well
+  } else {
+    // A parameter that is used twice, or another device.
+    const auto separate = [&](const Addition& other) { return other.a.is(grad) || other.a.device() != grad.device(); };
+    if (std::ranges::any_of(leaf_additions, separate)) add_to_leaves();
+    leaf_additions.push_back({grad, gradient});
   }
-  void run() { add_each_(std::exchange(list_, {})); }
+}
 
- private:
-  std::vector<Addition> list_;
-};
-thread_local LeafAdditions* leaf_additions = nullptr;  // of the backward() that is running
-
-struct Newer {
-  bool operator()(const std::shared_ptr<Node>& a, const std::shared_ptr<Node>& b) const { return a->id > b->id; }
-};
-// Nodes to visit, the newest first; each is there once, whoever of its consumers names it.
-class Worklist : public std::set<std::shared_ptr<Node>, Newer> {
+// Nodes to visit by their id, the newest first; each is there once, whoever of its consumers names it.
+class Worklist : public std::map<std::uint64_t, std::shared_ptr<Node>> {
  public:
+  explicit Worklist(const std::shared_ptr<Node>& last) { emplace(last->id, last); }
   void insert_inputs(const Node& node) {
     for (const auto& input : node.inputs)
-      if (input) insert(input);
+      if (input) emplace(input->id, input);
   }
-  std::shared_ptr<Node> pop() { return extract(begin()).value(); }
+  std::shared_ptr<Node> pop() { return extract(std::prev(end())).mapped(); }
 };
 
 }  // namespace
@@ -67,14 +68,6 @@ Node::~Node() {
   pending = nullptr;
 }
 
-void Node::accumulate(const Tensor& gradient) {
-  if (!grad.defined())
-    grad = leaf ? gradient.clone() : gradient;  // a leaf's gradient outlives the tape, so it owns its memory
-  else if (leaf && leaf_additions) leaf_additions->add(grad, gradient);
-  else if (leaf) add_(grad, gradient);
-  else grad = add(grad, gradient);  // not in place: the memory may be another node's gradient as well
-}
-
 bool Gradients::needs(int input) const { return node_.inputs[static_cast<std::size_t>(input)] != nullptr; }
 
 void Gradients::add(int input, const Tensor& grad) {
@@ -82,7 +75,7 @@ void Gradients::add(int input, const Tensor& grad) {
   Node& target = *node_.inputs[static_cast<std::size_t>(input)];
   check(grad.shape() == target.shape && grad.dtype() == target.dtype, node_.op, ": backward gives input ", input,
         " a gradient ", name_of(grad.dtype()), grad.shape(), ", the input is ", name_of(target.dtype), target.shape);
-  target.accumulate(grad);
+  accumulate(target, grad);
 }
 
 Saved::Saved(const Tensor& value) {
@@ -111,11 +104,9 @@ void Tensor::backward() const {
   check(numel() == 1, "backward: needs a single value, got shape ", shape());
   check(requires_grad(), "backward: the tensor does not depend on anything that requires a gradient");
   const NoGrad off;
-  LeafAdditions additions;
-  const Temporarily collecting(leaf_additions, &additions);
-  node()->accumulate(ones(shape(), options()));
-  Worklist worklist;
-  worklist.insert(node());
+  const Temporarily collecting(leaf_additions, {});
+  accumulate(*node(), ones(shape(), options()));
+  Worklist worklist(node());
   try {
     while (!worklist.empty()) {
       const auto node = worklist.pop();
@@ -132,7 +123,7 @@ void Tensor::backward() const {
       std::exchange(node->backward, nullptr)(grad, to);
       node->inputs.clear();
     }
-    additions.run();
+    add_to_leaves();
   } catch (...) {  // discard it, so that no later backward() sees it
     while (!worklist.empty())
       if (const auto node = worklist.pop(); !node->leaf) node->grad = {};
@@ -142,9 +133,8 @@ void Tensor::backward() const {
 
 std::vector<std::shared_ptr<Node>> leaves(const Tensor& output) {
   std::vector<std::shared_ptr<Node>> found;
-  Worklist worklist;
-  if (output.requires_grad()) worklist.insert(output.node());
-  while (!worklist.empty()) {
+  if (!output.requires_grad()) return found;
+  for (Worklist worklist(output.node()); !worklist.empty();) {
     const auto node = worklist.pop();
     if (node->leaf) found.push_back(node);
     worklist.insert_inputs(*node);

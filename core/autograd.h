@@ -96,8 +96,6 @@ class Node : NonCopyable {
   Backward backward;                          // empty: a leaf, or already run
   bool leaf = false;
   Tensor grad;
-
-  void accumulate(const Tensor& gradient);
 };
 
 // The leaves below a tensor, oldest first: what backward() would fill.

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <array>
+#include <tuple>
 #include <utility>
+#include <variant>
 
 #include "core/host_device.h"
 #include "core/parallel.h"
@@ -28,27 +30,22 @@ template <std::size_t N>
 class BroadcastLoops {
  public:
   struct Loop {
-    std::int64_t extent;
-    std::array<std::int64_t, N> strides;  // 0: the operand does not advance
+    std::int64_t extent = 1;
+    std::array<std::int64_t, N> strides{};  // 0: the operand does not advance
   };
 
   BroadcastLoops(const std::array<Shape, N>& operands, const Shape& out) {
     std::array<std::int64_t, N> sizes;
     sizes.fill(1);
     for (int axis = 1; axis <= out.rank(); ++axis) {
-      const std::int64_t extent = out[-axis];
-      if (extent == 1) continue;
-      Loop loop{extent, {}};
-      for (std::size_t i = 0; i < N; ++i)
-        if (axis <= operands[i].rank() && operands[i][-axis] != 1) loop.strides[i] = sizes[i];
-      if (count_ > 0 && move_alike(loops_[count_ - 1], loop)) loops_[count_ - 1].extent *= extent;
+      Loop loop{.extent = out[-axis]};
+      if (loop.extent == 1) continue;
+      for (std::size_t k = 0; k < N; ++k)
+        if (axis <= operands[k].rank() && operands[k][-axis] != 1) loop.strides[k] = sizes[k];
+      if (count_ > 0 && move_alike(loops_[count_ - 1], loop)) loops_[count_ - 1].extent *= loop.extent;
       else loops_[count_++] = loop;
-      for (std::size_t i = 0; i < N; ++i)
-        if (loop.strides[i]) sizes[i] *= extent;
-    }
-    if (count_ == 0) {
-      loops_[count_].extent = 1;
-      loops_[count_++].strides.fill(1);
+      for (std::size_t k = 0; k < N; ++k)
+        if (loop.strides[k]) sizes[k] *= loop.extent;
     }
   }
 
@@ -56,25 +53,18 @@ class BroadcastLoops {
 
   // The offsets of the operands of one element of the output.
   MIXGRAD_HOST_DEVICE std::array<std::int64_t, N> element(std::int64_t i) const {
-    std::array<std::int64_t, N> result = offsets(i / inner().extent);
-    for (std::size_t k = 0; k < N; ++k) result[k] += inner().strides[k] * (i % inner().extent);
-    return result;
-  }
-
- private:
-  // The offsets at the start of the given run of the innermost loop.
-  MIXGRAD_HOST_DEVICE std::array<std::int64_t, N> offsets(std::int64_t run) const {
     std::array<std::int64_t, N> result{};
-    for (std::size_t l = 1; l < count_; ++l) {
-      for (std::size_t i = 0; i < N; ++i) result[i] += run % loops_[l].extent * loops_[l].strides[i];
-      run /= loops_[l].extent;
+    for (std::size_t l = 0; l < count_; ++l) {
+      for (std::size_t k = 0; k < N; ++k) result[k] += i % loops_[l].extent * loops_[l].strides[k];
+      i /= loops_[l].extent;
     }
     return result;
   }
 
+ private:
   static bool move_alike(const Loop& a, const Loop& b) {
-    for (std::size_t i = 0; i < N; ++i)
-      if ((a.strides[i] == 0) != (b.strides[i] == 0)) return false;
+    for (std::size_t k = 0; k < N; ++k)
+      if ((a.strides[k] == 0) != (b.strides[k] == 0)) return false;
     return true;
   }
 
@@ -106,47 +96,43 @@ void map_vectors(std::int64_t n, F f, float* out, const In*... in) {
   });
 }
 
-// A stretch of an operand: an array, or one element for all.
+// A stretch of an operand, as a function that gives its element i: an array, or one element for all.
 template <class T>
-struct Stretch {
+struct Array {
   const T* first;
-  bool advances;
+  T operator()(std::int64_t i) const { return first[i]; }
 };
-
-// Calls f with a function of i for each stretch, which gives its element i: of a type for each combination of arrays
-// and constants, so that loops vectorise.
-template <class F, class T, class... Rest>
-void with_elements(F f, Stretch<T> stretch, Stretch<Rest>... rest) {
-  const auto with = [&](auto element) {
-    if constexpr (sizeof...(Rest) == 0) f(element);
-    else with_elements([&](auto... others) { f(element, others...); }, rest...);
-  };
-  if (stretch.advances) with([first = stretch.first](std::int64_t i) { return first[i]; });
-  else with([value = *stretch.first](std::int64_t) { return value; });
-}
-
-template <std::size_t... k, class F, class Out, class... In>
-void map_stretches(std::index_sequence<k...>, const BroadcastLoops<sizeof...(In)>& loops, std::int64_t size, F f,
-                   Out* out, const In*... in) {
-  parallel_for(size, pointwise_grain, [=, inner = loops.inner(), &loops](std::int64_t begin, std::int64_t end) {
-    while (begin < end) {
-      const std::int64_t n = std::min(end - begin, inner.extent - begin % inner.extent);
-      const auto offsets = loops.element(begin);
-      const auto loop = [f, n, to = out + begin](auto... element) {
-        for (std::int64_t i = 0; i < n; ++i) to[i] = f(element(i)...);
-      };
-      with_elements(loop, Stretch<In>{in + offsets[k], inner.strides[k] != 0}...);
-      begin += n;
-    }
-  });
+template <class T>
+struct Constant {
+  T value;
+  T operator()(std::int64_t) const { return value; }
+};
+template <class T>
+std::variant<Array<T>, Constant<T>> stretch(const T* first, bool advances) {
+  if (advances) return Array<T>{first};
+  return Constant<T>{*first};
 }
 
 // out = f(operands...), broadcast to out's shape; operand k has elements of type In[k], out of type Out.
 template <class Out, class... In, class F>
 void map_broadcast(F f, const Tensor& out, const std::array<Tensor, sizeof...(In)>& operands) {
-  [&]<std::size_t... k>(std::index_sequence<k...> all) {
-    map_stretches(all, BroadcastLoops<sizeof...(In)>({operands[k].shape()...}, out.shape()), out.numel(), f,
-                  out.mutable_data<Out>(), operands[k].template data<In>()...);
+  [&]<std::size_t... k>(std::index_sequence<k...>) {
+    const BroadcastLoops<sizeof...(In)> loops({operands[k].shape()...}, out.shape());
+    const std::tuple<const In*...> in{operands[k].template data<In>()...};
+    const auto fill = [=, &loops, inner = loops.inner(), to = out.mutable_data<Out>()](std::int64_t begin,
+                                                                                       std::int64_t end) {
+      while (begin < end) {
+        const std::int64_t n = std::min(end - begin, inner.extent - begin % inner.extent);
+        const auto offsets = loops.element(begin);
+        // A loop for each combination of arrays and constants, so that each vectorises.
+        const auto loop = [f, n, out = to + begin](auto... element) {
+          for (std::int64_t i = 0; i < n; ++i) out[i] = f(element(i)...);
+        };
+        std::visit(loop, stretch(std::get<k>(in) + offsets[k], inner.strides[k] != 0)...);
+        begin += n;
+      }
+    };
+    parallel_for(out.numel(), pointwise_grain, fill);
   }
   (std::index_sequence_for<In...>{});
 }

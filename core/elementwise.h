@@ -1,4 +1,4 @@
-// What the operations of core/unary.h, pointwise.h and compare.h compute for each element: function objects, each for
+// What the operations of core/unary.h and pointwise.h compute for each element: function objects, each for
 // every dtype and device, and the kernels that take them (private).
 #pragma once
 

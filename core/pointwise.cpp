@@ -1,8 +1,9 @@
 #include "core/pointwise.h"
 
+#include <array>
+
 #include "core/autograd.h"
 #include "core/broadcast.h"
-#include "core/compare.h"
 #include "core/elementwise.h"
 #include "core/reduce.h"
 
@@ -13,6 +14,12 @@ Tensor binary(const char* name, const functions::Arithmetic& f, const Tensor& a,
   Tensor out = Tensor::empty(broadcast(name, a, b), a.options());
   check(is_floating(a.dtype()), name, ": needs f32 or f64, not ", name_of(a.dtype()));
   dispatch(name, a.device(), [&](auto device) { kernels::binary(device, f, a, b, out); });
+  return out;
+}
+
+Tensor compare(const char* name, const functions::Comparison& f, const Tensor& a, const Tensor& b) {
+  Tensor out = Tensor::empty(broadcast(name, a, b), {.dtype = DType::u8, .device = a.device()});
+  dispatch(name, a.device(), [&](auto device) { kernels::compare(device, f, a, b, out); });
   return out;
 }
 
@@ -81,6 +88,28 @@ Tensor weighted(const Tensor& weight, const Tensor& x) {
   return out;
 }
 
+Tensor less(const Tensor& a, const Tensor& b) { return compare("less", std::less<>{}, a, b); }
+Tensor less_equal(const Tensor& a, const Tensor& b) { return compare("less_equal", std::less_equal<>{}, a, b); }
+Tensor greater(const Tensor& a, const Tensor& b) { return compare("greater", std::less<>{}, b, a); }
+Tensor greater_equal(const Tensor& a, const Tensor& b) { return compare("greater_equal", std::less_equal<>{}, b, a); }
+Tensor equal(const Tensor& a, const Tensor& b) { return compare("equal", std::equal_to<>{}, a, b); }
+Tensor not_equal(const Tensor& a, const Tensor& b) { return compare("not_equal", std::not_equal_to<>{}, a, b); }
+
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
+  check(condition.dtype() == DType::u8, "where: the condition is ", name_of(condition.dtype()), ", not u8");
+  check_same_device("where", condition.device(), a.device());
+  const Shape shape = broadcast("where", condition.shape(), broadcast("where", a, b));
+  Tensor out = Tensor::empty(shape, a.options());
+  dispatch("where", a.device(), [&](auto device) { kernels::where(device, condition, a, b, out); });
+  record(out, "where", {a, b},
+         [condition = Saved(condition), sa = a.shape(), sb = b.shape()](const Tensor& grad, Gradients& to) {
+           const Tensor zero = Tensor::zeros({}, grad.options());
+           if (to.needs(0)) to.add(0, sum_to(where(*condition, grad, zero), sa));
+           if (to.needs(1)) to.add(1, sum_to(where(*condition, zero, grad), sb));
+         });
+  return out;
+}
+
 Tensor sum_to(const Tensor& x, const Shape& shape) {
   if (x.shape() == shape) return x;
   const int added = x.rank() - shape.rank();
@@ -90,15 +119,12 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
   return no_grad([&] { return sum(x, axes, {.keepdim = true}); }).raw_view(shape, 0);
 }
 
-void add_(const Tensor& a, const Tensor& b) {
-  check(!a.requires_grad() || !grad_enabled(), "add_: writes in place to a tensor that requires a gradient");
-  check(a.shape() == b.shape() && a.dtype() == b.dtype(), "add_: ", a.shape(), " += ", b.shape());
-  dispatch("add_", a.device(), [&](auto device) { kernels::binary(device, std::plus<>{}, a, b, a); });
-}
+void add_(const Tensor& a, const Tensor& b) { add_each_(std::array{Addition{a, b}}); }
 
 void add_each_(std::span<const Addition> additions) {
   if (additions.empty()) return;
   for (const auto& [a, b] : additions) {
+    check(!a.requires_grad() || !grad_enabled(), "add_: writes in place to a tensor that requires a gradient");
     check(a.shape() == b.shape() && a.dtype() == b.dtype(), "add_: ", a.shape(), " += ", b.shape());
     check_same_device("add_", a.device(), b.device());
     check_same_device("add_", a.device(), additions.front().a.device());
@@ -115,6 +141,18 @@ void add_each(Cpu device, std::span<const Addition> additions) {
 void binary(Cpu, const functions::Arithmetic& f, const Tensor& a, const Tensor& b, Out out) {
   with_floating("add_", out.dtype(), [&]<class T>(T) {
     std::visit([&](auto g) { map_broadcast<T, T, T>(g, out, {a, b}); }, f);
+  });
+}
+
+void compare(Cpu, const functions::Comparison& f, const Tensor& a, const Tensor& b, Out out) {
+  with_dtype(a.dtype(), [&]<class T>(T) {
+    std::visit([&](auto g) { map_broadcast<std::uint8_t, T, T>(g, out, {a, b}); }, f);
+  });
+}
+
+void where(Cpu, const Tensor& condition, const Tensor& a, const Tensor& b, Out out) {
+  with_floating("where", out.dtype(), [&]<class T>(T) {
+    map_broadcast<T, std::uint8_t, T, T>(functions::Choose{}, out, {condition, a, b});
   });
 }
 

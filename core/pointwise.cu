@@ -46,4 +46,14 @@ void binary(Cuda device, const functions::Arithmetic& f, const Tensor& a, const 
   std::visit([&](auto g) { map_broadcast<float, float, float>(device, g, out, {a, b}); }, f);
 }
 
+void compare(Cuda device, const functions::Comparison& f, const Tensor& a, const Tensor& b, Out out) {
+  with_cuda_dtype(a.dtype(), [&]<class T>(T) {
+    std::visit([&](auto g) { map_broadcast<std::uint8_t, T, T>(device, g, out, {a, b}); }, f);
+  });
+}
+
+void where(Cuda device, const Tensor& condition, const Tensor& a, const Tensor& b, Out out) {
+  map_broadcast<float, std::uint8_t, float, float>(device, functions::Choose{}, out, {condition, a, b});
+}
+
 }  // namespace mixgrad::kernels

@@ -7,7 +7,6 @@
 #include <tuple>
 
 #include "augment/mixup_loss.h"
-#include "core/compare.h"
 #include "core/index.h"
 #include "core/layout.h"
 #include "core/log_softmax.h"

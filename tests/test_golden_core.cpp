@@ -3,7 +3,6 @@
 
 #include <string>
 
-#include "core/compare.h"
 #include "core/layout.h"
 #include "core/log_softmax.h"
 #include "core/pointwise.h"

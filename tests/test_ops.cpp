@@ -9,7 +9,6 @@
 #include <sstream>
 
 #include "core/autograd.h"
-#include "core/compare.h"
 #include "core/layout.h"
 #include "core/log_softmax.h"
 #include "core/matmul.h"

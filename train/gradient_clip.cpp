@@ -3,7 +3,6 @@
 #include <limits>
 
 #include "core/autograd.h"
-#include "core/compare.h"
 #include "core/pointwise.h"
 #include "core/reduce.h"
 #include "core/unary.h"

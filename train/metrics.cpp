@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "core/autograd.h"
-#include "core/compare.h"
 #include "core/index.h"
 #include "core/pointwise.h"
 #include "core/reduce.h"

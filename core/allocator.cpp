@@ -148,12 +148,10 @@ constexpr MemorySource host_memory{[](std::size_t bytes) { return ::operator new
 
 // Never destroyed: tensors with static storage duration may be freed after every local static is gone.
 CachingAllocator& allocator_of(Device device) {
-  alignas(CachingAllocator) static unsigned char host_place[sizeof(CachingAllocator)];
-  static CachingAllocator& host = *::new (host_place) CachingAllocator(host_memory);
+  static CachingAllocator& host = *new CachingAllocator(host_memory);
   if (device == cpu) return host;
 #ifdef MIXGRAD_WITH_CUDA
-  alignas(CachingAllocator) static unsigned char cuda_place[sizeof(CachingAllocator)];
-  static CachingAllocator& on_cuda = *::new (cuda_place) CachingAllocator({cuda_allocate, cuda_deallocate});
+  static CachingAllocator& on_cuda = *new CachingAllocator({cuda_allocate, cuda_deallocate});
   return on_cuda;
 #else
   check_available(device);

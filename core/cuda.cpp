@@ -8,15 +8,7 @@
 namespace mixgrad {
 namespace {
 
-constexpr const char* oldest = "8.0";  // the lowest compute capability there is machine code for
-constexpr int oldest_major = 8;
 constexpr std::size_t small_upload = std::size_t{16} << 10;  // bytes
-
-int attribute(cudaDeviceAttr name) {
-  int value = 0;
-  check_cuda("cuda", cudaDeviceGetAttribute(&value, name, 0));
-  return value;
-}
 
 // Pinned memory through which host memory is copied to the device, a piece at a time: the host waits only for a piece
 // whose previous copy is still in flight.
@@ -78,13 +70,6 @@ bool capturing() {
   return status != cudaStreamCaptureStatusNone;
 }
 
-void throw_posted(const DeviceError& error) {
-  if (error.op == 0) return;
-  check_cuda("cuda", cudaMemsetAsync(state().error, 0, sizeof(DeviceError), state().stream));
-  fail(std::bit_cast<const char*>(static_cast<std::uintptr_t>(error.op)), ": index ", error.index, " at position ",
-       error.position, " is outside 0..", error.size - 1);
-}
-
 }  // namespace
 
 void check_cuda(const char* op, cudaError_t status) {
@@ -97,9 +82,11 @@ void check_available(Device device) {
   const cudaError_t status = cudaGetDeviceCount(&count);
   check(status == cudaSuccess && count > 0, "no CUDA device",
         status == cudaSuccess ? "" : std::string(": ") + cudaGetErrorString(status));
-  const int major = attribute(cudaDevAttrComputeCapabilityMajor), minor = attribute(cudaDevAttrComputeCapabilityMinor);
-  check(major >= oldest_major, "the CUDA device has compute capability ", major, ".", minor, "; mixgrad needs ",
-        oldest);
+  int major = 0, minor = 0;
+  check_cuda("cuda", cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0));
+  check_cuda("cuda", cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0));
+  // There is no machine code for older ones.
+  check(major >= 8, "the CUDA device has compute capability ", major, ".", minor, "; mixgrad needs 8.0");
 }
 
 cudaStream_t cuda_stream() { return state().stream; }
@@ -135,7 +122,10 @@ void synchronize() {
   check_cuda("synchronize",
              cudaMemcpyAsync(&error, state().error, sizeof error, cudaMemcpyDeviceToHost, state().stream));
   check_cuda("synchronize", cudaStreamSynchronize(state().stream));
-  throw_posted(error);
+  if (error.op == 0) return;
+  check_cuda("cuda", cudaMemsetAsync(state().error, 0, sizeof(DeviceError), state().stream));
+  fail(std::bit_cast<const char*>(static_cast<std::uintptr_t>(error.op)), ": index ", error.index, " at position ",
+       error.position, " is outside 0..", error.size - 1);
 }
 
 }  // namespace mixgrad

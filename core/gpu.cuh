@@ -283,22 +283,6 @@ __device__ inline float warp_sum(float value) {
   return value;
 }
 
-// The sum of `value` over a block of `threads` (a multiple of 32) in each of its threads. All must call it.
-template <int threads>
-__device__ float block_sum(float value) {
-  constexpr int warps = threads / warp_threads;
-  using Sums = float[warps];
-  SHARED(Sums, sums);
-  const int thread = static_cast<int>(threadIdx.x);
-  value = warp_sum(value);
-  __syncthreads();  // the previous call may still be reading sums
-  if (thread % warp_threads == 0) sums[thread / warp_threads] = value;
-  __syncthreads();
-  float total = 0;
-  for (int warp = 0; warp < warps; ++warp) total += sums[warp];
-  return total;
-}
-
 }  // namespace mixgrad::gpu
 
 namespace mixgrad::kernels {

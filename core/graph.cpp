@@ -1,5 +1,7 @@
 #include "core/graph.h"
 
+#include <exception>
+
 #include "core/allocator.h"
 #include "core/device.h"
 #ifdef MIXGRAD_WITH_CUDA
@@ -10,39 +12,25 @@ namespace mixgrad {
 
 #ifdef MIXGRAD_WITH_CUDA
 
-namespace {
-
-// Captures what is queued on the stream while it lives. However that ends, the stream is as before.
-class Capture : NonCopyable {
- public:
-  Capture() {  // relaxed: memory may be allocated during capture
-    check_cuda("graph", cudaStreamBeginCapture(cuda_stream(), cudaStreamCaptureModeRelaxed));
-  }
-  ~Capture() {
-    if (!ended_) static_cast<void>(cudaStreamEndCapture(cuda_stream(), &graph_));
-    if (graph_) static_cast<void>(cudaGraphDestroy(graph_));
-    static_cast<void>(cudaGetLastError());
-  }
-  cudaGraph_t end() {
-    ended_ = true;
-    check_cuda("graph", cudaStreamEndCapture(cuda_stream(), &graph_));
-    return graph_;
-  }
-
- private:
-  bool ended_ = false;
-  cudaGraph_t graph_ = nullptr;
-};
-
-}  // namespace
-
 Graph::Graph(const std::function<void()>& step) {
   check_available(cuda);
   PrivatePool pool(cuda);
-  Capture capture;
-  step();
+  // Relaxed: memory may be allocated during capture.
+  check_cuda("graph", cudaStreamBeginCapture(cuda_stream(), cudaStreamCaptureModeRelaxed));
+  std::exception_ptr error;
+  try {
+    step();
+  } catch (...) {
+    error = std::current_exception();
+  }
+  cudaGraph_t graph = nullptr;
   cudaGraphExec_t executable = nullptr;
-  check_cuda("graph", cudaGraphInstantiate(&executable, capture.end(), 0));
+  cudaError_t status = cudaStreamEndCapture(cuda_stream(), &graph);
+  if (!error && status == cudaSuccess) status = cudaGraphInstantiate(&executable, graph, 0);
+  if (graph) static_cast<void>(cudaGraphDestroy(graph));
+  static_cast<void>(cudaGetLastError());  // however this ended, the stream is as before
+  if (error) std::rethrow_exception(error);
+  check_cuda("graph", status);
   executable_ = executable;
   pool_ = pool.keep();
 }

@@ -1,7 +1,7 @@
 #include "core/view.h"
 
 #include <algorithm>
-#include <array>
+#include <vector>
 
 #include "core/autograd.h"
 
@@ -17,13 +17,9 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
 }
 
 Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> extents) {
-  std::array<std::int64_t, Shape::max_rank> filled{};
-  check(extents.size() <= filled.size(), "reshape: more than ", filled.size(), " axes");
-  std::copy(extents.begin(), extents.end(), filled.begin());
-  const std::span<std::int64_t> shape(filled.data(), extents.size());
-  check(std::count(shape.begin(), shape.end(), -1) <= 1, "reshape: more than one extent is -1");
-  const auto open = std::find(shape.begin(), shape.end(), -1);
-  if (open != shape.end()) {
+  std::vector<std::int64_t> shape(extents);
+  check(std::ranges::count(shape, -1) <= 1, "reshape: more than one extent is -1");
+  if (const auto open = std::ranges::find(shape, -1); open != shape.end()) {
     *open = 1;
     const std::int64_t rest = Shape(shape).numel();
     if (rest == 0 || x.numel() % rest != 0) {

@@ -22,7 +22,8 @@ void add_to_leaves() { add_each_(std::exchange(leaf_additions, {})); }
 void accumulate(Node& node, const Tensor& gradient) {
   Tensor& grad = node.grad;
   if (!grad) {
-    grad = node.leaf ? gradient.clone() : gradient;  // a leaf's gradient outlives the tape, so it owns its memory
+    // A leaf's gradient outlives the tape, so it must own its memory.
+    grad = node.leaf && !gradient.is_only_handle() ? gradient.clone() : gradient;
   } else if (!node.leaf) {
     grad = add(grad, gradient);  // not in place: the memory may be another node's gradient as well
   } else {

@@ -13,6 +13,7 @@ namespace {
 
 template <kernels::Softmax which>
 Tensor softmax_as(const char* name, const char* backward, const Tensor& x) {
+  check(is_floating(x.dtype()), name, ": needs f32 or f64, not ", name_of(x.dtype()));
   check(x.rank() >= 1 && x.size(-1) > 0, name, ": needs a non-empty last axis, got ", x.shape());
   Tensor out = Tensor::empty(x.shape(), x.options());
   dispatch(name, x.device(), [&](auto device) { kernels::softmax(device, which, x, out); });

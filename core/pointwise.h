@@ -36,7 +36,7 @@ Tensor not_equal(const Tensor& a, const Tensor& b);
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 
 // Sums the axes along which `shape` was broadcast to x.shape(): the gradient of broadcasting. Not recorded.
-Tensor sum_to(const Tensor& x, const Shape& shape);
+Tensor sum_to(Tensor x, const Shape& shape);
 
 // a += b in place, same shape. Not recorded.
 void add_(const Tensor& a, const Tensor& b);

@@ -127,6 +127,7 @@ class Tensor {
   void rebind_(const Tensor& other) const;
   void set_node(std::shared_ptr<Node> node) const { impl().node = std::move(node); }
   bool is(const Tensor& other) const { return impl_ == other.impl_; }  // two handles of one tensor
+  bool is_only_handle() const { return impl_.use_count() == 1 && storage().use_count() == 1; }  // to its memory
 
  private:
   struct Impl {

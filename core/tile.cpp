@@ -32,10 +32,41 @@ template <int rows, int vectors, int steps>
   }
 }
 
-// `full`: the columns are whole vectors.
-template <int rows, int vectors, bool full>
-void multiply(const TileProduct& t) {
+// The sums over steps k to end - 1.
+template <int rows, int vectors>
+[[gnu::always_inline]] inline void add_products(const TileProduct& t, std::int64_t k, std::int64_t end,
+                                                Vector (&sums)[rows][vectors]) {
   constexpr int steps = vectors == 1 ? 3 : 1;  // more would run out of registers
+  // Volatile, so that a row's offset is read when it is used: the compiler would keep them all, spilling some into
+  // vector registers, which takes a third more time.
+  const volatile std::int64_t* a_rows = t.a_rows;
+  for (; k + steps <= end; k += steps)
+    add_steps<rows, vectors, steps>(t.a, a_rows, t.a_steps + k, t.b + k * t.b_row, t.b_row, sums);
+  for (; steps > 1 && k < end; ++k)
+    add_steps<rows, vectors, 1>(t.a, a_rows, t.a_steps + k, t.b + k * t.b_row, t.b_row, sums);
+}
+template <int rows, int vectors>
+[[gnu::always_inline]] inline void add_products(const EvenTileProduct& t, std::int64_t k, std::int64_t end,
+                                                Vector (&sums)[rows][vectors]) {
+  for (; k < end; ++k) {
+    Vector columns[vectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; ++v) columns[v] = load(t.b + k * t.b_row + v * lanes);
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; ++r) {
+      const float number = t.a[r * t.a_row + k * t.a_step];
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; ++v) sums[r][v] += number * columns[v];
+    }
+  }
+}
+
+std::int64_t c_row(const TileProduct& t, int r) { return t.c_rows[r]; }
+std::int64_t c_row(const EvenTileProduct& t, int r) { return r * t.c_row; }
+
+// `full`: the columns are whole vectors.
+template <int rows, int vectors, bool full, class Product>
+void multiply(const Product& t) {
   const auto columns_from = [&](int v) { return full ? lanes : t.columns - v * lanes; };
   const auto each = [](auto f) {
 #pragma GCC unroll 16
@@ -44,50 +75,44 @@ void multiply(const TileProduct& t) {
       for (int v = 0; v < vectors; ++v) f(r, v);
   };
   Vector sums[rows][vectors] = {};
-  // Volatile, so that a row's offset is read when it is used: the compiler would keep them all, spilling some into
-  // vector registers, which takes a third more time.
-  const volatile std::int64_t* a_rows = t.a_rows;
-  const auto add_products = [&](std::int64_t k, std::int64_t end) {
-    for (; k + steps <= end; k += steps)
-      add_steps<rows, vectors, steps>(t.a, a_rows, t.a_steps + k, t.b + k * t.b_row, t.b_row, sums);
-    for (; steps > 1 && k < end; ++k)
-      add_steps<rows, vectors, 1>(t.a, a_rows, t.a_steps + k, t.b + k * t.b_row, t.b_row, sums);
-  };
   constexpr std::int64_t most_chain = 192;
-  add_products(0, std::min(t.depth, most_chain));
+  add_products(t, 0, std::min(t.depth, most_chain), sums);
   if (t.depth > most_chain) {  // a long sum is the sum of its parts (core/sums.h)
     Vector parts[rows][vectors] = {};
     for (std::int64_t k = most_chain; k < t.depth; k += most_chain) {
       each([&](int r, int v) { parts[r][v] += std::exchange(sums[r][v], Vector{}); });
-      add_products(k, std::min(t.depth, k + most_chain));
+      add_products(t, k, std::min(t.depth, k + most_chain), sums);
     }
     each([&](int r, int v) { sums[r][v] += parts[r][v]; });
   }
   // Last: otherwise products would be added one by one to what may already be a large sum.
   if (t.start) each([&](int r, int v) { sums[r][v] += load(t.start + r * t.start_row + v * lanes, columns_from(v)); });
   if (t.relu) each([&](int r, int v) { sums[r][v] = sums[r][v] <= Vector{} ? Vector{} : sums[r][v]; });
-  each([&](int r, int v) { store(t.c + t.c_rows[r] + v * lanes, sums[r][v], columns_from(v)); });
+  each([&](int r, int v) { store(t.c + c_row(t, r) + v * lanes, sums[r][v], columns_from(v)); });
 }
 
-using Multiply = void (*)(const TileProduct&);
-
-template <int vectors, bool full, std::size_t... r>
-constexpr std::array<Multiply, sizeof...(r)> by_rows(std::index_sequence<r...>) {
-  return {multiply<static_cast<int>(r) + 1, vectors, full>...};
+template <class Product, int vectors, bool full, std::size_t... r>
+constexpr auto by_rows(std::index_sequence<r...>) {
+  return std::array<void (*)(const Product&), sizeof...(r)>{
+      multiply<static_cast<int>(r) + 1, vectors, full, Product>...};
 }
 
-template <bool full>
-constexpr auto narrow = by_rows<1, full>(std::make_index_sequence<most_rows(1)>());
-template <bool full>
-constexpr auto wide = by_rows<2, full>(std::make_index_sequence<most_rows(tile_columns)>());
+template <class Product, bool full>
+constexpr auto narrow = by_rows<Product, 1, full>(std::make_index_sequence<most_rows(1)>());
+template <class Product, bool full>
+constexpr auto wide = by_rows<Product, 2, full>(std::make_index_sequence<most_rows(tile_columns)>());
+
+template <class Product>
+void multiply_by_rows(const Product& t) {
+  const auto rows = static_cast<std::size_t>(t.rows - 1);
+  if (t.columns <= lanes) (t.columns == lanes ? narrow<Product, true> : narrow<Product, false>)[rows](t);
+  else (t.columns == tile_columns ? wide<Product, true> : wide<Product, false>)[rows](t);
+}
 
 }  // namespace
 
-void multiply(const TileProduct& t) {
-  const auto rows = static_cast<std::size_t>(t.rows - 1);
-  if (t.columns <= lanes) (t.columns == lanes ? narrow<true> : narrow<false>)[rows](t);
-  else (t.columns == tile_columns ? wide<true> : wide<false>)[rows](t);
-}
+void multiply(const TileProduct& tile) { multiply_by_rows(tile); }
+void multiply(const EvenTileProduct& tile) { multiply_by_rows(tile); }
 
 void copy_panel(bool transposed, std::int64_t depth, std::int64_t columns, const float* from, std::int64_t row,
                 float* panel) {

@@ -47,6 +47,23 @@ struct TileProduct {
 
 void multiply(const TileProduct& tile);
 
+// The same where elements lie evenly, which is faster, as no offsets are read: a(r, k) = a[r * a_row + k * a_step] and
+// c(r, j) = c[r * c_row + j].
+struct EvenTileProduct {
+  const float* a;
+  std::int64_t a_row, a_step;
+  const float* b;
+  std::int64_t b_row;
+  const float* start = nullptr;
+  std::int64_t start_row = 0;
+  float* c;
+  std::int64_t c_row;
+  std::int64_t rows, columns, depth;
+  bool relu = false;
+};
+
+void multiply(const EvenTileProduct& tile);
+
 // Copies b(k, j) = from[k * row + j], or where `transposed` from[j * row + k], k < depth, j < columns, into the layout
 // a tile reads best: adjacent rows, [depth, width] in whole vectors, padded with zeros.
 void copy_panel(bool transposed, std::int64_t depth, std::int64_t columns, const float* from, std::int64_t row,

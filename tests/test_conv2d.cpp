@@ -11,9 +11,12 @@
 
 #include "core/autograd.h"
 #include "core/gemm.h"
+#include "core/parallel.h"
 #include "core/pointwise.h"
 #include "core/reduce.h"
 #include "core/unary.h"
+#include "core/view.h"
+#include "nn/conv2d_cpu/paths.h"
 #include "nn/conv2d_reference.h"
 
 using namespace mixgrad;
@@ -32,10 +35,10 @@ struct Results {
   bool operator==(const Results&) const = default;
 };
 
-// By the reference, with a ReLU behind it.
+// By the reference, with a ReLU behind it unless told otherwise.
 template <class T>
 Results reference_results(const Tensor& x64, const Tensor& w64, const Tensor& b64, const Tensor& dy64,
-                          const nn::Conv2dOptions& options) {
+                          const nn::Conv2dOptions& options, bool with_relu = true) {
   const auto numbers = [](const Tensor& t) { return t.to(dtype_of<T>()).template to_vector<T>(); };
   const kernels::Conv2dShape shape{{.batch = x64.size(0),
                                     .height = x64.size(1),
@@ -55,7 +58,7 @@ Results reference_results(const Tensor& x64, const Tensor& w64, const Tensor& b6
   reference::conv2d(shape, x.data(), w.data(), bias.data(), y.data());
   std::vector<double> dbias(bias.size());
   for (std::size_t i = 0; i < y.size(); ++i) {
-    if (y[i] <= 0) y[i] = dy[i] = 0;
+    if (with_relu && y[i] <= 0) y[i] = dy[i] = 0;
     dbias[i % bias.size()] += static_cast<double>(dy[i]);
   }
   reference::conv2d_input_gradient(shape, w.data(), dy.data(), dx.data());
@@ -155,6 +158,146 @@ TEST_CASE("conv2d: in groups, all is that of one group whose weights across grou
         CHECK(actual.dbias == expected.dbias);
       }
   }
+}
+
+namespace {
+
+// A convolution that Winograd's filtering takes: odd and even sizes, channels that are and are not whole vectors.
+struct WinogradCase {
+  nn::Conv2dOptions options;
+  Shape x, weight, y;
+
+  explicit WinogradCase(std::mt19937& random, std::int64_t least_batch = 1) {
+    const auto one_of = [&](std::initializer_list<std::int64_t> values) {
+      return values.begin()[random() % values.size()];
+    };
+    const auto between = [&](std::int64_t low, std::int64_t high) {
+      return low + static_cast<std::int64_t>(random() % static_cast<unsigned>(high - low + 1));
+    };
+    options.padding = between(0, 2);
+    options.groups = one_of({1, 1, 1, 2});
+    const std::int64_t in = one_of({32, 33, 40, 48, 63, 64, 66, 70}), out = one_of({32, 33, 40, 48, 63, 64, 66, 70});
+    x = {between(least_batch, 5), between(7, 12), between(7, 12), in * options.groups};
+    weight = {out * options.groups, 3, 3, in};
+    y = {x[0], x[1] + 2 * options.padding - 2, x[2] + 2 * options.padding - 2, weight[0]};
+    CHECK(kernels::by_winograd({.batch = x[0],
+                                .height = x[1],
+                                .width = x[2],
+                                .in_channels = in,
+                                .kernel_height = 3,
+                                .kernel_width = 3,
+                                .out_channels = out,
+                                .out_height = y[1],
+                                .out_width = y[2],
+                                .stride = 1,
+                                .padding = options.padding,
+                                .groups = 1,
+                                .relu = false}));
+  }
+};
+
+Tensor normal_numbers(const Shape& shape, std::mt19937& random) {
+  std::normal_distribution<float> normal;
+  std::vector<double> values(static_cast<std::size_t>(shape.numel()));
+  for (double& value : values) value = normal(random);  // an f32 number
+  return Tensor::from(values, shape);
+}
+
+}  // namespace
+
+TEST_CASE("conv2d: by Winograd's filtering, whole numbers give the reference's results bit for bit") {
+  std::mt19937 random(12);
+  for (int trial = 0; trial < 24; ++trial) {
+    const WinogradCase c(random);
+    CAPTURE(c.x);
+    CAPTURE(c.weight);
+    CAPTURE(c.options.padding);
+    CAPTURE(c.options.groups);
+    const Tensor x = whole_numbers(c.x, random), weight = whole_numbers(c.weight, random);
+    const Tensor bias = whole_numbers({c.weight[0]}, random), dy = whole_numbers(c.y, random);
+    const Results expected = reference_results<double>(x, weight, bias, dy, c.options);
+    for (const bool fused : {false, true}) {
+      const Results actual = results(DType::f32, fused, x, weight, bias, dy, c.options);
+      CHECK(actual.y == expected.y);
+      CHECK(actual.dx == expected.dx);
+      CHECK(actual.dweight == expected.dweight);
+      CHECK(actual.dbias == expected.dbias);
+    }
+  }
+}
+
+TEST_CASE("conv2d: by Winograd's filtering, results are no further from the exact ones than plain f32 sums are") {
+  std::mt19937 random(13);
+  const auto error = [](const std::vector<double>& expected, const std::vector<double>& actual) {
+    double squares = 0;  // the largest error alone would be a matter of luck
+    for (std::size_t i = 0; i < expected.size(); ++i) squares += std::pow(expected[i] - actual[i], 2);
+    return squares;
+  };
+  for (int trial = 0; trial < 12; ++trial) {
+    const WinogradCase c(random);
+    CAPTURE(c.x);
+    CAPTURE(c.weight);
+    CAPTURE(c.options.padding);
+    const Tensor x = normal_numbers(c.x, random), weight = normal_numbers(c.weight, random);
+    const Tensor dy = normal_numbers(c.y, random);
+    const Tensor bias = normal_numbers({c.weight[0]}, random);
+    const auto linear = [&](DType dtype) {
+      Tensor x_leaf = x.to(dtype).clone(), w_leaf = weight.to(dtype).clone();
+      x_leaf.requires_grad_();
+      w_leaf.requires_grad_();
+      const Tensor y = nn::conv2d(x_leaf, w_leaf, bias.to(dtype), c.options);
+      sum(y * dy.to(dtype)).backward();
+      const auto numbers = [](const Tensor& t) { return t.detach().to(DType::f64).to_vector<double>(); };
+      return Results{numbers(y), numbers(x_leaf.grad()), numbers(w_leaf.grad()), {}};
+    };
+    const Results expected = linear(DType::f64), actual = linear(DType::f32);
+    const Results plain = reference_results<float>(x, weight, bias, dy, c.options, false);
+    CHECK(error(expected.y, actual.y) <= error(expected.y, plain.y));
+    CHECK(error(expected.dx, actual.dx) <= error(expected.dx, plain.dx));
+    CHECK(error(expected.dweight, actual.dweight) <= error(expected.dweight, plain.dweight));
+  }
+}
+
+TEST_CASE("conv2d: by Winograd's filtering, neither the number of threads nor other samples change a bit") {
+  std::mt19937 random(14);
+  const int threads = num_threads();
+  for (int trial = 0; trial < 8; ++trial) {
+    const WinogradCase c(random, 3);
+    CAPTURE(c.x);
+    CAPTURE(c.weight);
+    const Tensor x = normal_numbers(c.x, random), weight = normal_numbers(c.weight, random);
+    const Tensor bias = normal_numbers({c.weight[0]}, random), dy = normal_numbers(c.y, random);
+    set_num_threads(1);
+    const Results one = results(DType::f32, true, x, weight, bias, dy, c.options);
+    for (const int other : {2, 3}) {
+      set_num_threads(other);
+      CHECK(results(DType::f32, true, x, weight, bias, dy, c.options) == one);
+    }
+    set_num_threads(threads);
+    const auto sample = [](const Tensor& all, std::int64_t n) { return slice(all, n, n + 1); };
+    for (std::int64_t n = 0; n < c.x[0]; ++n) {
+      const Results alone = results(DType::f32, true, sample(x, n), weight, bias, sample(dy, n), c.options);
+      const auto among = [&](const std::vector<double>& all, const std::vector<double>& part) {
+        return std::equal(part.begin(), part.end(), all.begin() + n * static_cast<std::int64_t>(part.size()));
+      };
+      CHECK(among(one.y, alone.y));
+      CHECK(among(one.dx, alone.dx));
+    }
+  }
+}
+
+TEST_CASE("conv2d: by Winograd's filtering, sums over so many tiles that they are taken in parts are exact as well") {
+  std::mt19937 random(15);
+  const int threads = num_threads();
+  const nn::Conv2dOptions options{.padding = 1};
+  const Tensor x = whole_numbers({8, 63, 50, 32}, random), weight = whole_numbers({33, 3, 3, 32}, random);
+  const Tensor bias = whole_numbers({33}, random), dy = whole_numbers({8, 63, 50, 33}, random);
+  const Results expected = results(DType::f64, true, x, weight, bias, dy, options);
+  for (const int number : {1, 3}) {
+    set_num_threads(number);
+    CHECK(results(DType::f32, true, x, weight, bias, dy, options) == expected);
+  }
+  set_num_threads(threads);
 }
 
 TEST_CASE("conv2d: no image, and a nan, go through") {

@@ -2,6 +2,8 @@
 // channels; several are put one behind the other for them, and go through in turn:
 //
 //   x     [N, H, W, (a a a b b b)]    ->    [N, H, W, (a a a)]  [N, H, W, (b b b)]
+#include <utility>
+
 #include "core/elementwise.h"
 #include "core/layout.h"
 #include "nn/conv2d_cpu/paths.h"
@@ -45,8 +47,10 @@ Tensor part(const Conv2dShape& s, const Tensor& groups, std::int64_t g) {
 void conv2d_forward(Cpu, const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias, Out y) {
   if (by_tiles(s, x.dtype())) {
     const Tensor xs = split_groups(s, x), ys = s.groups == 1 ? y : Tensor::empty(y.shape(), y.options());
+    const Conv2dShape one = one_group(s);
+    const auto forward = by_winograd(one) ? conv2d_winograd::forward : conv2d_tiles::forward;
     for (std::int64_t g = 0; g < s.groups; ++g)
-      conv2d_tiles::forward(one_group(s), part(s, xs, g), part(s, weight, g), part(s, bias, g), part(s, ys, g));
+      forward(one, part(s, xs, g), part(s, weight, g), part(s, bias, g), part(s, ys, g));
     return join_groups(s, ys, y);
   }
   conv2d_loops::forward(s, x, weight, bias, y);
@@ -57,11 +61,15 @@ void conv2d_backward(Cpu device, const Conv2dShape& s, const Tensor& x, const Te
   if (by_tiles(s, grad.dtype())) {
     const Tensor xs = split_groups(s, x), ys = split_groups(s, y), dys = split_groups(s, grad);
     const Tensor dxs = s.groups == 1 || !dx.defined() ? dx : Tensor::empty(dx.shape(), dx.options());
+    const Conv2dShape one = one_group(s);
+    const auto input_gradient = by_winograd(one) ? conv2d_winograd::input_gradient : conv2d_tiles::input_gradient;
     for (std::int64_t g = 0; g < s.groups; ++g) {
-      const Tensor dw = part(s, dweight, g), db = part(s, dbias, g), out = part(s, ys, g), dout = part(s, dys, g);
-      if (dx.defined()) conv2d_tiles::input_gradient(one_group(s), part(s, weight, g), out, dout, part(s, dxs, g));
-      if (dw.defined() || db.defined())
-        conv2d_tiles::parameter_gradients(one_group(s), part(s, xs, g), out, dout, dw, db);
+      const Tensor in = part(s, xs, g), out = part(s, ys, g), dout = part(s, dys, g);
+      Tensor dw = part(s, dweight, g), db = part(s, dbias, g);
+      if (dx.defined()) input_gradient(one, part(s, weight, g), out, dout, part(s, dxs, g));
+      if (dw.defined() && weight_gradient_by_winograd(one))
+        conv2d_winograd::weight_gradient(one, in, out, dout, std::exchange(dw, Tensor()));
+      if (dw.defined() || db.defined()) conv2d_tiles::parameter_gradients(one, in, out, dout, dw, db);
     }
     if (dx.defined()) join_groups(s, dxs, dx);
     return;

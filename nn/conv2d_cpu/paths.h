@@ -1,6 +1,8 @@
 // How a convolution is computed on the CPU (private): the paths, and which one takes it. Shape and dtype alone decide.
 #pragma once
 
+#include <algorithm>
+
 #include "core/tile.h"
 #include "nn/conv2d.h"
 
@@ -20,6 +22,16 @@ inline bool by_planes(const Conv2dShape& s) {
   const std::int64_t padded = (s.height + 2 * s.padding) * (s.width + 2 * s.padding) * s.in_channels;
   return !by_patches(s) && s.in_channels >= 8 && padded > 8192;
 }
+// Of tiles, a group at a time: 3x3 convolutions of stride 1 with so many channels that Winograd's filtering saves more
+// than its transforms cost. The batch is not asked: a sample's result must not depend on it.
+inline bool by_winograd(const Conv2dShape& s) {
+  return s.kernel_height == 3 && s.kernel_width == 3 && s.stride == 1 && s.padding <= 2 &&
+         std::min(s.in_channels, s.out_channels) >= 32 && std::min(s.height, s.width) >= 7;
+}
+// The weight's gradient is a sum over the batch. Where that is short, the error of the transforms would show.
+inline bool weight_gradient_by_winograd(const Conv2dShape& s) {
+  return by_winograd(s) && s.batch * s.positions() >= 192;
+}
 
 // Either of dweight and dbias may be undefined. f32, one group; y is read with relu only:
 namespace conv2d_tiles {
@@ -28,6 +40,13 @@ void input_gradient(const Conv2dShape& shape, const Tensor& weight, const Tensor
 void parameter_gradients(const Conv2dShape& shape, const Tensor& x, const Tensor& y, const Tensor& dy, Out dweight,
                          Out dbias);
 }  // namespace conv2d_tiles
+
+// The same for the shapes of by_winograd:
+namespace conv2d_winograd {
+void forward(const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& bias, Out y);
+void input_gradient(const Conv2dShape& shape, const Tensor& weight, const Tensor& y, const Tensor& dy, Out dx);
+void weight_gradient(const Conv2dShape& shape, const Tensor& x, const Tensor& y, const Tensor& dy, Out dweight);
+}  // namespace conv2d_winograd
 
 // Either dtype, any groups; the gradients are those of the convolution alone, without relu:
 namespace conv2d_loops {

@@ -67,14 +67,14 @@ void add_product(const Offsets& a_rows, const std::int64_t* a_steps, std::int64_
 
 void parameter_gradients(const Conv2dShape& s, const Tensor& x, const Tensor& y, const Tensor& dy, Out dweight,
                          Out dbias) {
-  const std::int64_t patch = s.patch(), blocks = num_blocks(s.out_channels),
+  const std::int64_t patch = dweight.defined() ? s.patch() : 0, blocks = num_blocks(s.out_channels),
                      at_once = images_at_once(s, 8 * most_rows(1));
   // A unit of work is a range of images and a block of output channels; few ranges where there are many blocks.
   const std::int64_t most_ranges = std::max<std::int64_t>(16 / std::max<std::int64_t>(blocks, 1), 1);
   const std::int64_t grain = images_per_range(s, at_once, most_ranges);
   const std::int64_t ranges = std::max<std::int64_t>(num_ranges(s.batch, grain), 1);
   const Border border = padded_input(s);
-  const bool few = by_patches(s), planes = by_planes(s), copied = planes || s.padding > 0;
+  const bool few = by_patches(s), planes = by_planes(s), copied = dweight.defined() && (planes || s.padding > 0);
   const BorderedImages padded(border, copied ? at_once : 0);
   const CopiedPatches patches(s, border);
   const Offsets positions =

@@ -1,0 +1,372 @@
+// 3x3 convolutions of stride 1 by Winograd's minimal filtering (Lavin and Gray, "Fast Algorithms for Convolutional
+// Neural Networks", 2015). Along one axis, two neighbouring outputs of a filter g over pixels d take four
+// multiplications instead of six:
+//
+//   y0 = d0 g0 + d1 g1 + d2 g2 = m0 + m1 + m2      m0 = (d0 - d2) g0      m1 = (d1 + d2) (g0 + g1 + g2) / 2
+//   y1 = d1 g0 + d2 g1 + d3 g2 = m1 - m2 - m3      m3 = (d1 - d3) g2      m2 = (d2 - d1) (g0 - g1 + g2) / 2
+//
+// Along both axes, a tile of 2x2 outputs takes 16 instead of 36. The factors depend on either the pixels or the filter,
+// and the products are summed over channels before they are combined, so most of the work is 16 matrix products:
+//
+//   4x4 pixels of each tile   -> [16, tiles, in] \.
+//                                                  *  -> [16, tiles, out] ->  2x2 outputs of each tile
+//   3x3 weights of each pair  -> [16, in, out]   /
+//
+// The input gradient is the same over dy, with each filter turned by 180 degrees. For the gradient of the weight, the
+// filter is dy: along one axis, the gradients e of two outputs and four pixels give those of three weights, also by
+// four multiplications, and the products are summed over tiles before they are combined:
+//
+//   d0 e0 + d1 e1 = m0 + m1 + m2      m0 = (d0 - d2) e0        m1 = (d1 + d2) (e0 + e1) / 2
+//   d1 e0 + d2 e1 = m1 - m2           m3 = (d1 - d3) (-e1)     m2 = (d2 - d1) (e0 - e1) / 2
+//   d2 e0 + d3 e1 = m1 + m2 + m3
+//
+//   2x2 of dy of each tile    -> [16, out, tiles] \.
+//                                                   *  -> [16, out, in] ->  3x3 gradients of each pair
+//   4x4 pixels of each tile   -> [16, tiles, in]  /
+#include "nn/conv2d_cpu/tile_layout.h"
+
+namespace mixgrad::kernels::conv2d_winograd {
+namespace {
+
+using conv2d_tiles::Block, conv2d_tiles::block_of, conv2d_tiles::num_blocks, conv2d_tiles::ThreadMemory;
+
+// The transforms along one axis.
+template <int n>
+struct Vectors {
+  static constexpr int size = n;
+  Vector vectors[n];
+  const Vector& operator[](int i) const { return vectors[i]; }
+};
+struct PixelTransform {
+  Vectors<4> operator()(const Vector* d) const { return {d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]}; }
+};
+struct FilterTransform {
+  Vectors<4> operator()(const Vector* g) const {
+    const Vector outer = g[0] + g[2];
+    return {g[0], 0.5f * (outer + g[1]), 0.5f * (outer - g[1]), g[2]};
+  }
+};
+struct OutputTransform {
+  Vectors<2> operator()(const Vector* m) const { return {m[0] + m[1] + m[2], m[1] - m[2] - m[3]}; }
+};
+struct GradientTransform {
+  Vectors<4> operator()(const Vector* e) const { return {e[0], 0.5f * (e[0] + e[1]), 0.5f * (e[0] - e[1]), -e[1]}; }
+};
+struct WeightTransform {
+  Vectors<3> operator()(const Vector* m) const {
+    const Vector inner = m[1] + m[2];
+    return {m[0] + inner, m[1] - m[2], inner + m[3]};
+  }
+};
+
+// Transforms n x n vectors from(i, j) along both axes, and calls to(i, j, vector) for those of the result.
+template <int n, class Transform, class From, class To>
+[[gnu::always_inline]] inline void transform_square(Transform transform, const From& from, const To& to) {
+  constexpr int results = decltype(transform(nullptr))::size;
+  Vector rows[results][n];
+#pragma GCC unroll 4
+  for (int j = 0; j < n; ++j) {
+    Vector column[n];
+#pragma GCC unroll 4
+    for (int i = 0; i < n; ++i) column[i] = from(i, j);
+    const auto transformed = transform(column);
+#pragma GCC unroll 4
+    for (int i = 0; i < results; ++i) rows[i][j] = transformed[i];
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < results; ++i) {
+    const auto transformed = transform(rows[i]);
+#pragma GCC unroll 4
+    for (int j = 0; j < results; ++j) to(i, j, transformed[j]);
+  }
+}
+
+// Calls f(c) for vectors that cover n >= lanes channels; the last may overlap the one before.
+template <class F>
+[[gnu::always_inline]] inline void for_each_vector(std::int64_t n, const F& f) {
+  for (std::int64_t c = 0; c + lanes < n; c += lanes) f(c);
+  f(n - lanes);
+}
+
+// The tiles of a batch of outputs [height, width]; those at the lower and right edge may be partly outside.
+struct Tiles {
+  std::int64_t height, width, rows, columns, count;
+
+  Tiles(std::int64_t batch, std::int64_t height, std::int64_t width)
+      : height(height), width(width), rows((height + 1) / 2), columns((width + 1) / 2), count(batch * rows * columns) {}
+  std::int64_t image(std::int64_t tile) const { return tile / (rows * columns); }
+  std::int64_t row(std::int64_t tile) const { return tile / columns % rows * 2; }
+  std::int64_t column(std::int64_t tile) const { return tile % columns * 2; }
+  std::int64_t output(std::int64_t tile) const { return (image(tile) * height + row(tile)) * width + column(tile); }
+};
+
+// Images to be read in squares of pixels; zero outside, and where `mask`, unless it is null, is at most 0.
+struct Images {
+  const float *data, *mask;
+  std::int64_t height, width, channels;
+};
+
+// 16 matrices [rows, width]. A cache line lies between them: else their distances would often be multiples of the
+// page size, and all 16 would compete for the same few places in the first cache.
+struct Matrices {
+  float* data;
+  std::int64_t width, step;
+
+  Matrices(float* data, std::int64_t rows, std::int64_t width) : data(data), width(width), step(rows * width + 16) {}
+  static std::int64_t size(std::int64_t rows, std::int64_t width) { return 16 * (rows * width + 16); }
+  float* at(std::int64_t matrix, std::int64_t row) const { return data + matrix * step + row * width; }
+};
+
+// Rows 0, ..., count - 1 of `to` are those of tiles first, ...: `channels` channels from first_channel on of squares of
+// n x n pixels, `padding` above and left of a tile, transformed. `zeros` are as many zeros.
+template <int n, class Transform>
+void transform_tiles(Transform transform, Tiles tiles, std::int64_t first, std::int64_t count, std::int64_t padding,
+                     Images images, std::int64_t first_channel, std::int64_t channels, const float* zeros,
+                     Matrices to) {
+  for (std::int64_t t = 0; t < count; ++t) {
+    const std::int64_t image = tiles.image(first + t);
+    const float *pixels[n][n], *masks[n][n];
+    for (int i = 0; i < n; ++i)
+      for (int j = 0; j < n; ++j) {
+        const std::int64_t row = tiles.row(first + t) + i - padding, column = tiles.column(first + t) + j - padding;
+        const bool inside = row >= 0 && row < images.height && column >= 0 && column < images.width;
+        const std::int64_t at =
+            ((image * images.height + row) * images.width + column) * images.channels + first_channel;
+        pixels[i][j] = inside ? images.data + at : zeros;
+        masks[i][j] = inside && images.mask ? images.mask + at : zeros;
+      }
+    float* const square = to.at(0, t);
+    for_each_vector(channels, [&](std::int64_t c) {
+      const auto pixel = [&](int i, int j) { return load(pixels[i][j] + c); };
+      const auto masked = [&](int i, int j) { return load(masks[i][j] + c) <= Vector{} ? Vector{} : pixel(i, j); };
+      const auto put = [&](int i, int j, Vector v) { store(square + (4 * i + j) * to.step + c, v); };
+      if (images.mask) transform_square<n>(transform, masked, put);
+      else transform_square<n>(transform, pixel, put);
+    });
+  }
+}
+
+// The filters of one block of columns as 16 matrices [depth, width], from weights [out, 3, 3, in]: columns are outputs
+// and the depth inputs, or if `turned` the other way round.
+void pack_filters(bool turned, Block block, std::int64_t depth, const float* weight, std::int64_t in, float* packed) {
+  const auto filters = [=](std::int64_t out, std::int64_t c, std::int64_t count) {
+    return [=](int i, int j) {
+      const int tap = turned ? 8 - 3 * i - j : 3 * i + j;
+      return load(weight + (out * 9 + tap) * in + c, count);
+    };
+  };
+  const auto row = [=](std::int64_t matrix, std::int64_t k) { return packed + (matrix * depth + k) * block.width; };
+  if (turned) {
+    for (std::int64_t k = 0; k < depth; ++k)
+      for (std::int64_t c = 0; c < block.columns; c += lanes)
+        transform_square<3>(FilterTransform{}, filters(k, block.first + c, block.columns - c),
+                            [=](int i, int j, Vector v) { store(row(4 * i + j, k) + c, v); });
+    return;
+  }
+  alignas(64) float columns[16][tile_columns][lanes];  // of some depth, to be transposed
+  for (std::int64_t k = 0; k < depth; k += lanes) {
+    for (std::int64_t o = 0; o < block.columns; ++o)
+      transform_square<3>(FilterTransform{}, filters(block.first + o, k, depth - k),
+                          [&](int i, int j, Vector v) { store(columns[4 * i + j][o], v); });
+    for (int matrix = 0; matrix < 16; ++matrix)
+      copy_panel(true, std::min<std::int64_t>(depth - k, lanes), block.columns, columns[matrix][0], lanes,
+                 row(matrix, k));
+  }
+}
+
+// Columns block.first, ... of the outputs y [batch, height, width, channels] of tiles first, ..., from the sums of
+// their products; bias may be null.
+void write_outputs(Tiles tiles, std::int64_t first, std::int64_t count, Matrices sums, Block block, const float* bias,
+                   bool relu, std::int64_t channels, float* y) {
+  for (std::int64_t t = 0; t < count; ++t) {
+    float* const to = y + tiles.output(first + t) * channels + block.first;
+    const float* const square = sums.at(0, t);
+    const bool below = tiles.row(first + t) + 1 < tiles.height, right = tiles.column(first + t) + 1 < tiles.width;
+    const bool inside[2][2] = {{true, right}, {below, below && right}};
+    const auto write = [&](std::int64_t c, Vector start, const auto& put) {
+      transform_square<4>(
+          OutputTransform{}, [&](int i, int j) { return load(square + (4 * i + j) * sums.step + c); },
+          [&](int i, int j, Vector v) {
+            v += start;
+            if (relu) v = v <= Vector{} ? Vector{} : v;
+            if (inside[i][j]) put(to + (i * tiles.width + j) * channels + c, v);
+          });
+    };
+    std::int64_t c = 0;
+    for (; c + lanes <= block.columns; c += lanes)
+      write(c, bias ? load(bias + block.first + c) : Vector{}, [](float* at, Vector v) { store(at, v); });
+    if (const int rest = static_cast<int>(block.columns - c); rest > 0)
+      write(c, bias ? load_first(rest, bias + block.first + c) : Vector{},
+            [=](float* at, Vector v) { store_first(rest, at, v); });
+  }
+}
+
+// Memory that is needed soon. Always inlined: g++ removes calls of functions that do nothing else.
+[[gnu::always_inline]] inline void prefetch(const float* from, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; i += 16) __builtin_prefetch(from + i, 0, 2);
+}
+[[gnu::always_inline]] inline void prefetch_outputs(Tiles tiles, std::int64_t tile, Block block, std::int64_t channels,
+                                                    const float* y) {
+  const float* const first = y + tiles.output(tile) * channels + block.first;
+  for (std::int64_t i = 0; i < 2; ++i)
+    for (std::int64_t j = 0; j < 2; ++j)
+      for (std::int64_t c = 0; c < block.width; c += 16)
+        __builtin_prefetch(first + (i * tiles.width + j) * channels + c, 1);
+}
+
+// How many tiles go through together: so many that the filters are read from far away few times, so few that their
+// transforms stay in the second cache.
+std::int64_t tiles_at_once(std::int64_t channels) {
+  constexpr std::int64_t rows = most_rows(tile_columns), elements = 3 << 16;  // 768 KiB
+  return std::clamp<std::int64_t>(elements / (16 * channels) / rows * rows, 48, 96);
+}
+
+// y [batch, tiles.height, tiles.width, out_channels] = the convolution of the images with weight [out_channels, 3, 3,
+// in], or if `turned` with weight [in, 3, 3, out_channels] turned by 180 degrees; bias may be null.
+void convolve(const Images& images, std::int64_t padding, bool turned, const float* weight, const float* bias,
+              bool relu, const Tiles& tiles, std::int64_t out_channels, float* y) {
+  const std::int64_t depth = images.channels, blocks = num_blocks(out_channels);
+  const Scratch<> packed(16 * depth * whole_vectors(out_channels)), zeros(depth);
+  std::fill_n(zeros.data(), depth, 0.0f);
+  float* const pp = packed.data();
+  parallel_for(blocks, rows_per_range(9 * depth * tile_columns, 1 << 15), [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t b = begin; b < end; ++b) {
+      const Block block = block_of(out_channels, b);
+      pack_filters(turned, block, depth, weight, turned ? out_channels : depth, pp + 16 * block.first * depth);
+    }
+  });
+  const std::int64_t at_once = tiles_at_once(depth), pixels_size = Matrices::size(at_once, depth);
+  const ThreadMemory memory(pixels_size + Matrices::size(at_once, tile_columns));
+  parallel_for(tiles.count, at_once, [&](std::int64_t first, std::int64_t end) {
+    const std::int64_t count = end - first;
+    const Matrices pixels(memory.get(), count, depth);
+    transform_tiles<4>(PixelTransform{}, tiles, first, count, padding, images, 0, depth, zeros.data(), pixels);
+    for (std::int64_t b = 0; b < blocks; ++b) {
+      const Block block = block_of(out_channels, b);
+      const Matrices sums(memory.get() + pixels_size, count, block.width);
+      const std::int64_t panel = depth * block.width;
+      for (std::int64_t matrix = 0; matrix < 16; ++matrix) {
+        const float* filters = pp + 16 * block.first * depth + matrix * panel;
+        for_each_part(count, most_rows(block.width), [&](std::int64_t t, std::int64_t rows) {
+          // Part of the next filters arrives meanwhile, and, once for each tile, the memory of its outputs.
+          prefetch(filters + panel + t * panel / count, rows * panel / count);
+          if (matrix < rows) prefetch_outputs(tiles, first + t + matrix, block, out_channels, y);
+          multiply(EvenTileProduct{.a = pixels.at(matrix, t),
+                                   .a_row = depth,
+                                   .a_step = 1,
+                                   .b = filters,
+                                   .b_row = block.width,
+                                   .c = sums.at(matrix, t),
+                                   .c_row = block.width,
+                                   .rows = rows,
+                                   .columns = block.width,
+                                   .depth = depth});
+        });
+      }
+      write_outputs(tiles, first, count, sums, block, bias, relu, out_channels, y);
+    }
+  });
+}
+
+// c [rows, width] = start + transpose(a [depth, rows]) b [depth, width], for each of the 16; start is c or 0.
+void add_products(std::int64_t rows, std::int64_t depth, bool started, Matrices a, Matrices b, Matrices c) {
+  for (std::int64_t matrix = 0; matrix < 16; ++matrix)
+    for (std::int64_t j = 0; j < c.width; j += tile_columns) {
+      const std::int64_t columns = std::min(c.width - j, tile_columns);
+      for_each_part(rows, most_rows(columns), [&](std::int64_t i, std::int64_t count) {
+        float* const to = c.at(matrix, i) + j;
+        multiply(EvenTileProduct{.a = a.at(matrix, 0) + i,
+                                 .a_row = 1,
+                                 .a_step = a.width,
+                                 .b = b.at(matrix, 0) + j,
+                                 .b_row = b.width,
+                                 .start = started ? to : nullptr,
+                                 .start_row = c.width,
+                                 .c = to,
+                                 .c_row = c.width,
+                                 .rows = count,
+                                 .columns = columns,
+                                 .depth = depth});
+      });
+    }
+}
+
+}  // namespace
+
+void forward(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias, Out y) {
+  convolve({x.data<float>(), nullptr, s.height, s.width, s.in_channels}, s.padding, false, weight.data<float>(),
+           bias.defined() ? bias.data<float>() : nullptr, s.relu, {s.batch, s.out_height, s.out_width}, s.out_channels,
+           y.mutable_data<float>());
+}
+
+void input_gradient(const Conv2dShape& s, const Tensor& weight, const Tensor& y, const Tensor& dy, Out dx) {
+  const float* mask = s.relu ? y.data<float>() : nullptr;
+  convolve({dy.data<float>(), mask, s.out_height, s.out_width, s.out_channels}, 2 - s.padding, true,
+           weight.data<float>(), nullptr, false, {s.batch, s.height, s.width}, s.in_channels, dx.mutable_data<float>());
+}
+
+// A unit of work is a range of tiles and a block of either side's channels, whose sums stay in the second cache; few
+// ranges where there are many blocks. Sums over many tiles are taken in parts, and the parts in f64 (core/sums.h).
+void weight_gradient(const Conv2dShape& s, const Tensor& x, const Tensor& y, const Tensor& dy, Out dweight) {
+  constexpr std::int64_t most_channels = 64, at_once = 64, most_chain = 768, least_range = 256;
+  const Images pixels{x.data<float>(), nullptr, s.height, s.width, s.in_channels};
+  const Images outputs{dy.data<float>(), s.relu ? y.data<float>() : nullptr, s.out_height, s.out_width, s.out_channels};
+  const Tiles tiles(s.batch, s.out_height, s.out_width);
+  const std::int64_t in_blocks = num_ranges(s.in_channels, most_channels);
+  const std::int64_t out_blocks = num_ranges(s.out_channels, most_channels), blocks = in_blocks * out_blocks;
+  const std::int64_t most_ranges = std::max<std::int64_t>(8 / blocks, 1);
+  const std::int64_t grain = std::max(num_ranges(tiles.count, most_ranges), least_range);
+  const std::int64_t ranges = std::max<std::int64_t>(num_ranges(tiles.count, grain), 1);
+  const std::int64_t size = dweight.numel();
+  const Scratch<> partials(ranges == 1 ? 0 : ranges * size), zeros(most_channels);
+  std::fill_n(zeros.data(), most_channels, 0.0f);
+  const std::int64_t group_size = Matrices::size(at_once, most_channels);
+  const std::int64_t sums_size = Matrices::size(most_channels, most_channels);
+  const ThreadMemory memory(2 * group_size + sums_size);
+  constexpr std::int64_t totals_size = 9 * most_channels * most_channels;
+  const Scratch<double> totals(num_threads() * totals_size);
+  float* const pdw = dweight.mutable_data<float>();
+  float* const pp = ranges == 1 ? pdw : partials.data();
+  parallel_ranges(ranges * blocks, 1, [&](std::int64_t unit, std::int64_t, std::int64_t) {
+    // Channels in even blocks, so that none is narrower than a vector.
+    const std::int64_t range = unit / blocks, in_block = unit % in_blocks, out_block = unit / in_blocks % out_blocks;
+    const std::int64_t first_in = in_block * s.in_channels / in_blocks;
+    const std::int64_t in = (in_block + 1) * s.in_channels / in_blocks - first_in;
+    const std::int64_t first_out = out_block * s.out_channels / out_blocks;
+    const std::int64_t out = (out_block + 1) * s.out_channels / out_blocks - first_out;
+    const Matrices d(memory.get(), at_once, whole_vectors(in)), e(memory.get() + group_size, at_once, out);
+    const Matrices sums(memory.get() + 2 * group_size, out, whole_vectors(in));
+    double* const total = totals.data() + thread_index() * totals_size;  // [out, 9, in]
+    std::fill_n(total, out * 9 * in, 0.0);
+    for_each_part(std::min(grain, tiles.count - range * grain), most_chain, [&](std::int64_t begin, std::int64_t part) {
+      for_each_part(part, at_once, [&](std::int64_t start, std::int64_t count) {
+        const std::int64_t first = range * grain + begin + start;
+        transform_tiles<4>(PixelTransform{}, tiles, first, count, s.padding, pixels, first_in, in, zeros.data(), d);
+        transform_tiles<2>(GradientTransform{}, tiles, first, count, 0, outputs, first_out, out, zeros.data(), e);
+        add_products(out, count, start > 0, e, d, sums);
+      });
+      for (std::int64_t o = 0; o < out; ++o)
+        for (std::int64_t c = 0; c < in; c += lanes)
+          transform_square<4>(
+              WeightTransform{}, [&](int i, int j) { return load(sums.at(4 * i + j, o) + c); },
+              [&](int i, int j, Vector v) {
+                double* const to = total + (o * 9 + 3 * i + j) * in + c;
+                for (std::int64_t l = 0; l < std::min<std::int64_t>(in - c, lanes); ++l) to[l] += v[l];
+              });
+    });
+    for (std::int64_t row = 0; row < out * 9; ++row)
+      std::transform(total + row * in, total + (row + 1) * in,
+                     pp + range * size + (first_out * 9 + row) * s.in_channels + first_in,
+                     [](double sum) { return static_cast<float>(sum); });
+  });
+  if (ranges == 1) return;
+  parallel_for(size, 1 << 14, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      double sum = pp[i];
+      for (std::int64_t range = 1; range < ranges; ++range) sum += pp[range * size + i];
+      pdw[i] = static_cast<float>(sum);
+    }
+  });
+}
+
+}  // namespace mixgrad::kernels::conv2d_winograd

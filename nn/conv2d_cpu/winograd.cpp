@@ -225,46 +225,49 @@ std::int64_t tiles_at_once(std::int64_t channels) {
 // in], or if `turned` with weight [in, 3, 3, out_channels] turned by 180 degrees; bias may be null.
 void convolve(const Images& images, std::int64_t padding, bool turned, const float* weight, const float* bias,
               bool relu, const Tiles& tiles, std::int64_t out_channels, float* y) {
-  const std::int64_t depth = images.channels, blocks = num_blocks(out_channels);
-  const Scratch<> packed(16 * depth * whole_vectors(out_channels)), zeros(depth);
+  const std::int64_t depth = images.channels, blocks = num_blocks(out_channels), block_size = 16 * depth * tile_columns;
+  const std::int64_t at_once = tiles_at_once(depth), pixels_size = Matrices::size(at_once, depth);
+  // Of very many filters only some are packed at a time, 8 MiB; pixels are then transformed again for the next.
+  const std::int64_t blocks_at_once = std::min(rows_per_range(block_size, std::int64_t{1} << 21), blocks);
+  const Scratch<> packed(blocks_at_once * block_size), zeros(depth);
   std::fill_n(zeros.data(), depth, 0.0f);
   float* const pp = packed.data();
-  parallel_for(blocks, rows_per_range(9 * depth * tile_columns, 1 << 15), [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t b = begin; b < end; ++b) {
-      const Block block = block_of(out_channels, b);
-      pack_filters(turned, block, depth, weight, turned ? out_channels : depth, pp + 16 * block.first * depth);
-    }
-  });
-  const std::int64_t at_once = tiles_at_once(depth), pixels_size = Matrices::size(at_once, depth);
   const ThreadMemory memory(pixels_size + Matrices::size(at_once, tile_columns));
-  parallel_for(tiles.count, at_once, [&](std::int64_t first, std::int64_t end) {
-    const std::int64_t count = end - first;
-    const Matrices pixels(memory.get(), count, depth);
-    transform_tiles<4>(PixelTransform{}, tiles, first, count, padding, images, 0, depth, zeros.data(), pixels);
-    for (std::int64_t b = 0; b < blocks; ++b) {
-      const Block block = block_of(out_channels, b);
-      const Matrices sums(memory.get() + pixels_size, count, block.width);
-      const std::int64_t panel = depth * block.width;
-      for (std::int64_t matrix = 0; matrix < 16; ++matrix) {
-        const float* filters = pp + 16 * block.first * depth + matrix * panel;
-        for_each_part(count, most_rows(block.width), [&](std::int64_t t, std::int64_t rows) {
-          // Part of the next filters arrives meanwhile, and, once for each tile, the memory of its outputs.
-          prefetch(filters + panel + t * panel / count, rows * panel / count);
-          if (matrix < rows) prefetch_outputs(tiles, first + t + matrix, block, out_channels, y);
-          multiply(EvenTileProduct{.a = pixels.at(matrix, t),
-                                   .a_row = depth,
-                                   .a_step = 1,
-                                   .b = filters,
-                                   .b_row = block.width,
-                                   .c = sums.at(matrix, t),
-                                   .c_row = block.width,
-                                   .rows = rows,
-                                   .columns = block.width,
-                                   .depth = depth});
-        });
+  for_each_part(blocks, blocks_at_once, [&](std::int64_t first_block, std::int64_t some_blocks) {
+    parallel_for(some_blocks, rows_per_range(block_size, 1 << 15), [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t b = begin; b < end; ++b)
+        pack_filters(turned, block_of(out_channels, first_block + b), depth, weight, turned ? out_channels : depth,
+                     pp + b * block_size);
+    });
+    parallel_for(tiles.count, at_once, [&](std::int64_t first, std::int64_t end) {
+      const std::int64_t count = end - first;
+      const Matrices pixels(memory.get(), count, depth);
+      transform_tiles<4>(PixelTransform{}, tiles, first, count, padding, images, 0, depth, zeros.data(), pixels);
+      for (std::int64_t b = 0; b < some_blocks; ++b) {
+        const Block block = block_of(out_channels, first_block + b);
+        const Matrices sums(memory.get() + pixels_size, count, block.width);
+        const std::int64_t panel = depth * block.width;
+        for (std::int64_t matrix = 0; matrix < 16; ++matrix) {
+          const float* const filters = pp + b * block_size + matrix * panel;
+          for_each_part(count, most_rows(block.width), [&](std::int64_t t, std::int64_t rows) {
+            // Part of the next filters arrives meanwhile, and, once for each tile, the memory of its outputs.
+            prefetch(filters + panel + t * panel / count, rows * panel / count);
+            if (matrix < rows) prefetch_outputs(tiles, first + t + matrix, block, out_channels, y);
+            multiply(EvenTileProduct{.a = pixels.at(matrix, t),
+                                     .a_row = depth,
+                                     .a_step = 1,
+                                     .b = filters,
+                                     .b_row = block.width,
+                                     .c = sums.at(matrix, t),
+                                     .c_row = block.width,
+                                     .rows = rows,
+                                     .columns = block.width,
+                                     .depth = depth});
+          });
+        }
+        write_outputs(tiles, first, count, sums, block, bias, relu, out_channels, y);
       }
-      write_outputs(tiles, first, count, sums, block, bias, relu, out_channels, y);
-    }
+    });
   });
 }
 

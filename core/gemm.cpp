@@ -44,9 +44,6 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
     return each([](double sum, float& value) { value = static_cast<float>(sum); });
   }
   alignas(64) float panel[most_depth * tile_columns];
-  std::int64_t a_rows[most_rows(1)], c_rows[most_rows(1)], a_steps[most_depth];
-  for (std::int64_t r = 0; r < most_rows(1); ++r) a_rows[r] = r * a_row, c_rows[r] = r * ldc;
-  for (std::int64_t i = 0; i < std::min(k, most_depth); ++i) a_steps[i] = i * a_step;
   for (std::int64_t j = 0; j < n; j += tile_columns) {
     const std::int64_t columns = std::min(n - j, tile_columns), width = whole_vectors(columns);
     bool started = false;
@@ -55,18 +52,18 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
       copy_panel(transpose_b, depth, columns, transpose_b ? b + j * ldb + first : b + first * ldb + j, ldb, panel);
       for_each_part(m, most_rows(columns), [&](std::int64_t i, std::int64_t rows) {
         float* to = c + i * ldc + j;
-        multiply({.a = a + i * a_row + first * a_step,
-                  .a_rows = a_rows,
-                  .a_steps = a_steps,
-                  .b = panel,
-                  .b_row = width,
-                  .start = started ? to : nullptr,
-                  .start_row = ldc,
-                  .c = to,
-                  .c_rows = c_rows,
-                  .rows = rows,
-                  .columns = columns,
-                  .depth = depth});
+        multiply(EvenTileProduct{.a = a + i * a_row + first * a_step,
+                                 .a_row = a_row,
+                                 .a_step = a_step,
+                                 .b = panel,
+                                 .b_row = width,
+                                 .start = started ? to : nullptr,
+                                 .start_row = ldc,
+                                 .c = to,
+                                 .c_row = ldc,
+                                 .rows = rows,
+                                 .columns = columns,
+                                 .depth = depth});
       });
       started = true;
     });

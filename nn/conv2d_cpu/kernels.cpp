@@ -6,6 +6,8 @@
 
 #include "core/elementwise.h"
 #include "core/layout.h"
+#include "core/matmul.h"
+#include "core/reduce.h"
 #include "nn/conv2d_cpu/paths.h"
 
 namespace mixgrad::kernels {
@@ -42,6 +44,17 @@ Tensor part(const Conv2dShape& s, const Tensor& groups, std::int64_t g) {
   return groups.raw_view({each}, g * each);
 }
 
+// With a pixel in each row, y = x w^T: dx = dy w, dweight = dy^T x, and dbias is the sum of rows.
+void product_gradients(Cpu device, const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& dy,
+                       Out dx, Out dweight, Out dbias) {
+  const std::int64_t rows = s.batch * s.positions(), in = s.in_channels, out = s.out_channels;
+  const Tensor gradients = dy.raw_view({rows, out}, 0);
+  if (dx.defined()) matmul(device, gradients, weight.raw_view({out, in}, 0), {}, dx.raw_view({rows, in}, 0));
+  if (dweight.defined())
+    matmul(device, gradients, x.raw_view({rows, in}, 0), {.transpose_a = true}, dweight.raw_view({out, in}, 0));
+  if (dbias.defined()) sum(device, dy.raw_view({1, rows, out}, 0), 1, dbias.raw_view({1, out}, 0));
+}
+
 }  // namespace
 
 void conv2d_forward(Cpu, const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias, Out y) {
@@ -58,7 +71,7 @@ void conv2d_forward(Cpu, const Conv2dShape& s, const Tensor& x, const Tensor& we
 
 void conv2d_backward(Cpu device, const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& y,
                      const Tensor& grad, Out dx, Out dweight, Out dbias) {
-  if (by_tiles(s, grad.dtype())) {
+  if (by_tiles(s, grad.dtype()) && !gradients_by_products(s)) {
     const Tensor xs = split_groups(s, x), ys = split_groups(s, y), dys = split_groups(s, grad);
     const Tensor dxs = s.groups == 1 || !dx.defined() ? dx : Tensor::empty(dx.shape(), dx.options());
     const Conv2dShape one = one_group(s);
@@ -76,6 +89,7 @@ void conv2d_backward(Cpu device, const Conv2dShape& s, const Tensor& x, const Te
   }
   Tensor dy = grad;
   if (s.relu) unary_backward(device, functions::Relu{}, y, grad, dy = Tensor::empty(grad.shape(), grad.options()));
+  if (by_tiles(s, dy.dtype())) return product_gradients(device, s, x, weight, dy, dx, dweight, dbias);
   if (dx.defined()) conv2d_loops::input_gradient(s, weight, dy, dx);
   if (dweight.defined() || dbias.defined()) conv2d_loops::parameter_gradients(s, x, dy, dweight, dbias);
 }

@@ -13,6 +13,12 @@ namespace mixgrad::kernels {
 inline bool by_tiles(const Conv2dShape& s, DType dtype) {
   return dtype == DType::f32 && (s.groups == 1 || s.in_channels > s.groups || s.out_channels > s.groups);
 }
+// Of tiles, for the gradients: a 1x1 convolution of stride 1 is a product of matrices, and one with so many channels is
+// shared among threads as well.
+inline bool gradients_by_products(const Conv2dShape& s) {
+  return s.patch() == s.in_channels && s.stride == 1 && s.padding == 0 && s.groups == 1 &&
+         std::max(s.in_channels, s.out_channels) >= 128;
+}
 // Of tiles: the outputs are so few that vectors of them would be nearly empty; vectors hold elements of a patch
 // instead, and patches are copied for that.
 inline bool by_patches(const Conv2dShape& s) { return s.out_channels <= lanes / 4 && s.patch() >= lanes; }

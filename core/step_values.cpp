@@ -19,7 +19,8 @@ StepTable& StepTable::begin_row() {
 Tensor StepTable::put(const Tensor& value) {
   constexpr std::size_t word = sizeof(std::int32_t);
   check(size_of(value.dtype()) == word, "step table: holds f32 and i32, not ", name_of(value.dtype()));
-  if (!table_ && rows_ == 1) places_.push_back(Tensor::empty(value.shape(), {value.dtype(), device_}));
+  if (!table_ && rows_ == 1 && filled_ == places_.size())  // cleared before it was uploaded, it has its places already
+    places_.push_back(Tensor::empty(value.shape(), {value.dtype(), device_}));
   check(filled_ < places_.size(), "step table: row ", rows_ - 1, " has more values than the first");
   const Tensor& place = places_[filled_++];
   check(value.shape() == place.shape() && value.dtype() == place.dtype(), "step table: value ", filled_ - 1, " is ",

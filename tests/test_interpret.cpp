@@ -84,6 +84,13 @@ TEST_CASE("show_batch: images side by side, dark to bright, with their classes b
                           "\n\na name far too long for\n\n");
 }
 
+TEST_CASE("show_batch: a pixel of several channels is as bright as their mean") {
+  const auto x = Tensor::from({0.f, 0.f, 0.f, 1.f, 1.f, 1.f, 0.f, 1.f, 0.5f, 0.f, 0.f, 0.f}, {1, 1, 4, 3});
+  std::ostringstream text;
+  show_batch(text, {x, Tensor::from<std::int32_t>({0}, {1})}, {"left"}, 1);
+  CHECK(text.str() == " @+\nleft\n\n");
+}
+
 TEST_CASE("show_batch: any size of image stays within 80 columns and 24 lines, and what is no image is refused") {
   const auto shown = [](const Shape& shape, std::int64_t n = 9) {
     std::ostringstream text;

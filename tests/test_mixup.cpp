@@ -416,11 +416,13 @@ TEST_CASE("mixup: draws depend on the stream alone: seed, epoch and batch each c
   CHECK(draw(1, 0, 0) != draw(1, 0, 1));
 }
 
-TEST_CASE("mixup: a gradient flows through the mixture to both samples") {
+TEST_CASE("mixup: a gradient flows through the mixture to both samples, and to lambda") {
   const MixPlan plan = drawn(4);
-  const std::string report =
-      gradcheck([&](const std::vector<Tensor>& x) { return mix(x[0], plan); }, {random_normal({4, 3}, 12, DType::f64)});
-  CHECK(report == "");
+  const Tensor x = random_normal({4, 3}, 12, DType::f64), partner = random_normal({4, 3}, 13, DType::f64);
+  CHECK(gradcheck([&](const std::vector<Tensor>& in) { return mix(in[0], plan); }, {x}) == "");
+  const Tensor lambda = Tensor::from({0.1, 0.45, 0.6, 0.9}, {4});
+  const auto mixture = [](const std::vector<Tensor>& in) { return mix({in[0], in[1], in[2]}); };
+  CHECK(gradcheck(mixture, {x, partner, lambda}) == "");
 }
 
 TEST_CASE("MixUpLoss: a loss that was given another per-sample function is mixed by that one") {

@@ -84,6 +84,12 @@ TEST_CASE("early stopping: its state is the best value and the epochs waited") {
   Memory memory;
   stopping->state(memory, learn);
   CHECK(memory.saved == std::map<std::string, std::vector<double>>{{"best", {3}}, {"waited", {1}}});
+  memory.saved["waited"] = {4};
+  memory.loading = true;
+  stopping->state(memory, learn);
+  memory.loading = false;
+  stopping->state(memory, learn);
+  CHECK(memory.saved == std::map<std::string, std::vector<double>>{{"best", {3}}, {"waited", {4}}});
 }
 
 TEST_CASE("save best: the file holds the weights and buffers of the best epoch, over several fits") {
@@ -110,6 +116,10 @@ TEST_CASE("save best: the file holds the weights and buffers of the best epoch, 
   Memory memory;
   save->state(memory, learn);
   CHECK(memory.saved["best"] == std::vector<double>{0.9375});
+  SaveBest resumed(folder / "best.safetensors", Monitor{.quantity = "scripted", .better = Better::higher});
+  memory.loading = true;
+  resumed.state(memory, learn);
+  CHECK(resumed.best() == 0.9375);
 }
 
 TEST_CASE("save best: a file that can't be written is an error that names it") {

@@ -326,9 +326,9 @@ TEST_CASE("pictures: a density refuses draws that are none of its own") {
 TEST_CASE("pictures: a sheet has an image and a caption for each, in colour where channels differ") {
   const TemporaryFolder out;
   const StandIn gnuplot;
-  std::vector<float> pixels(2 * 2 * 3, 0.5f);
+  std::vector<float> pixels{0, 0, 0, 0.5f, 0.5f, 0.5f, 0.25f, 0.25f, 0.25f, 1, 1, 1};
   CHECK(write_image_grid(out / "a.png", Tensor::from(pixels, {1, 2, 2, 3}), {"a"}));
-  CHECK(data_of(gnuplot.script()) == std::vector<Rows>{{{0, 0, 0.5}, {1, 0, 0.5}, {0, 1, 0.5}, {1, 1, 0.5}}});
+  CHECK(data_of(gnuplot.script()) == std::vector<Rows>{{{0, 0, 0}, {1, 0, 0.5}, {0, 1, 0.25}, {1, 1, 1}}});
   pixels[4] = 7;
   CHECK(write_image_grid(out / "a.png", Tensor::from(pixels, {1, 2, 2, 3}), {"a"}));
   CHECK(data_of(gnuplot.script()).at(0).at(1) == std::vector<double>{1, 0, 128, 255, 128});

@@ -2,8 +2,10 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "mixgrad.h"
 #include "tests/files.h"
@@ -161,6 +163,7 @@ TEST_CASE("train metrics: the mean over an epoch's training samples, in the reco
   std::getline(file, header);
   CHECK(header == "epoch,train_loss,mixed_accuracy,valid_loss,accuracy,seconds,images_per_s");
 
+  const EpochRecord last = learn.recorder->epochs()[2];
   Memory memory;
   learn.recorder->state(memory, learn);
   Learner other(points(20), nn::Linear(2, 2), options);
@@ -169,5 +172,46 @@ TEST_CASE("train metrics: the mean over an epoch's training samples, in the reco
   other.recorder->state(memory, other);
   REQUIRE(other.recorder->epochs().size() == 3);
   CHECK(other.recorder->epochs()[2].train_metrics == std::vector{expected[2]});
-  CHECK(other.recorder->epochs()[2].metrics == learn.recorder->epochs()[2].metrics);
+  CHECK(other.recorder->epochs()[2].metrics == last.metrics);
+  CHECK(other.recorder->epochs()[2].seconds == last.seconds);
+  CHECK(other.recorder->epochs()[2].images_per_s == last.images_per_s);
+}
+
+TEST_CASE("recorder: images per second are an epoch's training images in the time of training alone") {
+  Learner learn(points(20), nn::Linear(2, 2), with_sgd());  // batches of 8, 8 and 4
+  const auto at = std::make_shared<At>();
+  at->batch_end = [](Learner&) { std::this_thread::sleep_for(std::chrono::milliseconds(10)); };
+  at->epoch_end = [](Learner&) { std::this_thread::sleep_for(std::chrono::milliseconds(10)); };  // not training
+  learn.add(at).fit(2);
+  for (const EpochRecord& epoch : learn.recorder->epochs()) {
+    CHECK(epoch.images_per_s <= 20 / 0.03);
+    CHECK(epoch.images_per_s >= 20 / epoch.seconds);
+  }
+}
+
+TEST_CASE("batch results: each batch has its own loss and metrics, oldest first, and nothing of what was cleared") {
+  BatchResults results(cpu, 2);
+  const auto append = [&](double value) {
+    results.append(std::vector{Tensor::full({}, value), Tensor::full({}, 10 * value), Tensor::full({}, 20 * value)});
+  };
+  append(9);
+  results.add_batch(0, 8);
+  append(8);  // of a batch that was not completed
+  results.clear();
+  CHECK(results.waiting() == 0);
+  for (const std::int64_t batch : {1, 2, 3}) {
+    append(static_cast<double>(batch));
+    results.add_batch(batch, 8 * batch);
+  }
+  CHECK(results.waiting() == 3);
+  const std::vector<BatchResult> all = results.read();
+  REQUIRE(all.size() == 3);
+  for (std::size_t i = 0; i < 3; ++i) {
+    const double batch = static_cast<double>(i + 1);
+    CHECK(all[i].batch == static_cast<std::int64_t>(i) + 1);
+    CHECK(all[i].size == 8 * batch);
+    CHECK(all[i].loss == batch);
+    CHECK(all[i].train_metrics == std::vector{10 * batch, 20 * batch});
+  }
+  CHECK(results.waiting() == 0);
 }

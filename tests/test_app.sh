@@ -694,6 +694,17 @@ test_checkpoints() {
   train --resume --checkpoint-every 100 --no-mixup --epochs 1 --out "$work/anew"
   check "checkpoint: --resume with --checkpoint-every does not" all succeeded '! printed "^no more checkpoints"'
   check "checkpoint: --resume without --out" refused --out --resume
+  # What the mix is, as a checkpoint says it: every option has reached it.
+  train --mixup --alpha 0.7 --stack-x --per-batch-lambda --no-dedupe --second-loader --batch-mean-lambda --epochs 1 \
+    --checkpoint-every 100 --out "$work/mix"
+  local mix='mixup: alpha 0.7, one lambda per batch, dedupe off, stack_x on, stack_y on, source second loader'
+  mix+=', loss weighted by the batch'
+  check "options: each of mixup is that of the training" \
+    all succeeded 'grep -aqF "$mix" "$work/mix/mixup_42.checkpoint"'
+  train --cutmix --per-batch-lambda --epochs 1 --checkpoint-every 100 --out "$work/mix"
+  mix='cutmix: alpha 1, one box per batch, stack_x off, stack_y on, source shuffled self, loss weighted by lambda'
+  check "options: each of CutMix is that of the training" \
+    all succeeded 'grep -aqF "$mix" "$work/mix/cutmix_42.checkpoint"'
   check "weights: of another model are refused" \
     refused "model is simple, not lenet" --model lenet --load "$work/whole.safetensors"
   train --load "$work/checkpoint"

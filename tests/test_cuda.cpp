@@ -169,7 +169,7 @@ TEST_CASE("cuda: an extent of 0 is refused where the CPU refuses it, and else gi
     }
 }
 
-TEST_CASE("cuda: convolutions of many shapes agree with the CPU in f64, forward and backward") {
+TEST_CASE("cuda: convolutions of many shapes, with and without ReLU, agree with the CPU in f64, forward and backward") {
   struct Case {
     Shape x, weight;
     nn::Conv2dOptions options;
@@ -194,12 +194,14 @@ TEST_CASE("cuda: convolutions of many shapes agree with the CPU in f64, forward 
   for (const Case& c : cases) {
     CAPTURE(c.x);
     CAPTURE(c.weight);
-    const auto f = [&](const Inputs& x) { return nn::conv2d(x[0], x[1], x.size() > 2 ? x[2] : Tensor(), c.options); };
     std::vector<Shape> shapes{c.x, c.weight};
     if (c.options.bias) shapes.push_back({c.weight[0]});
-    const OpCase op{.name = "conv2d", .inputs = shapes, .f = f};
-    const auto device = in_every_order([&] { return flat(evaluate(op, on_cuda(make_inputs(op, DType::f32)))); });
-    CHECK(relative_error(device, flat(evaluate(op, make_inputs(op, DType::f64)))) <= 1e-5);
+    for (const auto conv2d : {nn::conv2d, nn::conv2d_relu}) {
+      const auto f = [&](const Inputs& x) { return conv2d(x[0], x[1], x.size() > 2 ? x[2] : Tensor(), c.options); };
+      const OpCase op{.name = "conv2d", .inputs = shapes, .f = f};
+      const auto device = in_every_order([&] { return flat(evaluate(op, on_cuda(make_inputs(op, DType::f32)))); });
+      CHECK(relative_error(device, flat(evaluate(op, make_inputs(op, DType::f64)))) <= 1e-5);
+    }
   }
 }
 

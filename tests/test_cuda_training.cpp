@@ -214,9 +214,27 @@ TEST_CASE("captured steps: a graph for each kind of step, where plans are of one
   });
 }
 
+TEST_CASE("captured steps: partners from the batch and from elsewhere are steps of their own") {
+  struct Partners : train::Callback {  // behind a transform: else both gather them by their indices in the data
+    void on_batch_plan(Learner&, train::BatchPlan& plan) override {
+      const auto mix = std::make_shared<augment::MixUp>();
+      Random random(1, Purpose::mixup, plan.pass, static_cast<std::uint32_t>(plan.batch));
+      plan.mix = {.mix = mix, .plan = mix->draw(plan.shape, random)};
+      if (plan.batch % 2 == 1) plan.mix->partners = plan.mix->plan.permutation;
+    }
+  };
+  check_captured_is_plain([](Learner& learn) {
+    learn.loss_function = augment::MixUpLoss(nn::cross_entropy);
+    learn.add(std::make_shared<train::TransformCallback>(std::vector{data::horizontal_flip()}));
+    learn.add(std::make_shared<Partners>()).fit(2);
+    CHECK(learn.why_not_captured == (learn.options.capture ? "" : "it is switched off"));
+  });
+}
+
 TEST_CASE("captured steps: a plain function that a plan brings is not captured either: it draws for each batch") {
   struct Brings : train::Callback {
-    void on_batch_plan(Learner&, train::BatchPlan& plan) override {
+    void on_batch_plan(Learner&, train::BatchPlan& plan) override {  // behind a transform that is planned
+      plan.transforms.push_back({data::horizontal_flip(), std::vector(plan.indices.size(), 1.0f), Random(1)});
       plan.transforms.push_back({[](const Tensor& x, Random& random) { return x * random.uniform(); },
                                  {},
                                  Random(1, Purpose::transform, plan.pass, static_cast<std::uint32_t>(plan.batch))});

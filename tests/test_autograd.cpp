@@ -1,6 +1,7 @@
 // The tape: what flows where, when it is freed, and what is refused.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -44,6 +45,19 @@ TEST_CASE("backward: what is added to gradients from before is complete, and not
   CHECK(w.grad().to_vector<float>() == std::vector<float>{10});
   sum(x * w).backward();
   CHECK(w.grad().to_vector<float>() == std::vector<float>{15});
+}
+
+TEST_CASE("backward: what is added to one gradient twice is not in one launch, where a GPU would add both at once") {
+  const Tensor twice = Tensor::ones({3}).requires_grad_(), once = Tensor::ones({3}).requires_grad_();
+  const auto run = [&] { (sum(twice * twice) + sum(once)).backward(); };
+  run();  // from now on there are gradients to add to
+  const Profile profile;
+  run();
+  const auto entries = profile.entries();
+  const auto additions = std::find_if(entries.begin(), entries.end(), [](const auto& e) { return e.kernel == "add_"; });
+  REQUIRE(additions != entries.end());
+  CHECK(additions->calls == 2);
+  CHECK(twice.grad().to_vector<float>() == std::vector<float>(3, 4.0f));
 }
 
 TEST_CASE("autograd: the gradient of a product is the other factor") {

@@ -214,13 +214,15 @@ TEST_CASE("captured steps: a graph for each kind of step, where plans are of one
   });
 }
 
-TEST_CASE("captured steps: partners from the batch and from elsewhere are steps of their own") {
+TEST_CASE(
+    "captured steps: partners from the batch and from elsewhere, and more values or fewer, are steps of their own") {
   struct Partners : train::Callback {  // behind a transform: else both gather them by their indices in the data
     void on_batch_plan(Learner&, train::BatchPlan& plan) override {
       const auto mix = std::make_shared<augment::MixUp>();
       Random random(1, Purpose::mixup, plan.pass, static_cast<std::uint32_t>(plan.batch));
       plan.mix = {.mix = mix, .plan = mix->draw(plan.shape, random)};
       if (plan.batch % 2 == 1) plan.mix->partners = plan.mix->plan.permutation;
+      plan.values["as many as"] = std::vector<float>(1 + plan.pass % 2);
     }
   };
   check_captured_is_plain([](Learner& learn) {
@@ -462,26 +464,30 @@ TEST_CASE("captured steps: a training that is stopped and resumed ends with the 
 }
 
 TEST_CASE("cuda: a loss that is not finite stops training, at its batch, with the weights of before") {
-  struct Spoil : train::StepCallback {  // the batch of this number
-    explicit Spoil(std::int64_t number) : number(number) {}
-    void on_batch_plan(Learner&, train::BatchPlan& plan) override {
-      plan.values["scale"] = std::vector{plan.batch == number ? std::nanf("") : 1.0f};
+  struct Spoil : train::StepCallback {  // the batch of this number in this epoch
+    Spoil(int epoch, std::int64_t number) : epoch(epoch), number(number) {}
+    void on_epoch_begin(Learner& learner) override { before = weights(*learner.model); }
+    void on_batch_plan(Learner& learner, train::BatchPlan& plan) override {
+      const bool spoils = learner.epoch == epoch && plan.batch == number;
+      plan.values["scale"] = std::vector{spoils ? std::nanf("") : 1.0f};
     }
     void on_batch_begin(Learner& learner) override { learner.input = learner.x() * learner.planned("scale"); }
     train::StepWork step_work() const override { return train::StepWork::same; }
+    int epoch;
     std::int64_t number;
+    std::vector<float> before;
   };
   for (const bool capture : {false, true})
-    for (const std::int64_t bad : {0, 2}) {
+    for (const auto& [epoch, bad] : {std::pair{0, 0}, {0, 2}, {1, 1}}) {
       OnDevice training(on_cuda(capture));
-      const auto before = weights(training.model);
       const auto terminate = std::make_shared<train::TerminateOnNan>();
-      training.learn.add(terminate).add(std::make_shared<Spoil>(bad)).fit(2);
+      const auto spoil = std::make_shared<Spoil>(epoch, bad);
+      training.learn.add(terminate).add(spoil).fit(3);
       REQUIRE(terminate->bad().has_value());
-      CHECK(terminate->bad()->epoch == 1);
+      CHECK(terminate->bad()->epoch == epoch + 1);
       CHECK(terminate->bad()->batch == bad + 1);
-      CHECK(weights(training.model) == before);  // no losses had been read before
-      CHECK(training.learn.recorder->epochs().empty());
+      CHECK(weights(training.model) == spoil->before);  // no losses of this epoch had been read before
+      CHECK(std::ssize(training.learn.recorder->epochs()) == epoch);
     }
 }
 

@@ -6,8 +6,6 @@
 #include "tests/error.h"
 
 using namespace mixgrad;
-using test::check_refused;
-using test::error_of;
 
 namespace {
 
@@ -50,11 +48,32 @@ TEST_CASE("step table: the places stay where they are, whatever is cleared and p
 }
 
 TEST_CASE("step table: rows unlike the first, unfinished ones, too many and other dtypes are refused") {
-  StepTable table(cpu, 2);
-  table.begin_row().put(f32({1}));
-  table.put(i32({1, 2}));
-  table.begin_row();
-  check_refused([&] { table.put(i32({1})); }, "value 0 is f32[1] in the first row, i32[1] in row 1");
+  const auto put_row = [](StepTable& table) {
+    table.begin_row().put(f32({1}));
+    table.put(i32({1, 2}));
+  };
+  const auto check_refused = [&](const std::string& words, const auto& f) {
+    StepTable table(cpu, 2);
+    put_row(table);
+    test::check_refused([&] { f(table); }, words);
+  };
+  check_refused("value 0 is f32[1] in the first row, i32[1] in row 1",
+                [](StepTable& table) { table.begin_row().put(i32({1})); });
+  check_refused("row 1 has 1 values, the first has 2", [](StepTable& table) {
+    table.begin_row().put(f32({1}));
+    table.begin_row();
+  });
+  check_refused("the last row has 0 values, the first has 2", [](StepTable& table) { table.begin_row().upload(); });
+  check_refused("row 1 has more values than the first", [&](StepTable& table) {
+    put_row(table);
+    table.put(f32({1}));
+  });
+  check_refused("more than 2 rows", [&](StepTable& table) {
+    put_row(table);
+    table.begin_row();
+  });
+  StepTable bytes(cpu, 1);
+  test::check_refused([&] { bytes.begin_row().put(Tensor::zeros({1}, {.dtype = DType::u8})); }, "not u8");
 }
 
 TEST_CASE("step random: streams are counted from the number in memory, from one call to the next") {

@@ -72,17 +72,25 @@ struct Log {
   MIXGRAD_HOST_DEVICE auto from_input(auto x, auto dy) const { return dy / x; }
 };
 
+struct Square {
+  static constexpr const char* name = "pow";
+  MIXGRAD_HOST_DEVICE auto operator()(auto x) const { return x * x; }
+  MIXGRAD_HOST_DEVICE auto from_input(auto x, auto dy) const { return dy * (2 * x); }
+};
+
 struct Pow {
   static constexpr const char* name = "pow";
   double exponent;
   template <class T>
   MIXGRAD_HOST_DEVICE T operator()(T x) const {
-    return exponent == 2 ? x * x : Math<T>::pow(x, Math<T>::constant(exponent));
+    if (exponent == 2) return x * x;
+    if (exponent == 3) return x * x * x;
+    return Math<T>::pow(x, Math<T>::constant(exponent));
   }
   template <class T>
   MIXGRAD_HOST_DEVICE T from_input(T x, T dy) const {
     if (exponent == 0) return T{};
-    return dy * Math<T>::constant(exponent) * (exponent == 2 ? x : Math<T>::pow(x, Math<T>::constant(exponent - 1)));
+    return dy * Math<T>::constant(exponent) * (exponent == 2 ? x : Pow{exponent - 1}(x));
   }
 };
 
@@ -167,7 +175,8 @@ struct Gelu {
 };
 
 // All of them: both devices have kernels for these.
-using Unary = std::variant<Neg, Abs, Sqrt, Exp, Log, Pow, Clamp, Relu, LeakyRelu, Tanh, Sigmoid, Softplus, Silu, Gelu>;
+using Unary =
+    std::variant<Neg, Abs, Sqrt, Exp, Log, Square, Pow, Clamp, Relu, LeakyRelu, Tanh, Sigmoid, Softplus, Silu, Gelu>;
 
 template <class F>
 inline constexpr bool saves_input = requires(F f) {

@@ -55,7 +55,7 @@ void softmax(Cpu, Softmax which, const Tensor& x, Out out) {
     for_each_row(x, [=, n = x.size(-1)](std::int64_t first) {
       const T *const from = px + first, largest = largest_of(from, n);
       T* const to = po + first;
-      RowSum<T> sum;
+      LaneSums<T> sum;
       for_each_lanes<T>(n, [&](std::int64_t i, std::int64_t count) {
         constexpr T nothing = -std::numeric_limits<T>::infinity();
         const auto power = functions::Math<Lanes<T>>::exp(load_row(from + i, count, nothing) - largest);
@@ -77,7 +77,7 @@ void softmax_backward(Cpu, Softmax which, const Tensor& y, const Tensor& dy, Out
     T* pdx = dx.mutable_data<T>();
     for_each_row(y, [=, n = y.size(-1)](std::int64_t first) {
       const auto at = [=](const T* p, std::int64_t i, std::int64_t count) { return load_row(p + first + i, count); };
-      RowSum<T> terms;
+      LaneSums<T> terms;
       for_each_lanes<T>(n, [&](std::int64_t i, std::int64_t count) {
         terms.add(softmax_term(which, at(py, i, count), at(pdy, i, count)));
       });

@@ -155,7 +155,9 @@ void arg_extreme_of_rows(Extreme which, const T* x, std::int64_t begin, std::int
                          std::int32_t* out) {
   if (inner == 1) {
     std::int64_t at = 0;
-    if constexpr (std::is_same_v<T, float>) at = arg_extreme_of_floats(which, x + begin, end - begin);
+    if constexpr (std::is_same_v<T, float>)
+      at = end - begin > 4 * lanes ? arg_extreme_of_floats(which, x + begin, end - begin)
+                                   : arg_extreme_of(which, x + begin, end - begin);
     else at = arg_extreme_of(which, x + begin, end - begin);
     *out = static_cast<std::int32_t>(begin + at);
     return;

@@ -31,7 +31,10 @@ Tensor abs(const Tensor& x) { return unary(functions::Abs{}, x); }
 Tensor sqrt(const Tensor& x) { return unary(functions::Sqrt{}, x); }
 Tensor exp(const Tensor& x) { return unary(functions::Exp{}, x); }
 Tensor log(const Tensor& x) { return unary(functions::Log{}, x); }
-Tensor pow(const Tensor& x, double exponent) { return unary(functions::Pow{exponent}, x); }
+Tensor pow(const Tensor& x, double exponent) {
+  if (exponent == 2) return unary(functions::Square{}, x);
+  return exponent == 0.5 ? sqrt(x) : unary(functions::Pow{exponent}, x);
+}
 Tensor relu(const Tensor& x) { return unary(functions::Relu{}, x); }
 Tensor leaky_relu(const Tensor& x, double slope) { return unary(functions::LeakyRelu{slope}, x); }
 Tensor tanh(const Tensor& x) { return unary(functions::Tanh{}, x); }

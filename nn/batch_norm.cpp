@@ -7,6 +7,7 @@
 #include "core/allocator.h"
 #include "core/autograd.h"
 #include "core/parallel.h"
+#include "core/rows.h"
 #include "core/sums.h"
 
 namespace mixgrad::nn {
@@ -71,8 +72,8 @@ std::int64_t rows_summed(std::int64_t channels) {
   return std::max<std::int64_t>(rows_per_range(channels, batch_norm_grain), 64);
 }
 
-// Two sums over all rows, for each channel: of(row * channels + c, c) is what a row has for them. Each range of rows
-// sums apart; the ranges are added in order.
+// Two sums over all rows, for each channel: of(row * channels + c, c, count) is what a row has for them, from channel c
+// on. Each range of rows sums apart; the ranges are added in order.
 template <class T, class F>
 void sum_over_rows(std::int64_t rows, std::int64_t channels, T* first, T* second, F of) {
   const std::int64_t grain = rows_summed(channels), ranges = num_ranges(rows, grain), size = 2 * channels;
@@ -81,7 +82,7 @@ void sum_over_rows(std::int64_t rows, std::int64_t channels, T* first, T* second
   parallel_ranges(rows, grain, [=](std::int64_t range, std::int64_t begin, std::int64_t end) {
     double* const partial = total + (range + 1) * size;
     std::fill_n(partial, size, 0.0);
-    add_rows<T, 2>(begin, end, channels, partial, of);
+    add_rows_of<T, 2>(begin, end, channels, partial, of);
   });
   std::fill_n(total, size, 0.0);
   for (std::int64_t range = 1; range <= ranges; ++range)
@@ -136,14 +137,16 @@ void batch_norm_statistics(Cpu, const Tensor& x, double momentum, Out running_me
       T* const shift = ps + range * channels;
       const double n = static_cast<double>(end - begin);
       std::fill_n(means, 2 * channels, 0.0);
-      add_rows(px + begin * channels, end - begin, channels, means);
+      add_rows_of<T, 1>(begin, end, channels, means, [=](std::int64_t i, std::int64_t, std::int64_t count) {
+        return std::array{load_row(px + i, count)};
+      });
       for (std::int64_t c = 0; c < channels; ++c) {
         shift[c] = static_cast<T>(means[c] / n);
         means[c] = 0;
       }
-      add_rows<T, 2>(begin, end, channels, means, [=](std::int64_t i, std::int64_t c) {
-        const T value = px[i] - shift[c];
-        return Terms<T, 2>{{value, value * value}};
+      add_rows_of<T, 2>(begin, end, channels, means, [=](std::int64_t i, std::int64_t c, std::int64_t count) {
+        const Lanes<T> value = load_row(px + i, count) - load_row(shift + c, count);
+        return std::array{value, value * value};
       });
       for (std::int64_t c = 0; c < channels; ++c) {
         const double left = means[c] / n;
@@ -207,19 +210,27 @@ void batch_norm_backward(Cpu, const Tensor& x, const BatchNormParameters& p, con
     const T* pi = factors.inverse.data();
     const T share = p.batch_statistics ? 1 / static_cast<T>(rows) : T{0};
     with_constant(p.relu, [&](auto relu) {
-      using Backward = BatchNormBackward<T, relu.value>;
-      sum_over_rows<T>(rows, channels, pdw, pdb, [=](std::int64_t i, std::int64_t c) {
-        const Backward channel{{a[c], b[c]}, pm[c], pi[c], pw[c]};
-        const T g = channel.line.backward(px[i], pdy[i]);
-        return Terms<T, 2>{{channel.dweight_of(px[i], g), g}};
+      // Of the channels from c on.
+      const auto channels_at = [=](std::int64_t c, std::int64_t count) {
+        const auto at = [=](const T* values) { return load_row(values + c, count); };
+        return BatchNormBackward<Lanes<T>, relu.value>{{at(a), at(b)}, at(pm), at(pi), at(pw)};
+      };
+      sum_over_rows<T>(rows, channels, pdw, pdb, [=](std::int64_t i, std::int64_t c, std::int64_t count) {
+        const auto channel = channels_at(c, count);
+        const Lanes<T> x = load_row(px + i, count), g = channel.line.backward(x, load_row(pdy + i, count));
+        return std::array{channel.dweight_of(x, g), g};
       });
       parallel_for(rows, rows_per_range(channels, batch_norm_grain), [=](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t row = begin; row < end; ++row)
-#pragma omp simd
-          for (std::int64_t c = 0; c < channels; ++c) {
+        for_each_lanes<T>(channels, [=](std::int64_t c, std::int64_t count) {
+          auto channel = channels_at(c, count);
+          channel.dweight = load_row(pdw + c, count);
+          channel.dbias = load_row(pdb + c, count);
+          channel.share = Lanes<T>{} + share;
+          for (std::int64_t row = begin; row < end; ++row) {
             const std::int64_t i = row * channels + c;
-            pdx[i] = Backward{{a[c], b[c]}, pm[c], pi[c], pw[c], pdw[c], pdb[c], share}(px[i], pdy[i]);
+            store_row(pdx + i, channel(load_row(px + i, count), load_row(pdy + i, count)), count);
           }
+        });
       });
     });
   });

@@ -59,9 +59,13 @@ struct BatchNormLine {
 
   MIXGRAD_HOST_DEVICE T operator()(T x) const {
     const T y = scale * x + shift;
-    return relu && y <= 0 ? T{0} : y;
+    if constexpr (relu) return y <= 0.0f ? T{} : y;
+    return y;
   }
-  MIXGRAD_HOST_DEVICE T backward(T x, T dy) const { return relu && scale * x + shift <= 0 ? T{0} : dy; }
+  MIXGRAD_HOST_DEVICE T backward(T x, T dy) const {
+    if constexpr (relu) return scale * x + shift <= 0.0f ? T{} : dy;
+    return dy;
+  }
 };
 // With h = (x - mean) / sqrt(var + eps), and sums over all rows: dbias = sum dy, dweight = sum dy h, and
 // dx = weight / sqrt(var + eps) * (dy - (dbias + h dweight) / rows), without the bracket's second term when mean and
@@ -69,8 +73,8 @@ struct BatchNormLine {
 template <class T, bool relu>
 struct BatchNormBackward {
   BatchNormLine<T, relu> line;
-  T mean, inverse, weight;              // inverse = 1 / sqrt(var + eps)
-  T dweight = 0, dbias = 0, share = 0;  // once they are known; share = 1 / rows, or 0
+  T mean, inverse, weight;        // inverse = 1 / sqrt(var + eps)
+  T dweight{}, dbias{}, share{};  // once they are known; share = 1 / rows, or 0
 
   MIXGRAD_HOST_DEVICE T dweight_of(T x, T dy) const { return dy * (x - mean) * inverse; }  // dy as it is for the line
   MIXGRAD_HOST_DEVICE T operator()(T x, T dy) const {

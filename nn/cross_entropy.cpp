@@ -128,7 +128,7 @@ void cross_entropy(Cpu device, const Tensor& logits, const CrossEntropyTarget& t
             if (target >= c && target < c + lanes_of<T>) set_lane(q, target - c, weights(target));
           return q;
         };
-        RowSum<T> powers, all_q, terms;
+        LaneSums<T> powers, all_q, terms;
         for_each_lanes<T>(classes, [&](std::int64_t c, std::int64_t count) {
           powers.add(functions::Math<Lanes<T>>::exp(z_at(c, count)));
         });

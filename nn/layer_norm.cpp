@@ -35,7 +35,7 @@ void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, doubl
     for (std::int64_t row = begin; row < end; ++row) {
       const T* from = px + row * n;
       const auto count_of = static_cast<double>(n);
-      RowSum<T> total, squares;
+      LaneSums<T> total, squares;
       for_each_lanes<T>(n, [&](std::int64_t i, std::int64_t count) { total.add(load_row(from + i, count)); });
       const T mean = static_cast<T>(total.value() / count_of);
       for_each_lanes<T>(n, [&](std::int64_t i, std::int64_t count) {
@@ -70,7 +70,7 @@ void layer_norm_backward(const Tensor& x, const Tensor& weight, const Tensor& mo
     T *const bw = block.data(), *const bb = bw + n;
     for (std::int64_t row = begin; row < end; ++row) {
       const T *x = px + row * n, *dy = pdy + row * n, mean = pm[2 * row], r = pm[2 * row + 1];
-      RowSum<T> gradients, products;
+      LaneSums<T> gradients, products;
       for_each_lanes<T>(n, [&](std::int64_t i, std::int64_t count) {
         const auto d = load_row(dy + i, count), z = (load_row(x + i, count, mean) - mean) * r;
         const auto g = d * load_row(w + i, count);

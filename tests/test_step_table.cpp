@@ -91,7 +91,7 @@ TEST_CASE("step random: streams are counted from the number in memory, from one 
     CHECK(nn::Dropout(0.5)(x).to_vector<float>() == fourth);
     CHECK(nn::Dropout(0.5)(x).to_vector<float>() == fifth);
   }
-  set_random_state(before);
+  random_state() = before;
 }
 
 TEST_CASE("series: rows beyond those it has room for are lost, and no others; what was taken is not given again") {

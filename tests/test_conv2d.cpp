@@ -180,19 +180,19 @@ struct WinogradCase {
     x = {between(least_batch, 5), between(7, 12), between(7, 12), in * options.groups};
     weight = {out * options.groups, 3, 3, in};
     y = {x[0], x[1] + 2 * options.padding - 2, x[2] + 2 * options.padding - 2, weight[0]};
-    CHECK(kernels::by_winograd({.batch = x[0],
-                                .height = x[1],
-                                .width = x[2],
-                                .in_channels = in,
-                                .kernel_height = 3,
-                                .kernel_width = 3,
-                                .out_channels = out,
-                                .out_height = y[1],
-                                .out_width = y[2],
-                                .stride = 1,
-                                .padding = options.padding,
-                                .groups = 1,
-                                .relu = false}));
+    CHECK(kernels::by_winograd({{.batch = x[0],
+                                 .height = x[1],
+                                 .width = x[2],
+                                 .kernel_height = 3,
+                                 .kernel_width = 3,
+                                 .stride = 1,
+                                 .padding = options.padding,
+                                 .out_height = y[1],
+                                 .out_width = y[2]},
+                                in,
+                                out,
+                                1,
+                                false}));
   }
 };
 

@@ -66,7 +66,7 @@ void conv2d_forward(Cpu, const Conv2dShape& s, const Tensor& x, const Tensor& we
       forward(one, part(s, xs, g), part(s, weight, g), part(s, bias, g), part(s, ys, g));
     return join_groups(s, ys, y);
   }
-  conv2d_loops::forward(s, x, weight, bias, y);
+  (by_depthwise(s) ? conv2d_depthwise::forward : conv2d_loops::forward)(s, x, weight, bias, y);
 }
 
 void conv2d_backward(Cpu device, const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& y,
@@ -90,8 +90,10 @@ void conv2d_backward(Cpu device, const Conv2dShape& s, const Tensor& x, const Te
   Tensor dy = grad;
   if (s.relu) unary_backward(device, functions::Relu{}, y, grad, dy = Tensor::empty(grad.shape(), grad.options()));
   if (by_tiles(s, dy.dtype())) return product_gradients(device, s, x, weight, dy, dx, dweight, dbias);
-  if (dx.defined()) conv2d_loops::input_gradient(s, weight, dy, dx);
-  if (dweight.defined() || dbias.defined()) conv2d_loops::parameter_gradients(s, x, dy, dweight, dbias);
+  const bool depthwise = by_depthwise(s);
+  if (dx.defined()) (depthwise ? conv2d_depthwise::input_gradient : conv2d_loops::input_gradient)(s, weight, dy, dx);
+  if (dweight.defined() || dbias.defined())
+    (depthwise ? conv2d_depthwise::parameter_gradients : conv2d_loops::parameter_gradients)(s, x, dy, dweight, dbias);
 }
 
 }  // namespace mixgrad::kernels

@@ -25,11 +25,6 @@ namespace {
 template <class T, class Weight, class To, class F>
 void for_each_product(std::int64_t groups, std::int64_t from_each, std::int64_t to_each, const T* from, Weight* weight,
                       To* to, F f) {
-  if (from_each == 1 && to_each == 1) {  // depthwise: a group has too few channels to make vectors of
-#pragma omp simd
-    for (std::int64_t g = 0; g < groups; ++g) f(from[g], weight[g], to[g]);
-    return;
-  }
   for (std::int64_t g = 0; g < groups; ++g)
     for (std::int64_t k = 0; k < from_each; ++k) {
       const T value = from[g * from_each + k];

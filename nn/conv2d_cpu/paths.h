@@ -8,8 +8,10 @@
 
 namespace mixgrad::kernels {
 
-// Tiles that stay in registers take f32, a group at a time; groups of one channel would give them nothing to do. f64
-// and depthwise convolutions are the plain loops.
+// A group for each channel: a channel is a lane of a vector.
+inline bool by_depthwise(const Conv2dShape& s) { return s.in_channels == s.groups && s.out_channels == s.groups; }
+// Tiles that stay in registers take f32, a group at a time; groups of one channel would give them nothing to do. The
+// rest of f64 are the plain loops.
 inline bool by_tiles(const Conv2dShape& s, DType dtype) {
   return dtype == DType::f32 && (s.groups == 1 || s.in_channels > s.groups || s.out_channels > s.groups);
 }
@@ -53,6 +55,13 @@ void forward(const Conv2dShape& shape, const Tensor& x, const Tensor& weight, co
 void input_gradient(const Conv2dShape& shape, const Tensor& weight, const Tensor& y, const Tensor& dy, Out dx);
 void weight_gradient(const Conv2dShape& shape, const Tensor& x, const Tensor& y, const Tensor& dy, Out dweight);
 }  // namespace conv2d_winograd
+
+// Either dtype, the shapes of by_depthwise; the gradients as below:
+namespace conv2d_depthwise {
+void forward(const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& bias, Out y);
+void input_gradient(const Conv2dShape& shape, const Tensor& weight, const Tensor& dy, Out dx);
+void parameter_gradients(const Conv2dShape& shape, const Tensor& x, const Tensor& dy, Out dweight, Out dbias);
+}  // namespace conv2d_depthwise
 
 // Either dtype, any groups; the gradients are those of the convolution alone, without relu:
 namespace conv2d_loops {

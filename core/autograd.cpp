@@ -19,11 +19,11 @@ std::atomic<std::uint64_t> next_id{1};
 thread_local std::vector<Addition> leaf_additions;
 void add_to_leaves() { add_each_(std::exchange(leaf_additions, {})); }
 
-void accumulate(Node& node, const Tensor& gradient) {
+void accumulate(Node& node, const Tensor& gradient, bool is_given) {
   Tensor& grad = node.grad;
   if (!grad) {
     // A leaf's gradient outlives the tape, so it must own its memory.
-    grad = node.leaf && !gradient.is_only_handle() ? gradient.clone() : gradient;
+    grad = node.leaf && !(is_given && gradient.is_only_handle()) ? gradient.clone() : gradient;
   } else if (!node.leaf) {
     grad = add(grad, gradient);  // not in place: the memory may be another node's gradient as well
   } else {
@@ -71,12 +71,12 @@ Node::~Node() {
 
 bool Gradients::needs(int input) const { return node_.inputs[static_cast<std::size_t>(input)] != nullptr; }
 
-void Gradients::add(int input, const Tensor& grad) {
+void Gradients::add(int input, const Tensor& grad, bool is_given) {
   if (!needs(input)) return;
   Node& target = *node_.inputs[static_cast<std::size_t>(input)];
   check(grad.shape() == target.shape && grad.dtype() == target.dtype, node_.op, ": backward gives input ", input,
         " a gradient ", name_of(grad.dtype()), grad.shape(), ", the input is ", name_of(target.dtype), target.shape);
-  accumulate(target, grad);
+  accumulate(target, grad, is_given);
 }
 
 Saved::Saved(const Tensor& value) {
@@ -106,7 +106,7 @@ void Tensor::backward() const {
   check(requires_grad(), "backward: the tensor does not depend on anything that requires a gradient");
   const NoGrad off;
   const Temporarily collecting(leaf_additions, {});
-  accumulate(*node(), ones(shape(), options()));
+  accumulate(*node(), ones(shape(), options()), true);
   Worklist worklist(node());
   try {
     while (!worklist.empty()) {

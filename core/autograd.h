@@ -32,10 +32,13 @@ class Gradients {
  public:
   explicit Gradients(Node& node) : node_(node) {}
   bool needs(int input) const;
-  // Adds to the gradient of an input. Throws unless the shape and dtype are those of the input.
-  void add(int input, const Tensor& grad);
+  // Adds to the gradient of an input. Throws unless the shape and dtype are those of the input. A tensor that is given
+  // away, by std::move, saves a leaf the copy.
+  void add(int input, const Tensor& grad) { add(input, grad, false); }
+  void add(int input, Tensor&& grad) { add(input, grad, true); }
 
  private:
+  void add(int input, const Tensor& grad, bool is_given);
   Node& node_;
 };
 

@@ -1,5 +1,5 @@
-// What the operations of core/unary.h and pointwise.h compute for each element: function objects, each for
-// every dtype and device, and the kernels that take them (private).
+// What the operations of core/unary.h and pointwise.h compute for each element: function objects, each for every dtype
+// and device, and the kernels that take them.
 #pragma once
 
 #include <cmath>
@@ -17,7 +17,7 @@ struct Normal {
   T cdf, density;
 };
 
-// What formulas below need of <cmath>: for a number that itself, for a vector of numbers core/vector_math.h.
+// What formulas below need of <cmath>: numbers use that itself, vectors core/vector_math.h.
 template <class T>
 struct Math {
   MIXGRAD_HOST_DEVICE static T constant(double x) { return static_cast<T>(x); }
@@ -90,7 +90,7 @@ struct Pow {
   template <class T>
   MIXGRAD_HOST_DEVICE T from_input(T x, T dy) const {
     if (exponent == 0) return T{};
-    return dy * Math<T>::constant(exponent) * (exponent == 2 ? x : Pow{exponent - 1}(x));
+    return dy * Math<T>::constant(exponent) * Pow{exponent - 1}(x);
   }
 };
 

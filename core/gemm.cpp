@@ -43,31 +43,45 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
     });
     return each([](double sum, float& value) { value = static_cast<float>(sum); });
   }
-  alignas(64) float panel[most_depth * tile_columns];
-  for (std::int64_t j = 0; j < n; j += tile_columns) {
-    const std::int64_t columns = std::min(n - j, tile_columns), width = whole_vectors(columns);
-    bool started = false;
-    for_each_part(std::max<std::int64_t>(k, 1), most_depth, [&](std::int64_t first, std::int64_t count) {
-      const std::int64_t depth = std::min(count, k);
-      copy_panel(transpose_b, depth, columns, transpose_b ? b + j * ldb + first : b + first * ldb + j, ldb, panel);
-      for_each_part(m, most_rows(columns), [&](std::int64_t i, std::int64_t rows) {
-        float* to = c + i * ldc + j;
-        multiply(EvenTileProduct{.a = a + i * a_row + first * a_step,
-                                 .a_row = a_row,
-                                 .a_step = a_step,
-                                 .b = panel,
-                                 .b_row = width,
-                                 .start = started ? to : nullptr,
-                                 .start_row = ldc,
-                                 .c = to,
-                                 .c_row = ldc,
-                                 .rows = rows,
-                                 .columns = columns,
-                                 .depth = depth});
-      });
-      started = true;
+  // For each part of the depth, all panels of B are packed, and then a few rows of A at a time are multiplied by them.
+  // Rows that meet many panels are packed as well: where they are a power of two apart, they would push each other out
+  // of the first cache.
+  const std::int64_t most = most_rows(std::min(n, tile_columns));
+  const bool packs_rows = n >= 4 * tile_columns;
+  const Scratch<> panels(whole_vectors(n) * std::min(k, most_depth));
+  alignas(64) float packed[most_depth * most_rows(tile_columns)];
+  bool started = false;
+  for_each_part(std::max<std::int64_t>(k, 1), most_depth, [&](std::int64_t first, std::int64_t count) {
+    const std::int64_t depth = std::min(count, k);
+    for (std::int64_t j = 0; j < n; j += tile_columns)
+      copy_panel(transpose_b, depth, std::min(n - j, tile_columns),
+                 transpose_b ? b + j * ldb + first : b + first * ldb + j, ldb, panels.data() + j * depth);
+    for_each_part(m, most, [&](std::int64_t i, std::int64_t rows) {
+      EvenTileProduct tile{.a = a + i * a_row + first * a_step,
+                           .a_row = a_row,
+                           .a_step = a_step,
+                           .c_row = ldc,
+                           .rows = rows,
+                           .depth = depth};
+      if (packs_rows) {
+        tile.a_row = transpose_a ? 1 : depth;
+        tile.a_step = transpose_a ? rows : 1;
+        for (std::int64_t r = 0; r < (transpose_a ? depth : rows); ++r)
+          std::copy_n(tile.a + r * lda, transpose_a ? rows : depth, packed + r * (transpose_a ? rows : depth));
+        tile.a = packed;
+      }
+      for (std::int64_t j = 0; j < n; j += tile_columns) {
+        tile.columns = std::min(n - j, tile_columns);
+        tile.b = panels.data() + j * depth;
+        tile.b_row = whole_vectors(tile.columns);
+        tile.c = c + i * ldc + j;
+        tile.start = started ? tile.c : nullptr;
+        tile.start_row = ldc;
+        multiply(tile);
+      }
     });
-  }
+    started = true;
+  });
 }
 
 }  // namespace mixgrad::host

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "core/allocator.h"
 #include "core/autograd.h"
@@ -26,7 +27,7 @@ Tensor gather(const Tensor& x, const Tensor& indices) {
     Tensor dx = Tensor::empty(shape, grad.options());
     dispatch("gather_backward", grad.device(),
              [&](auto device) { kernels::gather_backward(device, *indices, grad, dx); });
-    to.add(0, dx);
+    to.add(0, std::move(dx));
   });
   return out;
 }

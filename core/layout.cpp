@@ -61,7 +61,7 @@ Tensor concat(std::span<const Tensor> tensors, int axis) {
       dispatch("copy_columns", grad.device(),
                [&](auto device) { kernels::copy_columns(device, matrix(grad), at, columns.size(1), 0, columns); });
       at += columns.size(1);
-      to.add(static_cast<int>(i), dx);
+      to.add(static_cast<int>(i), std::move(dx));
     }
   });
   return out;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "core/autograd.h"
 #include "core/parallel.h"
@@ -20,7 +21,7 @@ Tensor softmax_as(const char* name, const char* backward, const Tensor& x) {
   record(out, name, {x}, [backward, y = Saved(out)](const Tensor& grad, Gradients& to) {
     Tensor dx = Tensor::empty(grad.shape(), grad.options());
     dispatch(backward, grad.device(), [&](auto device) { kernels::softmax_backward(device, which, *y, grad, dx); });
-    to.add(0, dx);
+    to.add(0, std::move(dx));
   });
   return out;
 }

@@ -38,15 +38,18 @@ void matmul(Cpu, const Tensor& a, const Tensor& b, MatmulOptions options, Out ou
     const T* pa = a.data<T>();
     const T* pb = b.data<T>();
     T* po = out.mutable_data<T>();
-    // Blocks of rows, or of columns when there are more of those. A small product stays whole.
-    constexpr std::int64_t block = 64, small = std::int64_t{1} << 17;
-    const bool whole = m * n * k <= small;
+    // Blocks of rows, or of columns when there are more of those: at least eight of a large product, but no smaller
+    // than need be, since each packs the other matrix again (core/gemm.cpp). A small product stays whole.
+    constexpr std::int64_t small = std::int64_t{1} << 17;
+    const std::int64_t longest = std::max(m, n);
+    const std::int64_t block =
+        m * n * k <= small ? std::max<std::int64_t>(longest, 1) : std::clamp<std::int64_t>(longest / 512 * 64, 64, 256);
     if (n >= m)
-      parallel_for(n, whole ? std::max<std::int64_t>(n, 1) : block, [&](std::int64_t begin, std::int64_t end) {
+      parallel_for(n, block, [&](std::int64_t begin, std::int64_t end) {
         gemm(ta, tb, m, end - begin, k, pa, a.size(1), pb + begin * (tb ? k : 1), b.size(1), po + begin, n);
       });
     else
-      parallel_for(m, whole ? std::max<std::int64_t>(m, 1) : block, [&](std::int64_t begin, std::int64_t end) {
+      parallel_for(m, block, [&](std::int64_t begin, std::int64_t end) {
         gemm(ta, tb, end - begin, n, k, pa + begin * (ta ? 1 : k), a.size(1), pb, b.size(1), po + begin * n, n);
       });
   });

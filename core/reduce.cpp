@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "core/allocator.h"
@@ -26,7 +27,7 @@ Tensor divided_sum(const char* op, const Tensor& x, double divisor) {
   record(out, op, {x}, [shape = x.shape(), divisor](const Tensor& grad, Gradients& to) {
     Tensor dx = Tensor::empty(shape, grad.options());
     dispatch("sum_backward", grad.device(), [&](auto device) { kernels::sum_backward(device, grad, 1 / divisor, dx); });
-    to.add(0, dx);
+    to.add(0, std::move(dx));
   });
   return out;
 }
@@ -49,7 +50,7 @@ Tensor extreme(const char* op, const Tensor& x) {
     Tensor dx = Tensor::empty(shape, grad.options());
     dispatch("take_along_axis_backward", grad.device(),
              [&](auto device) { kernels::take_along_axis_backward(device, index, grad, dx); });
-    to.add(0, dx);
+    to.add(0, std::move(dx));
   });
   return out;
 }
@@ -235,7 +236,8 @@ void arg_extreme(Cpu, Extreme which, const Tensor& x, Out out) {
     const T* px = x.data<T>();
     std::int32_t* po = out.mutable_data<std::int32_t>();
     // Each of the `outer` blocks [n, inner] is cut into slabs of rows, whose results are then compared in order.
-    const std::int64_t slab = std::max(rows_per_range(inner, reduce_grain), num_ranges(n, std::int64_t{128}));
+    constexpr std::int64_t most_slabs = 128, least_rows = 16;
+    const std::int64_t slab = std::max({rows_per_range(inner, reduce_grain), num_ranges(n, most_slabs), least_rows});
     const std::int64_t slabs = num_ranges(n, slab);
     const Scratch<std::int32_t> partial(outer * slabs * inner);
     std::int32_t* pp = partial.data();
@@ -247,15 +249,17 @@ void arg_extreme(Cpu, Extreme which, const Tensor& x, Out out) {
                                          pp + i * inner);
                    }
                  });
-    for (std::int64_t o = 0; o < outer; ++o)
-      for (std::int64_t i = 0; i < inner; ++i) {
+    parallel_for(outer * inner, rows_per_range(slabs, reduce_grain), [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t at = begin; at < end; ++at) {
+        const std::int64_t o = at / inner, i = at % inner;
         const auto value = [=](std::int64_t k) { return px[(o * n + k) * inner + i]; };
         std::int32_t best = pp[o * slabs * inner + i];
         for (std::int64_t s = 1; s < slabs; ++s)
           if (const std::int32_t next = pp[(o * slabs + s) * inner + i]; replaces(which, value(next), value(best)))
             best = next;
-        po[o * inner + i] = best;
+        po[at] = best;
       }
+    });
   });
 }
 

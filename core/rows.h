@@ -1,7 +1,7 @@
 // Loops over the elements of a row (private: for .cpp files): of floats in vectors, of doubles one by one.
 //
 //   LaneSums<T> total;
-//   for_each_lanes<T>(n, [&](std::int64_t i, std::int64_t count) { total.add(lanes_at(x + i, count)); });
+//   for_each_lanes<T>(n, [&](std::int64_t i, std::int64_t count) { total.add(load_row(x + i, count)); });
 #pragma once
 
 #include <algorithm>
@@ -99,7 +99,7 @@ void add_rows_of(std::int64_t begin, std::int64_t end, std::int64_t columns, dou
   });
 }
 
-// The largest element, of n >= 1; nan counts as the smallest.
+// The largest element, of n >= 1; of a row with a nan, that or any.
 template <class T>
 T largest_of(const T* x, std::int64_t n) {
   Lanes<T> largest = load_row(x, n, x[0]);

@@ -52,13 +52,13 @@ void multiply(const TileProduct& tile);
 struct EvenTileProduct {
   const float* a;
   std::int64_t a_row, a_step;
-  const float* b;
-  std::int64_t b_row;
+  const float* b = nullptr;
+  std::int64_t b_row = 0;
   const float* start = nullptr;
   std::int64_t start_row = 0;
-  float* c;
-  std::int64_t c_row;
-  std::int64_t rows, columns, depth;
+  float* c = nullptr;
+  std::int64_t c_row = 0;
+  std::int64_t rows = 0, columns = 0, depth = 0;
   bool relu = false;
 };
 

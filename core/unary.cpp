@@ -1,6 +1,7 @@
 #include "core/unary.h"
 
 #include <concepts>
+#include <utility>
 
 #include "core/autograd.h"
 #include "core/broadcast.h"
@@ -19,7 +20,7 @@ Tensor unary(const F& f, const Tensor& x) {
   record(out, F::name, {x}, [f, saved = Saved(functions::saves_input<F> ? x : out)](const Tensor& dy, Gradients& to) {
     Tensor dx = Tensor::empty(dy.shape(), dy.options());
     dispatch(backward.c_str(), dy.device(), [&](auto device) { kernels::unary_backward(device, f, *saved, dy, dx); });
-    to.add(0, dx);
+    to.add(0, std::move(dx));
   });
   return out;
 }

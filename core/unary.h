@@ -10,7 +10,7 @@ Tensor abs(const Tensor& x);   // |x|; the derivative at 0 is 0
 Tensor sqrt(const Tensor& x);  // nan below 0
 Tensor exp(const Tensor& x);   // e^x
 Tensor log(const Tensor& x);   // natural logarithm; -inf at 0, nan below
-// x^exponent, as std::pow, but the power 0.5 is sqrt(x); the derivative of x^0 is 0 everywhere.
+// x^exponent, as std::pow, but x^0.5 is sqrt(x), also at -infinity; the derivative of x^0 is 0 everywhere.
 Tensor pow(const Tensor& x, double exponent);
 // x, but at least `low` and at most `high`; nan stays. The derivative is 1 from low to high inclusive, else 0. Throws
 // unless low <= high.

@@ -25,7 +25,7 @@ struct Math<host::Vector> {
   static Vector exp(Vector x) {
     x = x > 89.0f ? constant(89) : x < -104.0f ? constant(-104) : x;
     const auto [power, n] = reduced_exp(x);
-    const Bits half = n >> 1;  // 2^n as two factors: it may be that of infinity or of a subnormal number
+    const Ints half = n >> 1;  // 2^n as two factors: it may be that of infinity or of a subnormal number
     return power * power_of_two(half) * power_of_two(n - half);
   }
 
@@ -34,8 +34,8 @@ struct Math<host::Vector> {
   static Vector log(Vector x) {
     const auto subnormal = x < 1.17549435e-38f;
     const Bits bits = std::bit_cast<Bits>(subnormal ? x * 16777216.0f : x);
-    const Bits power = (bits - std::bit_cast<std::int32_t>(0.707106781f)) >> 23;
-    const Vector f = std::bit_cast<Vector>(bits - (power << 23)) - 1.0f;
+    const Ints power = std::bit_cast<Ints>(bits - std::bit_cast<std::uint32_t>(0.707106781f)) >> 23;
+    const Vector f = std::bit_cast<Vector>(bits - std::bit_cast<Bits>(power << 23)) - 1.0f;
     const Vector n = __builtin_convertvector(power, Vector) - (subnormal ? constant(24) : Vector{});
     const Vector y = n * 0.693359375f + (log1p(f) - n * 2.12194440e-4f);
     constexpr float infinity = std::numeric_limits<float>::infinity();
@@ -81,7 +81,7 @@ struct Math<host::Vector> {
     Packet square, rest;
     Eigen::internal::twoprod(packed(a), packed(a), square, rest);
     const auto [power, n] = reduced_exp(unpacked(square) * -0.5f);
-    const Vector rounded = std::bit_cast<Vector>(std::bit_cast<Bits>(power) + (n << 23));
+    const Vector rounded = std::bit_cast<Vector>(std::bit_cast<Bits>(power) + (std::bit_cast<Bits>(n) << 23));
     const auto beyond = a > 13.0f;
     const Vector e = beyond ? Vector{} : rounded - rounded * (unpacked(rest) * 0.5f);
     const Vector r = reciprocal(a + 3.0f), u = 1.0f - 6.0f * r;
@@ -92,7 +92,9 @@ struct Math<host::Vector> {
   }
 
  private:
-  using Bits = std::int32_t __attribute__((vector_size(sizeof(Vector))));
+  using Bits = std::uint32_t __attribute__((vector_size(sizeof(Vector))));  // these two wrap around
+  using WideBits = std::uint64_t __attribute__((vector_size(sizeof(Vector))));
+  using Ints = std::int32_t __attribute__((vector_size(sizeof(Vector))));
   using Half = float __attribute__((vector_size(sizeof(Vector) / 2)));
   using Doubles = double __attribute__((vector_size(sizeof(Vector))));
   using Wide = std::int64_t __attribute__((vector_size(sizeof(Vector))));
@@ -100,7 +102,7 @@ struct Math<host::Vector> {
   static Vector unpacked(Packet p) { return std::bit_cast<Vector>(p); }
   // 1 / x for x in 1..100 by Newton's method, from a guess that is off by an eighth: a third of a division's time.
   static Vector reciprocal(Vector x) {
-    Vector y = std::bit_cast<Vector>(0x7ef311c7 - std::bit_cast<Bits>(x));
+    Vector y = std::bit_cast<Vector>(0x7ef311c7u - std::bit_cast<Bits>(x));
     for (int i = 0; i < 3; ++i) y += y * (1.0f - x * y);
     return y;
   }
@@ -108,7 +110,7 @@ struct Math<host::Vector> {
   // manual for the elementary functions", 1980) and e^r is a polynomial with an error below 4e-9.
   struct ReducedExp {
     Vector power;
-    Bits n;
+    Ints n;
   };
   static ReducedExp reduced_exp(Vector x) {
     constexpr float whole = 12582912;  // 1.5 * 2^23: what is added to it is rounded to a whole number
@@ -116,13 +118,14 @@ struct Math<host::Vector> {
     const Vector r = x - n * 0.693359375f + n * 2.12194440e-4f;
     return {
         1.0f + (r + r * r * polynomial(r, 0.499999935f, 0.166665206f, 0.0416683881f, 0.00836871696f, 0.00138145978f)),
-        std::bit_cast<Bits>(shifted) - std::bit_cast<std::int32_t>(whole)};
+        std::bit_cast<Ints>(std::bit_cast<Bits>(shifted) - std::bit_cast<std::uint32_t>(whole))};
   }
   static Half pow_of_usual(Half x, Half y) {
     constexpr double log_2 = 0.69314718055994531, whole = 6755399441055744;  // 1.5 * 2^52
-    const Wide bits = std::bit_cast<Wide>(__builtin_convertvector(x, Doubles));
-    const Wide power = (bits - std::bit_cast<std::int64_t>(0.70710678118654752)) >> 52;
-    const Doubles f = std::bit_cast<Doubles>(bits - (power << 52)) - 1.0, s = f / (2.0 + f), t = s * s;
+    const WideBits bits = std::bit_cast<WideBits>(__builtin_convertvector(x, Doubles));
+    const Wide power = std::bit_cast<Wide>(bits - std::bit_cast<std::uint64_t>(0.70710678118654752)) >> 52;
+    const Doubles f = std::bit_cast<Doubles>(bits - std::bit_cast<WideBits>(power << 52)) - 1.0, s = f / (2.0 + f),
+                  t = s * s;
     const Doubles log_x = __builtin_convertvector(power, Doubles) * log_2 +
                           s * (2.0 + t * polynomial(t, 0.66666665645, 0.40000335192, 0.28537308480, 0.23582152317));
     Doubles z = __builtin_convertvector(y, Doubles) * log_x;
@@ -131,10 +134,10 @@ struct Math<host::Vector> {
     const Doubles e_r =
         1.0 +
         (r + r * r * polynomial(r, 0.50000000952, 0.16666518839, 0.041666205811, 0.0083688894285, 0.0013950490476));
-    const Wide n = std::bit_cast<Wide>(shifted) - std::bit_cast<std::int64_t>(whole);
-    return __builtin_convertvector(e_r * std::bit_cast<Doubles>((n + 1023) << 52), Half);
+    const WideBits n = std::bit_cast<WideBits>(shifted) - std::bit_cast<std::uint64_t>(whole);
+    return __builtin_convertvector(e_r * std::bit_cast<Doubles>((n + 1023u) << 52), Half);
   }
-  static Vector power_of_two(Bits n) { return std::bit_cast<Vector>((n + 127) << 23); }
+  static Vector power_of_two(Ints n) { return std::bit_cast<Vector>((std::bit_cast<Bits>(n) + 127u) << 23); }
   // first + x (second + x (...)), by Horner's rule.
   template <class V, class T>
   static V polynomial(V, T last) {

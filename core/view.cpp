@@ -1,6 +1,7 @@
 #include "core/view.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "core/autograd.h"
@@ -45,7 +46,7 @@ Tensor slice(const Tensor& x, std::int64_t begin, std::int64_t end) {
   record(out, "slice", {x}, [shape = x.shape(), first = begin * row](const Tensor& grad, Gradients& to) {
     const Tensor dx = Tensor::zeros(shape, grad.options());
     dx.raw_view(grad.shape(), first).copy_(grad);
-    to.add(0, dx);
+    to.add(0, std::move(dx));
   });
   return out;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "core/allocator.h"
@@ -53,9 +54,9 @@ Tensor BatchNorm::apply(const Tensor& x, bool relu) {
              kernels::batch_norm_backward(device, *x, {*mean, *var, *weight, *bias, eps, relu, train}, grad, dx,
                                           dweight, dbias);
            });
-           to.add(0, dx);
-           to.add(1, dweight);
-           to.add(2, dbias);
+           to.add(0, std::move(dx));
+           to.add(1, std::move(dweight));
+           to.add(2, std::move(dbias));
          });
   return y;
 }

@@ -1,5 +1,7 @@
 #include "nn/conv2d.h"
 
+#include <utility>
+
 #include "core/autograd.h"
 #include "nn/init.h"
 
@@ -51,9 +53,9 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
            dispatch("conv2d_backward", grad.device(), [&](auto device) {
              kernels::conv2d_backward(device, shape, *x, *weight, *y, grad, dx, dweight, dbias);
            });
-           to.add(0, dx);
-           to.add(1, dweight);
-           to.add(2, dbias);
+           to.add(0, std::move(dx));
+           to.add(1, std::move(dweight));
+           to.add(2, std::move(dbias));
          });
   return y;
 }

@@ -135,9 +135,9 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
                kernels::layer_norm_backward<T>(*x, *weight, moments, grad, dx, dw, db);
              });
            });
-           to.add(0, dx);
-           to.add(1, dw);
-           to.add(2, db);
+           to.add(0, std::move(dx));
+           to.add(1, std::move(dw));
+           to.add(2, std::move(db));
          });
   return y;
 }

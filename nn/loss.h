@@ -1,5 +1,5 @@
 // Losses as values: a name, the loss of each sample, and how a batch of them becomes one number; and those that compare
-// output and target number by number. nn/cross_entropy.h has the other.
+// output and target number by number. Cross-entropy is in nn/cross_entropy.h.
 #pragma once
 
 #include <concepts>

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "core/autograd.h"
@@ -45,7 +46,7 @@ Tensor pool2d(bool maximum, const Tensor& x, std::int64_t kernel_size, const Poo
     Tensor dx = Tensor::empty({shape.batch, shape.height, shape.width, shape.channels}, grad.options());
     dispatch(place.defined() ? "max_pool2d_backward" : "avg_pool2d_backward", grad.device(),
              [&](auto device) { kernels::pool2d_backward(device, shape, place, grad, dx); });
-    to.add(0, dx);
+    to.add(0, std::move(dx));
   });
   return y;
 }

@@ -113,7 +113,7 @@ TEST_CASE("functions of a vector: an element's result and gradient do not depend
     };
     for (const float value : values) {
       const std::vector<float> alone = with_gradient({value});
-      for (const std::size_t n : {2, 5, 16, 33})
+      for (const std::size_t n : {2u, 5u, 16u, 33u})
         for (const std::size_t place : {std::size_t{0}, n / 2, n - 1}) {
           std::vector<float> x(n, 0.3f);
           x[place] = value;

@@ -115,7 +115,7 @@ class Learner : NonCopyable {
   const Tensor& x() const;  // the input as one tensor; throws if it is mixed, but not combined
   // A value of this batch's plan, on the device.
   const Tensor& planned(const std::string& name) const;
-  const StepRunner& runner() const { return *runner_; }  // of this fit
+  const StepRunner& runner() const;  // of this fit; throws when there is none
   // Delivers pending results, if any, to on_results; waits for the device.
   void read_results();
 

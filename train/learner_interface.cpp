@@ -64,6 +64,7 @@ void Learner::begin_fit(int epochs, std::optional<double> lr) {
   const data::Dataset& dataset = data.train.dataset();
   if (dataset.resident()) sample_ = dataset.get(std::array<std::int32_t, 1>{0}).x.shape();
   runner_ = options.runner(*this);
+  check(runner_ != nullptr, "fit: the option runner made none");
   fitting_ = true;
 }
 
@@ -115,6 +116,11 @@ const Tensor& Learner::planned(const std::string& name) const {
   const auto found = numbers_.find(name);
   check(found != numbers_.end(), "learner: the plan of this batch has no ", name);
   return found->second;
+}
+
+const StepRunner& Learner::runner() const {
+  check(runner_ != nullptr, "learner: there is no runner but in a fit");
+  return *runner_;
 }
 
 const Tensor& Learner::x() const {

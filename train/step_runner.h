@@ -1,4 +1,4 @@
-// StepRunner (private): how the steps of an epoch are run. Neither Learner nor layers know which one there is.
+// StepRunner: how the steps of an epoch are run. Neither Learner nor layers know which one there is.
 #pragma once
 
 #include <functional>

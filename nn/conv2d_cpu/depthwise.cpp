@@ -151,6 +151,7 @@ void parameter_gradients(const Conv2dShape& s, const Tensor& x, const Tensor& dy
         add_rows_of<T, 1>(
             0, s.out_width, channels, sum + taps * channels,
             [=](std::int64_t i, std::int64_t, std::int64_t count) { return std::array{load_row(g + i, count)}; });
+        if (!dweight.defined()) continue;
         for (std::int64_t u = std::max<std::int64_t>(-top, 0); u < std::min(s.kernel_height, s.height - top); ++u)
           for (std::int64_t v = 0; v < s.kernel_width; ++v) {
             // The outputs whose tap v meets the image: 0 <= j * stride + v - padding < width.
@@ -168,10 +169,12 @@ void parameter_gradients(const Conv2dShape& s, const Tensor& x, const Tensor& dy
     });
     for (std::int64_t range = 1; range < ranges; ++range)
       for (std::int64_t i = 0; i < size; ++i) sums[i] += sums[range * size + i];
+    T* const pdw = dweight.defined() ? dweight.mutable_data<T>() : nullptr;
+    T* const pdb = dbias.defined() ? dbias.mutable_data<T>() : nullptr;
     for (std::int64_t c = 0; c < channels; ++c) {
-      for (std::int64_t tap = 0; tap < taps && dweight.defined(); ++tap)
-        dweight.mutable_data<T>()[c * taps + tap] = static_cast<T>(sums[tap * channels + c]);
-      if (dbias.defined()) dbias.mutable_data<T>()[c] = static_cast<T>(sums[taps * channels + c]);
+      for (std::int64_t tap = 0; tap < taps && pdw; ++tap)
+        pdw[c * taps + tap] = static_cast<T>(sums[tap * channels + c]);
+      if (pdb) pdb[c] = static_cast<T>(sums[taps * channels + c]);
     }
   });
 }

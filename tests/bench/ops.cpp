@@ -1,6 +1,6 @@
 // The C++ side of ops.sh: each operation and layer that PyTorch has too, on random inputs.
 //
-//   mixgrad_bench_ops list                 what there is, as JSON: {"name": ..., "work": ..., "bytes": ...} a line
+//   mixgrad_bench_ops list                 what there is, as JSON: {"name": ..., "flops": ..., "bytes": ...} a line
 //   mixgrad_bench_ops peak <threads>       GFLOP/s of a loop of multiply-adds, GB/s of a copy
 //   mixgrad_bench_ops serve <threads>      reads lines "<seconds> forward|backward <case>" and answers each with the
 //                                          median microseconds of a call
@@ -97,7 +97,7 @@ std::map<std::string, Case> cases() {
     with("_row", large, {1024});
     with("_column", large, {1024, 1});
   }
-  add("less [1024, 1024]", {normal(large).to(DType::f32), normal(large)},
+  add("less [1024, 1024]", {normal(large), normal(large)},
       [](const Inputs& x) { return no_grad([&] { return less(x[0].detach(), x[1].detach()); }); });
   add("where [1024, 1024]", {less(normal(large), normal(large)), normal(large), normal(large)},
       [](const Inputs& x) { return where(x[0], x[1], x[2]); });

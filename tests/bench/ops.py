@@ -165,6 +165,8 @@ def main():
     listed = subprocess.run([options.program, "list"], check=True, stdout=subprocess.PIPE, text=True).stdout
     cases = [json.loads(line) for line in listed.splitlines()]
     cases = [case for case in cases if re.search(options.cases, case["name"])]
+    if not cases:
+        sys.exit(f"ops: no case matches {options.cases}")
     rows, ratios, below, excused = [], [], [], []
     for threads in map(int, options.threads.split(",")):
         peak = json.loads(subprocess.run([options.program, "peak", str(threads)], check=True, stdout=subprocess.PIPE, text=True).stdout)

@@ -9,7 +9,6 @@
 
 #include "core/host_device.h"
 #include "core/parallel.h"
-#include "core/simd.h"
 #include "core/tensor.h"
 
 namespace mixgrad {
@@ -83,17 +82,6 @@ void map(std::int64_t n, F f, Out* out, const In*... in) {
   };
   parallel_for(n, pointwise_grain,
                [=](std::int64_t begin, std::int64_t end) { loop(end - begin, f, out + begin, (in + begin)...); });
-}
-
-// The same for a function of vectors: the last few elements go through it as well, so that an element's result does not
-// depend on its place.
-template <class F, class... In>
-void map_vectors(std::int64_t n, F f, float* out, const In*... in) {
-  parallel_for(n, pointwise_grain, [=](std::int64_t begin, std::int64_t end) {
-    std::int64_t i = begin;
-    for (; i + lanes <= end; i += lanes) store(out + i, f(load(in + i)...));
-    if (i < end) store(out + i, f(load(in + i, end - i)...), end - i);
-  });
 }
 
 // A stretch of an operand, as a function that gives its element i: an array, or one element for all.

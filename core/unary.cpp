@@ -6,6 +6,8 @@
 #include "core/autograd.h"
 #include "core/broadcast.h"
 #include "core/elementwise.h"
+#include "core/parallel.h"
+#include "core/simd.h"
 #include "core/vector_math.h"
 
 namespace mixgrad {
@@ -52,7 +54,18 @@ Tensor clamp(const Tensor& x, double low, double high) {
 namespace kernels {
 namespace {
 
-// out[i] = f(in[i]...)
+// out[i] = f(in[i]...) by a function of vectors: the last few elements go through it as well, so that an element's
+// result does not depend on its place.
+template <class F, class... In>
+void map_vectors(std::int64_t n, F f, float* out, const In*... in) {
+  parallel_for(n, pointwise_grain, [=](std::int64_t begin, std::int64_t end) {
+    std::int64_t i = begin;
+    for (; i + lanes <= end; i += lanes) store(out + i, f(load(in + i)...));
+    if (i < end) store(out + i, f(load(in + i, end - i)...), end - i);
+  });
+}
+
+// The same for any T.
 template <class G, class T, class F>
 void map_as(std::int64_t n, const F& f, T* out, const std::same_as<T> auto*... in) {
   if constexpr (functions::calls_math<G> && std::is_same_v<T, float>) map_vectors(n, f, out, in...);

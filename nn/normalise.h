@@ -1,5 +1,5 @@
-// Inputs brought to mean 0 and deviation 1 by constants that are given: a layer made of operations that exist, so it has
-// neither a kernel nor a backward function of its own.
+// Inputs brought to mean 0 and deviation 1 by constants that are given: a layer made of operations that exist, so it
+// has neither a kernel nor a backward function of its own.
 #pragma once
 
 #include <cmath>

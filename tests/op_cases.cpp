@@ -20,9 +20,9 @@
 #include "nn/cross_entropy.h"
 #include "nn/dropout.h"
 #include "nn/function.h"
+#include "nn/layer_norm.h"
 #include "nn/linear.h"
 #include "nn/loss.h"
-#include "nn/layer_norm.h"
 #include "nn/pool.h"
 
 namespace mixgrad::test {

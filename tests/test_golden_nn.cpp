@@ -13,9 +13,9 @@
 #include "nn/conv2d.h"
 #include "nn/cross_entropy.h"
 #include "nn/function.h"
+#include "nn/layer_norm.h"
 #include "nn/loss.h"
 #include "nn/models.h"
-#include "nn/layer_norm.h"
 #include "nn/pool.h"
 #include "train/adam.h"
 

@@ -475,7 +475,9 @@ test_building() {
 
 # how_compiled <folder> <cmake option...>: prints how each file is compiled, and what is in those put together of others.
 how_compiled() {
-  cmake -S "$root" -B "$1" -DCMAKE_UNITY_BUILD=ON -DMIXGRAD_BUILD_TESTS=OFF -DMIXGRAD_CUDA=OFF "${@:2}" >/dev/null
+  local generator=() # As in cmake/setup.sh.
+  ! have ninja || generator=(-G Ninja)
+  cmake "${generator[@]}" -S "$root" -B "$1" -DCMAKE_UNITY_BUILD=ON -DMIXGRAD_BUILD_TESTS=OFF -DMIXGRAD_CUDA=OFF "${@:2}" >/dev/null
   { grep '"command"' "$1/compile_commands.json"; cat "$1"/CMakeFiles/mixgrad.dir/Unity/*; } | sed "s,$1,,g" | sort
 }
 

@@ -25,8 +25,8 @@ bool is(Module& module) {
 class PyTorchLayout : Visitor {
  public:
   // Follows an image through the layers, which are taken to run in the order in which visit() names them. Throws an
-  // error that begins with `source` where that leaves open which image a Linear reads: behind a Flatten before which
-  // there is no convolution, or a way of flattening other than Flatten, or with a layer between that has weights.
+  // error that begins with `source` where that leaves open which image a Linear reads: after a Flatten that no
+  // convolution precedes, after anything else that flattens, or where a layer in between has weights.
   PyTorchLayout(Module& model, std::string source) : source_(std::move(source)) { follow(model); }
 
   Tensor to_pytorch(const std::string& name, const Tensor& tensor) const {

@@ -111,6 +111,19 @@ TEST_CASE("autograd: leaves do not share the memory of their gradients") {
   CHECK(b.grad().item() == 1);
 }
 
+TEST_CASE("autograd: a gradient that an operation gives to two inputs is not taken over by a leaf") {
+  const Tensor w = leaf(3), x = leaf(2), h = x * 5.0;
+  const Tensor both = Tensor::zeros({}, w.options());
+  record(both, "both", {w, h}, [](const Tensor& grad, Gradients& to) {
+    const Tensor d = grad * 1.0;
+    to.add(0, d);
+    to.add(1, d);
+  });
+  (both + w * 10.0 + w * 100.0).backward();  // adds to w's gradient in place
+  CHECK(w.grad().item() == 111);
+  CHECK(x.grad().item() == 5);
+}
+
 TEST_CASE("autograd: a leaf is its own scalar output") {
   const Tensor x = leaf(5);
   x.backward();

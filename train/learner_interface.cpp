@@ -119,7 +119,7 @@ const Tensor& Learner::planned(const std::string& name) const {
 }
 
 const StepRunner& Learner::runner() const {
-  check(runner_ != nullptr, "learner: there is no runner but in a fit");
+  check(runner_ != nullptr, "learner: a runner exists only during fit");
   return *runner_;
 }
 

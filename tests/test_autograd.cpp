@@ -112,14 +112,14 @@ TEST_CASE("autograd: leaves do not share the memory of their gradients") {
 }
 
 TEST_CASE("autograd: a gradient that an operation gives to two inputs is not taken over by a leaf") {
-  const Tensor w = leaf(3), x = leaf(2), h = x * 5.0;
+  const Tensor w = leaf(3), x = leaf(2), h = x * 5.0, tens = w * 10.0, hundreds = w * 100.0;
   const Tensor both = Tensor::zeros({}, w.options());
   record(both, "both", {w, h}, [](const Tensor& grad, Gradients& to) {
     const Tensor d = grad * 1.0;
     to.add(0, d);
     to.add(1, d);
   });
-  (both + w * 10.0 + w * 100.0).backward();  // adds to w's gradient in place
+  (both + tens + hundreds).backward();  // `both` comes first, h last; in between, w's gradient is added to in place
   CHECK(w.grad().item() == 111);
   CHECK(x.grad().item() == 5);
 }

@@ -10,16 +10,12 @@ namespace mixgrad::kernels {
 
 // A group for each channel: a channel is a lane of a vector.
 inline bool by_depthwise(const Conv2dShape& s) { return s.in_channels == s.groups && s.out_channels == s.groups; }
-// Tiles that stay in registers take f32, a group at a time; groups of one channel would give them nothing to do. The
-// rest of f64 are the plain loops.
-inline bool by_tiles(const Conv2dShape& s, DType dtype) {
-  return dtype == DType::f32 && (s.groups == 1 || s.in_channels > s.groups || s.out_channels > s.groups);
-}
-// Of tiles, for the gradients: a 1x1 convolution of stride 1 is a product of matrices, and one with so many channels is
-// shared among threads as well.
-inline bool gradients_by_products(const Conv2dShape& s) {
-  return s.patch() == s.in_channels && s.stride == 1 && s.padding == 0 && s.groups == 1 &&
-         std::max(s.in_channels, s.out_channels) >= 128;
+// A product of matrices, with x as one of them.
+inline bool is_product(const Conv2dShape& s) { return s.patch() == s.in_channels && s.stride == 1 && s.padding == 0; }
+// f64 is computed as products, and gradients of f32 that are products of so many channels that threads share those.
+// The rest of f32 are tiles that stay in registers.
+inline bool gradients_by_products(const Conv2dShape& s, DType dtype) {
+  return dtype == DType::f64 || (is_product(s) && s.groups == 1 && std::max(s.in_channels, s.out_channels) >= 128);
 }
 // Of tiles: the outputs are so few that vectors of them would be nearly empty; vectors hold elements of a patch
 // instead, and patches are copied for that.
@@ -56,18 +52,18 @@ void input_gradient(const Conv2dShape& shape, const Tensor& weight, const Tensor
 void weight_gradient(const Conv2dShape& shape, const Tensor& x, const Tensor& y, const Tensor& dy, Out dweight);
 }  // namespace conv2d_winograd
 
-// Either dtype, the shapes of by_depthwise; the gradients as below:
+// Either dtype, the shapes of by_depthwise; the gradients are those of the convolution alone, without relu:
 namespace conv2d_depthwise {
 void forward(const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& bias, Out y);
 void input_gradient(const Conv2dShape& shape, const Tensor& weight, const Tensor& dy, Out dx);
 void parameter_gradients(const Conv2dShape& shape, const Tensor& x, const Tensor& dy, Out dweight, Out dbias);
 }  // namespace conv2d_depthwise
 
-// Either dtype, any groups; the gradients are those of the convolution alone, without relu:
-namespace conv2d_loops {
+// Either dtype, one group; the gradients as for depthwise:
+namespace conv2d_products {
 void forward(const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& bias, Out y);
-void input_gradient(const Conv2dShape& shape, const Tensor& weight, const Tensor& dy, Out dx);
-void parameter_gradients(const Conv2dShape& shape, const Tensor& x, const Tensor& dy, Out dweight, Out dbias);
-}  // namespace conv2d_loops
+void backward(const Conv2dShape& shape, const Tensor& x, const Tensor& weight, const Tensor& dy, Out dx, Out dweight,
+              Out dbias);
+}  // namespace conv2d_products
 
 }  // namespace mixgrad::kernels

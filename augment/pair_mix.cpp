@@ -56,7 +56,7 @@ Tensor PairMix::combine(const Tensor& x, const Tensor& partners, const MixDraw& 
   return out;
 }
 
-MixedBatch PairMix::gather(const data::StoredImages& stored, const Tensor& indices, const Tensor& partners,
+MixedBatch PairMix::gather(const data::LabelledImages& stored, const Tensor& indices, const Tensor& partners,
                            const MixDraw& draw) const {
   const Tensor x = data::empty_batch(stored, indices);
   check(partners.dtype() == DType::i32 && partners.shape() == indices.shape(), "mix: ", indices.shape(),

@@ -71,7 +71,7 @@ struct PairedImages {
 // combine_pairs of augment/pair_mix_kernels.h.
 template <class Rows>
 void combine_pairs(Cuda device, const augment::Pairs& pairs, const Rows& rows) {
-  const data::StoredImages* const stored = pairs.stored;
+  const data::LabelledImages* const stored = pairs.stored;
   const Lines lines(stored ? stored->images.shape() : pairs.x.shape(), Rows::whole);
   if (!stored) return combine_samples(device, pairs, lines, rows);
   fill_images(device, *stored,

@@ -55,7 +55,7 @@ struct MixedBatch {
 
 // Pairs of samples, in one of two forms, and where their combinations are to be written.
 struct Pairs {
-  const data::StoredImages* stored = nullptr;
+  const data::LabelledImages* stored = nullptr;
   Tensor own, other;            // the samples [N, ...]; or, of images that are stored, their indices i32 [N]
   Tensor x;                     // [N, ...], written
   Tensor y = {}, partner = {};  // of images that are stored, the labels of both i32 [N], written
@@ -74,7 +74,7 @@ class PairMix {
   // The same for images in memory, in one pass over their bytes, without the two batches, and the same bits: sample
   // indices_n with sample partners_n, i32 [N] on the images' device. Throws on other shapes, and when an index is out
   // of range; on the GPU, when the host next waits for the device.
-  MixedBatch gather(const data::StoredImages& stored, const Tensor& indices, const Tensor& partners,
+  MixedBatch gather(const data::LabelledImages& stored, const Tensor& indices, const Tensor& partners,
                     const MixDraw& draw) const;
 
  private:

@@ -24,7 +24,7 @@ struct Lines {
 // or coloured bytes, read as numbers from 0 to 1.
 template <class T, class Rows>
 void combine_pairs(Cpu, const augment::Pairs& pairs, const Rows& rows) {
-  if (const data::StoredImages* stored = pairs.stored) {
+  if (const data::LabelledImages* stored = pairs.stored) {
     gather_labels(stored->labels, pairs.own, pairs.y);
     gather_labels(stored->labels, pairs.other, pairs.partner);
     const auto own = images_of(*stored, pairs.own);

@@ -31,6 +31,12 @@ std::int64_t DataLoader::size_of(std::int64_t batch) const {
   return std::min(options_.batch_size, dataset_->size() - batch * options_.batch_size);
 }
 
+DataLoader DataLoader::with_seed(std::uint64_t seed) const {
+  LoaderOptions options = options_;
+  options.seed = seed;
+  return with(options);
+}
+
 DataLoader DataLoader::to(Device device) const {
   const auto moved = dataset_->to(device);
   return moved ? DataLoader(moved, options_) : *this;
@@ -52,15 +58,6 @@ DataLoader::Epoch::Epoch(const DataLoader& loader, std::uint32_t epoch, std::int
 std::span<const std::int32_t> DataLoader::Epoch::indices(std::int64_t batch) const {
   const std::int64_t count = loader_->size_of(batch), first = batch * loader_->options_.batch_size;
   return std::span(order_).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
-}
-
-DataLoaders DataLoaders::with_seed(std::uint64_t seed) const {
-  const auto reseeded = [=](const DataLoader& loader) {
-    LoaderOptions options = loader.options();
-    options.seed = seed;
-    return loader.with(options);
-  };
-  return {reseeded(train), reseeded(valid)};
 }
 
 DataLoader::Epoch::Iterator DataLoader::Epoch::begin() const {

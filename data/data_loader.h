@@ -1,6 +1,7 @@
 // DataLoader: a dataset cut into batches, reshuffled every epoch.
 #pragma once
 
+#include <iterator>
 #include <memory>
 #include <vector>
 
@@ -34,8 +35,9 @@ class DataLoader {
   std::int64_t size_of(std::int64_t batch) const;  // samples in a batch: the last one may be short
   const Dataset& dataset() const { return *dataset_; }
   const LoaderOptions& options() const { return options_; }
-  // The same dataset with other options.
+  // The same dataset with other options, or another seed.
   DataLoader with(const LoaderOptions& options) const { return {dataset_, options}; }
+  DataLoader with_seed(std::uint64_t seed) const;
   // The same with the dataset on another device, if it is resident.
   DataLoader to(Device device) const;
 
@@ -48,17 +50,16 @@ class DataLoader {
     Batch operator[](std::int64_t batch) const { return loader_->dataset().get(indices(batch)); }
     std::span<const std::int32_t> indices(std::int64_t batch) const;  // of the samples in the batch
 
-    struct End {};
     struct Iterator {
       const Epoch* epoch;
       std::int64_t batch;
       std::shared_ptr<Prefetch> ahead;  // null without workers
       Batch operator*() const;
       Iterator& operator++() { return ++batch, *this; }
-      bool operator!=(End) const { return batch < epoch->size(); }
+      bool operator!=(std::default_sentinel_t) const { return batch < epoch->size(); }
     };
     Iterator begin() const;
-    End end() const { return {}; }
+    std::default_sentinel_t end() const { return {}; }
 
    private:
     const DataLoader* loader_;
@@ -78,7 +79,7 @@ struct DataLoaders {
   DataLoader train, valid;
   const std::vector<std::string>& classes() const { return train.dataset().classes(); }
   // The same data, shuffled with another seed.
-  DataLoaders with_seed(std::uint64_t seed) const;
+  DataLoaders with_seed(std::uint64_t seed) const { return {train.with_seed(seed), valid.with_seed(seed)}; }
   DataLoaders to(Device device) const { return {train.to(device), valid.to(device)}; }
 };
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/tensor.h"
+#include "data/labelled_images.h"
 
 namespace mixgrad::data {
 
@@ -15,13 +16,6 @@ namespace mixgrad::data {
 struct Batch {
   Tensor x, y;
   std::int64_t size() const { return x.size(0); }
-};
-
-// Images as bytes, all of them in the memory of one device.
-struct StoredImages {
-  Tensor images;              // u8 [S, H, W, 1 or channels]
-  Tensor labels;              // i32 [S]
-  std::int64_t channels = 3;  // of a batch: grey images are copied to as many
 };
 
 class Dataset {
@@ -41,7 +35,7 @@ class Dataset {
   // The samples with these indices, i32 [N] on the device of a resident dataset.
   virtual Batch gather_batch(const Tensor& indices) const { return get(indices.to_vector<std::int32_t>()); }
   // The bytes, where samples are images: for what is done in the pass that gathers them, such as mixing.
-  virtual const StoredImages* stored() const { return nullptr; }
+  virtual const LabelledImages* stored() const { return nullptr; }
 };
 
 }  // namespace mixgrad::data

@@ -9,7 +9,7 @@ namespace mixgrad::kernels {
 // Reads the images and labels of a batch.
 class ImageReader {
  public:
-  explicit ImageReader(const data::StoredImages& stored)
+  explicit ImageReader(const data::LabelledImages& stored)
       : bytes_(read<std::uint8_t>(stored.images)),
         labels_(read<std::int32_t>(stored.labels)),
         bytes_each_(bytes_of_one(stored.images)),
@@ -67,7 +67,7 @@ __global__ void fill_images_kernel(std::int64_t total, Divisor bytes_each, int c
 // x[n, i, every channel] = value(i) for each byte i of a stored image, where pixels(n, first).at<w>(i) is value(i) to
 // value(i + w - 1) and `first` is true for one of the threads of image n.
 template <class F>
-void fill_images(Cuda device, const data::StoredImages& stored, F pixels, Out x) {
+void fill_images(Cuda device, const data::LabelledImages& stored, F pixels, Out x) {
   const Tensor& images = stored.images;
   const std::int64_t each = bytes_of_one(images), total = x.size(0) * each, copies = x.size(3) / images.size(3);
   check(x.numel() < std::int64_t{1} << 31, device.op, ": a batch of ", x.numel(),

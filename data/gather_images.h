@@ -21,7 +21,7 @@ MIXGRAD_HOST_DEVICE constexpr float grey(std::uint8_t byte) {
 inline std::int64_t bytes_of_one(const Tensor& images) { return images.shape().product(1, 4); }
 
 // On the CPU, the bytes of image indices[n].
-inline auto images_of(const data::StoredImages& stored, const Tensor& indices) {
+inline auto images_of(const data::LabelledImages& stored, const Tensor& indices) {
   return [byte = stored.images.data<std::uint8_t>(), index = indices.data<std::int32_t>(),
           size = bytes_of_one(stored.images)](std::int64_t n) { return byte + index[n] * size; };
 }
@@ -29,7 +29,7 @@ inline auto images_of(const data::StoredImages& stored, const Tensor& indices) {
 // On the CPU, x[n, i, every channel] = value(i) for each byte i of a stored image that is cut into so many lines, where
 // value = pixels(n, line), and i counts from the line's first byte.
 template <class F>
-void fill_images(const data::StoredImages& stored, const Tensor& x, std::int64_t lines, F pixels) {
+void fill_images(const data::LabelledImages& stored, const Tensor& x, std::int64_t lines, F pixels) {
   constexpr std::int64_t grain = std::int64_t{1} << 12;  // bytes read per range
   const std::int64_t image = bytes_of_one(stored.images), copies = x.size(3) / stored.images.size(3);
   const std::int64_t width = lines > 0 ? image / lines : 0;

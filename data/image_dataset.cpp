@@ -5,16 +5,15 @@
 
 namespace mixgrad::data {
 
-ImageDataset::ImageDataset(LabelledImages images, std::vector<std::string> classes, const ImageDatasetOptions& options)
-    : stored_{std::move(images.images), std::move(images.labels), options.channels}, classes_(std::move(classes)) {
-  const Tensor& bytes = stored_.images;
-  const std::int64_t channels = options.channels;
+ImageDataset::ImageDataset(LabelledImages images, std::vector<std::string> classes)
+    : stored_(std::move(images)), classes_(std::move(classes)) {
+  const auto& [bytes, labels, channels] = stored_;
   check(bytes.rank() == 4 && bytes.dtype() == DType::u8, "dataset: images must be u8 [N, H, W, C], got ",
         name_of(bytes.dtype()), bytes.shape());
   check(channels > 0 && channels <= 1024 && (bytes.size(3) == 1 || bytes.size(3) == channels), "dataset: images ",
         bytes.shape(), " cannot be converted to ", channels, " channels");
-  check(stored_.labels.numel() == size(), "dataset: ", size(), " images but ", stored_.labels.numel(), " labels");
-  check_indices("dataset labels", stored_.labels, static_cast<std::int64_t>(classes_.size()));
+  check(labels.numel() == size(), "dataset: ", size(), " images but ", labels.numel(), " labels");
+  check_indices("dataset labels", labels, static_cast<std::int64_t>(classes_.size()));
 }
 
 std::shared_ptr<const Dataset> ImageDataset::to(Device device) const {
@@ -34,7 +33,7 @@ Batch ImageDataset::gather_batch(const Tensor& indices) const {
   return {x, y};
 }
 
-Tensor empty_batch(const StoredImages& stored, const Tensor& indices) {
+Tensor empty_batch(const LabelledImages& stored, const Tensor& indices) {
   const Tensor& images = stored.images;
   check_same_device("dataset", indices.device(), images.device());
   check(indices.rank() == 1 && indices.dtype() == DType::i32, "dataset: sample indices are ", name_of(indices.dtype()),
@@ -47,7 +46,7 @@ Tensor empty_batch(const StoredImages& stored, const Tensor& indices) {
 
 namespace mixgrad::kernels {
 
-void gather_images(Cpu, const data::StoredImages& stored, const Tensor& indices, Out x, Out y) {
+void gather_images(Cpu, const data::LabelledImages& stored, const Tensor& indices, Out x, Out y) {
   gather_labels(stored.labels, indices, y);
   const auto image = images_of(stored, indices);
   fill_images(stored, x, 1,

@@ -25,7 +25,7 @@ struct Plain {
 
 }  // namespace
 
-void gather_images(Cuda device, const data::StoredImages& stored, const Tensor& indices, Out x, Out y) {
+void gather_images(Cuda device, const data::LabelledImages& stored, const Tensor& indices, Out x, Out y) {
   fill_images(device, stored, Plain{ImageReader(stored), read<std::int32_t>(indices), write<std::int32_t>(y)}, x);
 }
 

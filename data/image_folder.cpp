@@ -121,15 +121,15 @@ class ImageFiles : public Dataset {
 
   Batch get(std::span<const std::int32_t> indices) const override {
     check_indices("dataset", Tensor::from(indices, {std::ssize(indices)}), size());
-    const auto [images, labels] = decode(indices);
-    return {images.to(DType::f32) / 255.0, labels};
+    const LabelledImages batch = decode(indices);
+    return {batch.images.to(DType::f32) / 255.0, batch.labels};
   }
 
   // The same samples, all decoded.
   ImageDataset in_memory() const {
     std::vector<std::int32_t> all(files_.size());
     std::iota(all.begin(), all.end(), 0);
-    return {decode(all), classes_, {.channels = options_.channels}};
+    return {decode(all), classes_};
   }
 
  private:
@@ -149,7 +149,7 @@ class ImageFiles : public Dataset {
   LabelledImages decode(std::span<const std::int32_t> indices) const {
     const auto n = static_cast<std::int64_t>(indices.size());
     LabelledImages result{Tensor::empty(shape_.prepend(n), {.dtype = DType::u8}),
-                          Tensor::empty({n}, {.dtype = DType::i32})};
+                          Tensor::empty({n}, {.dtype = DType::i32}), options_.channels};
     auto* const images = result.images.mutable_data<std::uint8_t>();
     auto* const labels = result.labels.mutable_data<std::int32_t>();
     constexpr std::int64_t grain = 8;

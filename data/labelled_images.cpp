@@ -17,7 +17,7 @@ LabelledImages select(const LabelledImages& all, std::span<const std::int32_t> l
     classes.push_back(static_cast<std::int32_t>(found - labels.begin()));
   }
   const auto n = static_cast<std::int64_t>(rows.size());
-  return {gather(all.images, Tensor::from(rows, {n})), Tensor::from(classes, {n})};
+  return {gather(all.images, Tensor::from(rows, {n})), Tensor::from(classes, {n}), all.channels};
 }
 
 }  // namespace mixgrad::data

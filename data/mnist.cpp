@@ -33,12 +33,13 @@ DataLoaders loaders(const LabelledImages& train, const LabelledImages& valid, co
   std::vector<std::string> classes;
   for (const int digit : options.digits) classes.push_back(std::to_string(digit));
   const auto dataset = [&](const LabelledImages& images) {
-    const LabelledImages selected = select(images, options.digits);
+    LabelledImages selected = select(images, options.digits);
+    selected.channels = options.channels;
     const std::int32_t *label = selected.labels.data<std::int32_t>(), *end = label + selected.labels.numel();
     for (std::size_t i = 0; i < classes.size(); ++i)
       check(std::find(label, end, static_cast<std::int32_t>(i)) != end, "mnist: none of ", images.labels.numel(),
             &images == &train ? " training" : " validation", " images shows the digit ", classes[i]);
-    return std::make_shared<ImageDataset>(selected, classes, ImageDatasetOptions{.channels = options.channels});
+    return std::make_shared<ImageDataset>(selected, classes);
   };
   return {DataLoader(dataset(train),
                      {.batch_size = options.batch_size, .shuffle = true, .drop_last = true, .seed = options.seed}),

@@ -25,9 +25,9 @@ inline void check_cutmix(Device device) {
       std::vector<std::uint8_t> bytes(static_cast<std::size_t>(9 * height * width * stored));
       for (auto& byte : bytes) byte = static_cast<std::uint8_t>(random.bits());
       const Tensor labels = Tensor::from<std::int32_t>({0, 1, 2, 2, 1, 0, 0, 2, 1}, {9});
-      const auto dataset = data::ImageDataset({Tensor::from(bytes, {9, height, width, stored}), labels},
-                                              {"a", "b", "c"}, {.channels = channels})
-                               .to(device);
+      const auto dataset =
+          data::ImageDataset({Tensor::from(bytes, {9, height, width, stored}), labels, channels}, {"a", "b", "c"})
+              .to(device);
       const Tensor indices = Tensor::from<std::int32_t>({8, 0, 3, 3, 5, 7}, {n}).to(device);
       const augment::CutMix cutmix;
       const Shape batch{n, height, width, channels};

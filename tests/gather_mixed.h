@@ -83,9 +83,9 @@ inline void check_gather_mixed(Device device) {
       std::vector<std::uint8_t> bytes(static_cast<std::size_t>(9 * 4 * width * stored));
       for (auto& byte : bytes) byte = static_cast<std::uint8_t>(random.bits());
       const Tensor labels = Tensor::from<std::int32_t>({0, 1, 2, 2, 1, 0, 0, 2, 1}, {9});
-      const auto dataset = data::ImageDataset({Tensor::from(bytes, {9, 4, width, stored}), labels}, {"a", "b", "c"},
-                                              {.channels = channels})
-                               .to(device);
+      const auto dataset =
+          data::ImageDataset({Tensor::from(bytes, {9, 4, width, stored}), labels, channels}, {"a", "b", "c"})
+              .to(device);
       const Tensor numbers = Tensor::from<std::int32_t>({8, 0, 3, 3, 5}, {5}).to(device);
       augment::MixPlan plan = augment::draw_mix_plan(5, {}, random);
       plan.lambda = {0.0f, 1.0f, 0.3f, 0.5f, plan.lambda[4]};

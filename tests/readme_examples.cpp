@@ -101,7 +101,7 @@ TEST_CASE("augment/README.md: the plan printed is the one shown") {
 TEST_CASE("train/README.md: the callback stops training when the loss is above its limit") {
   auto digits = data::synthetic_digits(32, 1, data::Split::train);
   const auto dataset = std::make_shared<data::ImageDataset>(
-      digits, std::vector<std::string>{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}, data::ImageDatasetOptions{});
+      digits, std::vector<std::string>{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"});
   const data::DataLoader loader(dataset, {.batch_size = 16});
   for (const double scale : {1.0, 1000.0}) {
     CAPTURE(scale);

@@ -515,7 +515,7 @@ TEST_CASE("cuda: every byte becomes the same float as on the CPU") {
   std::vector<std::uint8_t> bytes(5 * 16 * 16);
   for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(i);
   const data::ImageDataset images({Tensor::from(bytes, {5, 16, 16, 1}), Tensor::zeros({5}, {.dtype = DType::i32})},
-                                  {"0"}, {.channels = 3});
+                                  {"0"});
   const Tensor numbers = Tensor::from<std::int32_t>({3, 0, 4, 1, 2}, {5});
   const auto device = in_every_order([&] {
     const Tensor x = images.to(cuda)->gather_batch(numbers.to(cuda)).x;

@@ -28,14 +28,14 @@ namespace {
 using Numbers = std::vector<std::int32_t>;
 
 // Sample n has the label n % 10 and an image of 2 by 3 pixels of value n, so at most 256 samples.
-LabelledImages numbered_images(std::int64_t count, std::int64_t channels = 1) {
+LabelledImages numbered_images(std::int64_t count, std::int64_t stored = 1, std::int64_t channels = 3) {
   std::vector<std::uint8_t> pixels;
   Numbers labels;
   for (std::int32_t n = 0; n < count; ++n) {
-    pixels.insert(pixels.end(), static_cast<std::size_t>(6 * channels), static_cast<std::uint8_t>(n));
+    pixels.insert(pixels.end(), static_cast<std::size_t>(6 * stored), static_cast<std::uint8_t>(n));
     labels.push_back(n % 10);
   }
-  return {Tensor::from(pixels, {count, 2, 3, channels}), Tensor::from(labels, {count})};
+  return {Tensor::from(pixels, {count, 2, 3, stored}), Tensor::from(labels, {count}), channels};
 }
 
 const std::vector<std::string> ten_classes{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
@@ -92,7 +92,7 @@ TEST_CASE("data loader: sizes beyond i32 indices are refused") {
                                    std::numeric_limits<std::int64_t>::max()})
     check_refused([&] { ten.epoch(0, first); }, "batches from batch");
   CHECK(ten.epoch(0, 3).size() == 3);  // nothing is left, as where training ended with its epoch
-  check_refused([] { data::ImageDataset(numbered_images(5), {"a"}, {.channels = std::int64_t{1} << 62}); }, "channels");
+  check_refused([] { data::ImageDataset(numbered_images(5, 1, std::int64_t{1} << 62), {"a"}); }, "channels");
 }
 
 TEST_CASE("data loader: without shuffling the samples come in order, the last batch short") {
@@ -204,16 +204,15 @@ TEST_CASE("image dataset: images of several channels stay as they are, grey ones
   const ImageDataset colours(coloured, {"only"});
   CHECK(colours.get(Numbers{0}).x.to_vector<float>() ==
         std::vector{0.0f, 0.2f, 1.0f, 1.0f / 255, 2.0f / 255, 3.0f / 255});
-  CHECK(ImageDataset(numbered_images(3), ten_classes, {.channels = 1}).get(Numbers{2}).x.shape() == Shape{1, 2, 3, 1});
-  CHECK(ImageDataset(numbered_images(3), ten_classes, {.channels = 5}).get(Numbers{2, 2}).x.shape() ==
-        Shape{2, 2, 3, 5});
+  CHECK(ImageDataset(numbered_images(3, 1, 1), ten_classes).get(Numbers{2}).x.shape() == Shape{1, 2, 3, 1});
+  CHECK(ImageDataset(numbered_images(3, 1, 5), ten_classes).get(Numbers{2, 2}).x.shape() == Shape{2, 2, 3, 5});
 }
 
 TEST_CASE("image dataset: wrong shapes, counts, labels and sample indices are refused") {
   const LabelledImages good = numbered_images(12);
   const auto refused = [](const Tensor& images, const Tensor& labels, const std::string& words,
                           std::int64_t channels = 3) {
-    check_refused([&] { ImageDataset({images, labels}, ten_classes, {.channels = channels}); }, words);
+    check_refused([&] { ImageDataset({images, labels, channels}, ten_classes); }, words);
   };
   refused(good.images.to(DType::f32), good.labels, "must be u8 [N, H, W, C], got f32[12, 2, 3, 1]");
   refused(good.images.raw_view({12, 6, 1}, 0), good.labels, "got u8[12, 6, 1]");

@@ -52,7 +52,7 @@ int lines(const std::string& text) { return static_cast<int>(std::count(text.beg
 Learner learner(bool verbose) {
   const auto images = data::synthetic_digits(48, 1, data::Split::train);
   const std::vector<std::string> classes = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
-  const auto dataset = std::make_shared<data::ImageDataset>(images, classes, data::ImageDatasetOptions{});
+  const auto dataset = std::make_shared<data::ImageDataset>(images, classes);
   return Learner({data::DataLoader(dataset, {.batch_size = 16}), data::DataLoader(dataset, {.batch_size = 32})},
                  nn::simple_cnn({3, 4, 4, 10}), {.metrics = {accuracy}, .verbose = verbose});
 }

@@ -37,8 +37,7 @@ inline data::DataLoaders digits(std::int64_t count, data::LoaderOptions train = 
   auto images = data::select(data::synthetic_digits(5 * count, 1, data::Split::train), classes);
   images = {slice(images.images, 0, count), slice(images.labels, 0, count)};
   if (small) images.images = halved(images.images);
-  const auto dataset =
-      std::make_shared<data::ImageDataset>(images, std::vector<std::string>{"3", "7"}, data::ImageDatasetOptions{});
+  const auto dataset = std::make_shared<data::ImageDataset>(images, std::vector<std::string>{"3", "7"});
   const auto trained = [&]() -> std::shared_ptr<const data::Dataset> {
     if (train.workers > 0) return std::make_shared<NotResident>(dataset);
     return dataset;

@@ -2,41 +2,9 @@
 
 #include <ostream>
 
-#include "augment/mixup.h"
 #include "core/check.h"
-#include "core/index.h"
 
 namespace mixgrad::train {
-namespace {
-
-template <class T>
-Tensor tensor_of(const std::vector<T>& values) {
-  return Tensor::from(values, {std::ssize(values)});
-}
-
-std::string table_name(std::size_t k) { return text_of("plan.transform ", k); }
-
-// Whether partners are other samples of the data, by index, rather than rows of the prepared batch.
-bool partners_are_gathered(const BatchPlan& plan, const data::Dataset& dataset) {
-  return !plan.mix->partners.empty() || (dataset.resident() && plan.transforms.empty());
-}
-
-// The samples with these indices, gathered where they are resident, or else read.
-data::Batch samples_of(const data::Dataset& dataset, const std::vector<std::int32_t>& indices, const Tensor& on_device,
-                       Device device) {
-  const data::Batch batch = dataset.resident() ? dataset.gather_batch(on_device) : dataset.get(indices);
-  return {batch.x.to(device), batch.y.to(device)};
-}
-
-// Both targets with lambda, or one that is mixed: class indices then become one-hot rows.
-augment::Target target_of(const PlannedMix& mix, augment::MixedTarget target, std::size_t classes) {
-  if (mix.stack_y) return target;
-  for (Tensor* side : {&target.y, &target.partner})
-    if (side->dtype() == DType::i32) *side = one_hot(*side, static_cast<std::int64_t>(classes));
-  return augment::mix(augment::MixedInput{target.y, target.partner, target.lambda});
-}
-
-}  // namespace
 
 std::ostream& operator<<(std::ostream& out, const BatchPlan& plan) {
   const auto list = [](const auto& values) {
@@ -54,65 +22,6 @@ std::ostream& operator<<(std::ostream& out, const BatchPlan& plan) {
   }
   for (const auto& [name, value] : plan.values) out << name << ":" << std::visit(list, value) << "\n";
   return out;
-}
-
-NamedValues numbers_of(const BatchPlan& plan, const data::Dataset& dataset) {
-  NamedValues numbers;
-  for (const auto& [name, value] : plan.values) {
-    check(!name.starts_with("plan."), "batch plan: ", printable(name), ": names that begin with plan. are its own");
-    numbers[name] = std::visit([](const auto& v) { return tensor_of(v); }, value);
-  }
-  if (dataset.resident()) numbers["plan.indices"] = tensor_of(plan.indices);
-  for (std::size_t k = 0; k < plan.transforms.size(); ++k)
-    if (plan.transforms[k].transform.is_planned()) numbers[table_name(k)] = tensor_of(plan.transforms[k].table);
-  if (!plan.mix) return numbers;
-  const auto& [mix, draw, partners, stack_x, stack_y] = *plan.mix;
-  augment::check_plan(draw);
-  check(draw.size() == std::ssize(plan.indices) && (partners.empty() || partners.size() == plan.indices.size()),
-        "batch plan: ", plan.indices.size(), " samples are mixed by a plan for ", draw.size(), ", with ",
-        partners.size(), " partners of their own");
-  check(!stack_x || draw.more.empty(), "batch plan: stack_x needs a mix that lambda alone describes, as mixup");
-  numbers["plan.mix.lambda"] = tensor_of(draw.lambda);
-  if (!draw.more.empty()) numbers["plan.mix.more"] = tensor_of(draw.more);
-  std::vector<std::int32_t> rows = partners.empty() ? draw.permutation : partners;
-  if (partners.empty() && partners_are_gathered(plan, dataset))
-    for (std::int32_t& row : rows) row = plan.indices[static_cast<std::size_t>(row)];
-  numbers["plan.mix.partners"] = tensor_of(rows);
-  return numbers;
-}
-
-Prepared prepare(const data::Dataset& dataset, const BatchPlan& plan, const NamedValues& numbers, Device device,
-                 const data::Batch* samples) {
-  const auto number = [&](const std::string& name) {
-    const auto found = numbers.find(name);
-    return found == numbers.end() ? Tensor() : found->second;
-  };
-  const Tensor partners = number("plan.mix.partners");
-  const std::size_t classes = dataset.classes().size();
-  if (plan.mix && !plan.mix->stack_x && plan.transforms.empty() && dataset.stored()) {
-    const auto [x, y] = plan.mix->mix->gather(*dataset.stored(), number("plan.indices"), partners,
-                                              {number("plan.mix.lambda"), number("plan.mix.more")});
-    return {x, target_of(*plan.mix, y, classes)};
-  }
-  data::Batch own = samples ? *samples : samples_of(dataset, plan.indices, number("plan.indices"), device);
-  for (std::size_t k = 0; k < plan.transforms.size(); ++k) {
-    auto [transform, table, random] = plan.transforms[k];
-    own.x = transform.is_planned() ? transform.apply(own.x, number(table_name(k))) : transform(own.x, random);
-  }
-  if (!plan.mix) return {own.x, own.y};
-  const data::Batch other = partners_are_gathered(plan, dataset)
-                                ? samples_of(dataset, plan.mix->partners, partners, device)
-                                : data::Batch{gather(own.x, partners), gather(own.y, partners)};
-  const augment::MixDraw draw{number("plan.mix.lambda"), number("plan.mix.more")};
-  augment::Target target = target_of(*plan.mix, {own.y, other.y, draw.lambda}, classes);
-  if (plan.mix->stack_x) return {augment::MixedInput{own.x, other.x, draw.lambda}, target};
-  return {plan.mix->mix->combine(own.x, other.x, draw), target};
-}
-
-Prepared prepare(const data::Dataset& dataset, const BatchPlan& plan, Device device) {
-  NamedValues numbers = numbers_of(plan, dataset);
-  for (auto& [name, tensor] : numbers) tensor = tensor.to(device);
-  return prepare(dataset, plan, numbers, device);
 }
 
 }  // namespace mixgrad::train

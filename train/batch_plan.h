@@ -49,19 +49,21 @@ std::ostream& operator<<(std::ostream& out, const BatchPlan& plan);
 
 using NamedValues = std::map<std::string, Tensor>;
 
-// All of a plan's numbers by name, on the CPU: the indices, the tables, the mix's draw, and its values. Throws where
+// All of a plan's numbers by name, on a device: the indices, the tables, the mix's draw, and its values. Throws where
 // they do not fit each other.
-NamedValues numbers_of(const BatchPlan& plan, const data::Dataset& dataset);
+NamedValues numbers_of(const BatchPlan& plan, const data::Dataset& dataset, Device device = cpu);
 
 // What a model and a loss are given.
 using Prepared = std::pair<augment::Input, augment::Target>;
 
 // Gathers the samples, transforms them, and mixes them: in one pass where images are in the memory of a device and
-// only mixed. numbers: numbers_of(plan, dataset) on the device that is trained on. samples: those of a dataset that is
+// only mixed. numbers: those of numbers_of, on this device. samples: those of a dataset that is
 // not resident, on this device, if they have been read.
 Prepared prepare(const data::Dataset& dataset, const BatchPlan& plan, const NamedValues& numbers, Device device,
                  const data::Batch* samples = nullptr);
 // The same for a loop of one's own.
-Prepared prepare(const data::Dataset& dataset, const BatchPlan& plan, Device device = cpu);
+inline Prepared prepare(const data::Dataset& dataset, const BatchPlan& plan, Device device = cpu) {
+  return prepare(dataset, plan, numbers_of(plan, dataset, device), device);
+}
 
 }  // namespace mixgrad::train

@@ -8,8 +8,7 @@
 namespace mixgrad::train {
 
 void PlainRunner::run_batch(Learner& learner, BatchPlan plan, const data::Batch* samples) {
-  NamedValues numbers = numbers_of(plan, learner.data.train.dataset());
-  for (auto& [name, tensor] : numbers) tensor = tensor.to(learner.options.device);
+  NamedValues numbers = numbers_of(plan, learner.data.train.dataset(), learner.options.device);
   learner.begin_batch(std::move(plan), std::move(numbers));
   learner.step(samples);
   learner.end_batch();

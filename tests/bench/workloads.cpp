@@ -86,8 +86,8 @@ data::DataLoaders make_data(const Workload& workload, const data::LabelledImages
   for (std::int64_t c = 0; c < workload.classes; ++c) classes.push_back(std::to_string(c));
   const auto dataset = [&](std::int64_t count) {
     return std::make_shared<data::ImageDataset>(
-        data::LabelledImages{slice(images.images, 0, count), slice(images.labels, 0, count)}, classes,
-        data::ImageDatasetOptions{.channels = workload.channels});
+        data::LabelledImages{slice(images.images, 0, count), slice(images.labels, 0, count), workload.channels},
+        classes);
   };
   return {data::DataLoader(dataset(images.images.size(0)),
                            {.batch_size = workload.batch_size, .shuffle = true, .drop_last = true}),

@@ -24,7 +24,7 @@ std::unique_ptr<train::Learner> trained_learner() {
   const auto dataset = std::make_shared<data::ImageDataset>(
       data::LabelledImages{Tensor::from(pixels, {8, 2, 2, 1}),
                            Tensor::from<std::int32_t>({0, 1, 0, 1, 0, 1, 0, 1}, {8})},
-      std::vector<std::string>{"a", "b"}, data::ImageDatasetOptions{});
+      std::vector<std::string>{"a", "b"});
   const data::DataLoader loader(dataset, {.batch_size = 4, .shuffle = true});
   const nn::Sequential model(nn::Flatten(), nn::Linear(12, 2), nn::BatchNorm(2), nn::ReLU(), nn::Dropout(0.3),
                              nn::Linear(2, 2));

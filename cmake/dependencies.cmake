@@ -4,8 +4,8 @@ if(NOT OpenMP_CXX_FOUND)
   message(FATAL_ERROR "OpenMP not found: use g++, or install the package libomp-dev for clang++")
 endif()
 
-# If they are not installed as packages: a folder with the headers of Eigen (eigen3/Eigen), CLI11 (CLI), doctest and
-# nlohmann-json, laid out as in /usr/include.
+# If they are not installed as packages: a folder with the headers of Eigen (eigen3/Eigen), CLI11 (CLI), doctest,
+# nlohmann-json and xxHash, laid out as in /usr/include.
 set(MIXGRAD_DEPS "$ENV{MIXGRAD_DEPS}" CACHE PATH "Folder with the headers of header-only libraries")
 
 # find_headers(<target> <header> <package> [<version>]): the package's target, or one made from MIXGRAD_DEPS.
@@ -50,11 +50,20 @@ function(find_optional left_out package)
   set(${package}_FOUND "${${package}_FOUND}" PARENT_SCOPE)
 endfunction()
 find_headers(nlohmann_json::nlohmann_json nlohmann/json.hpp nlohmann_json 3.10)
-if(NOT TARGET nlohmann_json::nlohmann_json)
-  message(STATUS "skipped: safetensors files (nlohmann-json; package nlohmann-json3-dev)")
+find_path(XXHASH_HEADERS xxhash.h PATHS ${MIXGRAD_DEPS} PATH_SUFFIXES include)  # Debian's package has no CMake file.
+if(TARGET nlohmann_json::nlohmann_json AND XXHASH_HEADERS)
+  add_library(json_and_hash INTERFACE IMPORTED GLOBAL)
+  target_include_directories(json_and_hash SYSTEM INTERFACE ${XXHASH_HEADERS})
+  target_link_libraries(json_and_hash INTERFACE nlohmann_json::nlohmann_json)
+else()
+  message(STATUS "skipped: safetensors files (nlohmann-json and xxHash; packages nlohmann-json3-dev and libxxhash-dev)")
 endif()
 find_optional("reading .gz files (zlib; package zlib1g-dev)" ZLIB)
-find_optional("downloading archives (libcurl; package libcurl4-openssl-dev)" CURL)
+find_package(OpenSSL QUIET)
+if(NOT OPENSSL_FOUND)  # it verifies what is downloaded
+  set(CMAKE_DISABLE_FIND_PACKAGE_CURL ON)
+endif()
+find_optional("downloading archives (libcurl and OpenSSL; packages libcurl4-openssl-dev and libssl-dev)" CURL)
 if(NOT ZLIB_FOUND)  # it verifies the checksums of archives
   set(CMAKE_DISABLE_FIND_PACKAGE_LibArchive ON)
 endif()

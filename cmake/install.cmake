@@ -10,13 +10,13 @@ install(FILES mixgrad.h DESTINATION ${header_dir})
 install(DIRECTORY ${folders} DESTINATION ${header_dir} FILES_MATCHING PATTERN *.h
   # Private: only .cpp files include them.
   PATTERN conv2d_cpu EXCLUDE
-  REGEX "/(augment/pair_mix_kernels|core/(broadcast|cuda|eigen|gemm|graph|rows|simd|sums|tile|vector_math|xxh64)|data/(gather_images|gzip|image_codecs|pixel_maps)|nn/conv2d_reference|train/(captured_runner|snapshot))\\.h$" EXCLUDE)
+  REGEX "/(augment/pair_mix_kernels|core/(broadcast|cuda|eigen|gemm|graph|rows|simd|sums|tile|vector_math)|data/(gather_images|gzip|image_codecs|pixel_maps)|nn/conv2d_reference|train/(captured_runner|snapshot))\\.h$" EXCLUDE)
 install(EXPORT mixgrad NAMESPACE mixgrad:: FILE mixgrad-targets.cmake DESTINATION ${package_dir})
 
 # A static library is linked together with what it uses.
 get_target_property(libraries mixgrad LINK_LIBRARIES)
 set(config "include(CMakeFindDependencyMacro)\nfind_dependency(OpenMP COMPONENTS CXX)\n")
-foreach(package ZLIB PNG JPEG CURL LibArchive CUDAToolkit)
+foreach(package ZLIB PNG JPEG CURL LibArchive OpenSSL CUDAToolkit)
   string(REPLACE Toolkit "" prefix ${package})  # CUDAToolkit has the targets CUDA::...
   if(libraries MATCHES "${prefix}::")
     string(APPEND config "find_dependency(${package})\n")

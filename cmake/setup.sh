@@ -94,6 +94,7 @@ need_to_build() {
   need libcli11-dev has_header CLI/CLI.hpp
   want zlib1g-dev has_header zlib.h
   want nlohmann-json3-dev has_header nlohmann/json.hpp
+  want libxxhash-dev has_header xxhash.h
   want libpng-dev has_header png.h
   want libjpeg-dev has_header jpeglib.h
 }

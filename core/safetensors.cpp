@@ -1,6 +1,9 @@
 #include "core/safetensors.h"
 
-#ifdef MIXGRAD_WITH_JSON
+#ifdef MIXGRAD_WITH_JSON_AND_HASH
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include <algorithm>
 #include <array>
@@ -17,7 +20,6 @@
 #include <utility>
 
 #include "core/files.h"
-#include "core/xxh64.h"
 
 namespace mixgrad {
 namespace {
@@ -93,7 +95,7 @@ constexpr StoredType stored_types[] = {
 std::uint64_t checksum_of(const std::string& name, const std::string& dtype, const Shape& shape,
                           std::span<const std::byte> elements) {
   const std::string head = text_of(name, ' ', dtype, shape);
-  return xxh64(elements, xxh64(std::as_bytes(std::span(head))));
+  return XXH64(elements.data(), elements.size(), XXH64(head.data(), head.size(), 0));
 }
 
 std::string checksum_text(std::uint64_t checksum) {
@@ -360,12 +362,14 @@ void write_safetensors(const std::string& path, const std::vector<NamedTensor>& 
 
 namespace mixgrad {
 
+constexpr const char* missing = "built without nlohmann-json or xxHash: packages nlohmann-json3-dev and libxxhash-dev)";
+
 SafeTensors read_safetensors(const std::string& path) {
-  fail(path, ": this build cannot read safetensors files (built without nlohmann-json: package nlohmann-json3-dev)");
+  fail(path, ": this build cannot read safetensors files (", missing);
 }
 
 void write_safetensors(const std::string& path, const std::vector<NamedTensor>&, std::map<std::string, std::string>) {
-  fail(path, ": this build cannot write safetensors files (built without nlohmann-json: package nlohmann-json3-dev)");
+  fail(path, ": this build cannot write safetensors files (", missing);
 }
 
 }  // namespace mixgrad

@@ -1,5 +1,6 @@
 #include "data/untar_data.h"
 
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -12,6 +13,7 @@
 
 #ifdef MIXGRAD_WITH_CURL
 #include <curl/curl.h>
+#include <openssl/evp.h>
 #endif
 
 namespace mixgrad::data {
@@ -113,11 +115,36 @@ bool download(const std::string& address, const std::string& path, const Downloa
   return false;
 }
 
+std::string sha256_of_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  check(file.is_open(), path, ": cannot be opened: ", std::strerror(errno));
+  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+  std::array<char, 1 << 16> block;
+  std::array<unsigned char, 32> hash;
+  bool good = context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1;
+  while (good && file) {
+    file.read(block.data(), block.size());
+    good = EVP_DigestUpdate(context.get(), block.data(), static_cast<std::size_t>(file.gcount())) == 1;
+  }
+  check(file.eof(), path, ": cannot be read to the end");
+  check(good && EVP_DigestFinal_ex(context.get(), hash.data(), nullptr) == 1, path, ": OpenSSL cannot hash it");
+  std::string digits;
+  for (const unsigned byte : hash)
+    for (const unsigned digit : {byte >> 4, byte & 15}) digits += "0123456789abcdef"[digit];
+  return digits;
+}
+
 #else
 
-bool download(const std::string& address, const std::string&, const DownloadOptions&) {
-  fail(address, ": this build cannot download (built without libcurl: package libcurl4-openssl-dev)");
+namespace {
+constexpr const char* missing = "built without libcurl or OpenSSL: packages libcurl4-openssl-dev and libssl-dev";
 }
+
+bool download(const std::string& address, const std::string&, const DownloadOptions&) {
+  fail(address, ": this build cannot download (", missing, ")");
+}
+
+std::string sha256_of_file(const std::string& path) { fail(path, ": this build has no SHA-256 (", missing, ")"); }
 
 #endif
 

@@ -49,15 +49,13 @@ struct DownloadOptions {
 
 // Downloads an http or https address to a file. Resumes a partial file (HTTP Range); if the server does not support
 // that, downloads it again as a whole. Returns whether a file was resumed: its beginning may then be of another
-// version, which only a checksum detects. Follows up to five redirects, from https to https only. Needs libcurl. Throws
+// version, which only a checksum detects. Follows up to five redirects, from https to https only. Needs libcurl, and OpenSSL. Throws
 // an error that names the address when the server can't be reached, answers with an error, stalls, drops the connection
 // or sends too much, or when the file can't be written. The partial file stays, to be resumed.
 bool download(const std::string& address, const std::string& path, const DownloadOptions& options = {});
 
-// SHA-256 (NIST, FIPS 180-4) of all bytes up to the end of the stream, as 64 lower-case hexadecimal digits.
-std::string sha256(std::istream& bytes);
-
-// The same of a whole file. Throws an error that names the file when it can't be read.
+// SHA-256 (NIST, FIPS 180-4) of a file, as 64 lower-case hexadecimal digits, by OpenSSL. Throws an error that names the
+// file when it can't be read.
 std::string sha256_of_file(const std::string& path);
 
 // Unpacks a tar archive, plain or compressed by gzip, into a new folder. Names and contents are restored; permissions,

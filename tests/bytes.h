@@ -2,11 +2,11 @@
 #pragma once
 
 #include <cstdint>
-#include <sstream>
 #include <string>
 
 #include "core/random.h"
 #include "data/untar_data.h"
+#include "tests/temporary_folder.h"
 
 namespace mixgrad::test {
 
@@ -27,8 +27,8 @@ inline std::uint32_t crc32(const std::string& bytes) {
 }
 
 inline std::string sha256(const std::string& bytes) {
-  std::istringstream stream(bytes);
-  return data::sha256(stream);
+  const TemporaryFolder folder;
+  return data::sha256_of_file(folder.write("bytes", bytes));
 }
 
 // Bytes that no compression shrinks.

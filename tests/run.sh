@@ -53,6 +53,7 @@ requirements() {
   need_to_build
   need doctest-dev has_header doctest/doctest.h
   want libcurl4-openssl-dev has_header curl/curl.h
+  want libssl-dev has_header openssl/evp.h
   want libarchive-dev has_header archive.h
   want curl have curl
   want gzip have gzip

@@ -16,7 +16,7 @@ export LC_ALL=C OMP_NUM_THREADS=1
 app=$(cd "$(dirname "$1")" && pwd -P)/$(basename "$1")
 [ -x "$app" ] || { echo "$0: $1 is not a program" >&2; exit 2; }
 work=$(mktemp -d)
-running='' checkpoints=no # no: a build without nlohmann-json
+running='' checkpoints=no # no: a build without nlohmann-json and xxHash
 trap '[ -z "$running" ] || kill -KILL "$running"; rm -rf "$work"' EXIT
 
 train() { run "$app" --data "$work/mnist" "$@"; }
@@ -636,7 +636,7 @@ test_checkpoints() {
   local file options=(--no-mixup --epochs 40 --one-cycle)
   train "${options[@]}" --save "$work/whole.safetensors"
   if said nlohmann; then
-    skip "weights and checkpoints" "needs nlohmann-json"
+    skip "weights and checkpoints" "needs nlohmann-json and xxHash"
     return
   fi
   cp -r "$work/mnist" "$work/49"

@@ -159,3 +159,14 @@ TEST_CASE("download: a disk that is full, or a folder that is not there, is an e
   check_contains(error_of([&] { data::download(server.address("/x"), folder / "none/file"); }), "No such file");
   check_contains(error_of([&] { data::download(server.address("/x"), "/dev/full"); }), "No space left on device");
 }
+
+TEST_CASE("sha256: of a file of any length, or an error that names it") {
+  if (!test::can_download()) return;
+  const TemporaryFolder folder;
+  const auto sha256 = [&](const std::string& bytes) { return data::sha256_of_file(folder.write("file", bytes)); };
+  CHECK(sha256("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  CHECK(sha256("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  CHECK(sha256(std::string(1'000'000, 'a')) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+  check_contains(error_of([&] { data::sha256_of_file(folder / "none"); }), folder / "none: cannot be opened");
+  check_contains(error_of([&] { data::sha256_of_file(folder.path()); }), folder.path() + ": cannot be read");
+}

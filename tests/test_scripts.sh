@@ -483,7 +483,7 @@ how_compiled() {
 
 test_optional_packages() {
   how_compiled "$work/with" >"$work/with.txt"
-  how_compiled "$work/without" -DCMAKE_DISABLE_FIND_PACKAGE_{ZLIB,CURL,LibArchive,PNG,JPEG,nlohmann_json}=ON \
+  how_compiled "$work/without" -DCMAKE_DISABLE_FIND_PACKAGE_{ZLIB,CURL,OpenSSL,LibArchive,PNG,JPEG,nlohmann_json}=ON \
     >"$work/without.txt"
   comm -3 "$work/with.txt" "$work/without.txt" >"$work/out"
   check "packages: those that are optional change how their own files are compiled, and no other" all \

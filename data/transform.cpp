@@ -149,13 +149,16 @@ void mixgrad::kernels::transform(Cpu, const pixel_maps::PixelMap& any_map, const
     const std::int64_t size = std::int64_t{image.height} * image.width * channels;
     parallel_for(x.size(0), rows_per_range(size, grain), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t n = begin; n < end; ++n) {
-        const float *const row = rows + n * map.columns, *const pixel = from + n * size;
+        float
+            row[std::remove_cvref_t<decltype(map)>::columns];  // its own: what is written must not be able to change it
+        std::copy_n(rows + n * map.columns, map.columns, row);
+        const float* const pixel = from + n * size;
         float* out = to + n * size;
         for (std::int32_t i = 0; i < image.height; ++i)
-          for (std::int32_t j = 0; j < image.width; ++j) {
+          for (std::int32_t j = 0; j < image.width; ++j, out += channels) {
             const std::int64_t source = map.source(image, row, i, j);
             for (std::int64_t c = 0; c < channels; ++c)
-              *out++ = source == pixel_maps::nowhere ? map.fill : map.value(pixel[source * channels + c], row);
+              out[c] = source == pixel_maps::nowhere ? map.fill : map.value(pixel[source * channels + c], row);
           }
       }
     });

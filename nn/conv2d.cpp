@@ -34,8 +34,10 @@ kernels::Conv2dShape check_shapes(const Tensor& x, const Tensor& weight, const T
   return {windows, x.size(3), weight.size(0), groups, relu};
 }
 
-Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options, bool relu) {
-  const kernels::Conv2dShape shape = check_shapes(x, weight, bias, options, relu);
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options, bool relu,
+              const Pool2d* pool = nullptr) {
+  kernels::Conv2dShape shape = check_shapes(x, weight, bias, options, relu);
+  if (pool) shape.out_height = pool->seen(shape.out_height), shape.out_width = pool->seen(shape.out_width);
   Tensor y = Tensor::empty({shape.batch, shape.out_height, shape.out_width, shape.out_channels}, x.options());
   // A multiplication and an addition for each output and each weight that it sees.
   const double flops = 2.0 * static_cast<double>(y.numel()) * static_cast<double>(shape.group_patch());
@@ -68,6 +70,11 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
 
 Tensor conv2d_relu(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options) {
   return conv2d(x, weight, bias, options, true);
+}
+
+Tensor conv2d_before(const Pool2d& pool, bool relu, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                     const Conv2dOptions& options) {
+  return conv2d(x, weight, bias, options, relu, &pool);
 }
 
 Conv2d::Conv2d(std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options) : options_(options) {

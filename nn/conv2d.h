@@ -9,6 +9,7 @@
 #pragma once
 
 #include "nn/module.h"
+#include "nn/pool.h"
 #include "nn/windows.h"
 
 namespace mixgrad::nn {
@@ -28,6 +29,9 @@ struct Conv2dOptions {
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options = {});
 // relu of that, in the same pass.
 Tensor conv2d_relu(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options = {});
+// Either of them, but only those of the first rows and columns that the pooling behind it reads.
+Tensor conv2d_before(const Pool2d& pool, bool relu, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                     const Conv2dOptions& options = {});
 
 // The layer: weight from Kaiming's normal distribution, bias zero.
 class Conv2d : public Module {
@@ -36,6 +40,9 @@ class Conv2d : public Module {
 
   Tensor forward(const Tensor& x) override { return conv2d(x, weight, bias, options_); }
   Tensor forward_relu(const Tensor& x) { return conv2d_relu(x, weight, bias, options_); }
+  Tensor forward_before(const Pool2d& pool, bool relu, const Tensor& x) {
+    return conv2d_before(pool, relu, x, weight, bias, options_);
+  }
   void visit(Visitor& visitor) override {
     visitor.parameter("weight", weight);
     visitor.parameter("bias", bias);

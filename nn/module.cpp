@@ -117,9 +117,9 @@ void check_visited(const Tensor& loss, Module& model) {
           "parameters and children?");
 }
 
-Tensor call_with_relu(Module& module, Module& relu, Tensor (*both)(Module&, const Tensor&), const Tensor& input) {
-  const Tensor output = run(module, input.shape(), [&] { return both(module, input); });
-  return run(relu, output.shape(), [&] { return output; });
+Tensor call_as(Module& module, Module* relu, const Tensor& input, const std::function<Tensor()>& forward) {
+  const Tensor output = run(module, input.shape(), forward);
+  return relu ? run(*relu, output.shape(), [&] { return output; }) : output;
 }
 
 ForwardObserver::ForwardObserver(Function function) : observer_(observer, std::move(function)), depth_(running, 0) {}

@@ -86,9 +86,9 @@ std::int64_t num_parameters(Module& module);
 // would silently stay as it is.
 void check_visited(const Tensor& loss, Module& model);
 
-// both(module, input), which computes relu(module.forward(input)) in one pass; an observer sees the module and the ReLU
-// that follows it.
-Tensor call_with_relu(Module& module, Module& relu, Tensor (*both)(Module&, const Tensor&), const Tensor& input);
+// forward(), which stands for module.forward(input), or where there is a `relu` for both in one pass; an observer sees
+// the module, and that ReLU.
+Tensor call_as(Module& module, Module* relu, const Tensor& input, const std::function<Tensor()>& forward);
 
 // While it lives, calls `observer` after every forward() on this thread, innermost modules first.
 class ForwardObserver {

@@ -61,17 +61,10 @@ Tensor avg_pool2d(const Tensor& x, std::int64_t kernel_size, const Pool2dOptions
   return pool2d(false, x, kernel_size, options);
 }
 
-MaxPool2d::MaxPool2d(std::int64_t kernel_size, const Pool2dOptions& options)
-    : Function(text_of("MaxPool2d(", kernel_size, ")"),
-               [=](const Tensor& x) { return max_pool2d(x, kernel_size, options); }) {
-  checked("MaxPool2d", kernel_size, options);
-}
-
-AvgPool2d::AvgPool2d(std::int64_t kernel_size, const Pool2dOptions& options)
-    : Function(text_of("AvgPool2d(", kernel_size, ")"),
-               [=](const Tensor& x) { return avg_pool2d(x, kernel_size, options); }) {
-  checked("AvgPool2d", kernel_size, options);
-}
+Pool2d::Pool2d(const char* name, Op op, std::int64_t kernel_size, const Pool2dOptions& options)
+    : Function(text_of(name, "(", kernel_size, ")"), [=](const Tensor& x) { return op(x, kernel_size, options); }),
+      kernel_size_(kernel_size),
+      options_(checked(name, kernel_size, options)) {}
 
 Tensor global_avg_pool(const Tensor& x) {
   check(x.rank() == 4, "GlobalAvgPool: input ", x.shape(), " must be [N, H, W, C]");

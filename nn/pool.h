@@ -23,12 +23,30 @@ Tensor avg_pool2d(const Tensor& x, std::int64_t kernel_size, const Pool2dOptions
 Tensor global_avg_pool(const Tensor& x);
 
 // The layers throw on bad options when they are made.
-struct MaxPool2d : Function {
-  explicit MaxPool2d(std::int64_t kernel_size, const Pool2dOptions& options = {});
+class Pool2d : public Function {
+ public:
+  // Of so many pixels along an axis of the input, how many are read: the first ones.
+  std::int64_t seen(std::int64_t pixels) const {
+    return Windows::seen(pixels, kernel_size_, options_.stride, options_.padding);
+  }
+
+ protected:
+  using Op = Tensor (*)(const Tensor& x, std::int64_t kernel_size, const Pool2dOptions& options);
+  Pool2d(const char* name, Op op, std::int64_t kernel_size, const Pool2dOptions& options);
+
+ private:
+  std::int64_t kernel_size_;
+  Pool2dOptions options_;
 };
 
-struct AvgPool2d : Function {
-  explicit AvgPool2d(std::int64_t kernel_size, const Pool2dOptions& options = {});
+struct MaxPool2d : Pool2d {
+  explicit MaxPool2d(std::int64_t kernel_size, const Pool2dOptions& options = {})
+      : Pool2d("MaxPool2d", max_pool2d, kernel_size, options) {}
+};
+
+struct AvgPool2d : Pool2d {
+  explicit AvgPool2d(std::int64_t kernel_size, const Pool2dOptions& options = {})
+      : Pool2d("AvgPool2d", avg_pool2d, kernel_size, options) {}
 };
 
 struct GlobalAvgPool : Function {

@@ -6,13 +6,17 @@
 #include <vector>
 
 #include "core/pointwise.h"
-#include "nn/function.h"
+#include "nn/pool.h"
 
 namespace mixgrad::nn {
 
 // Sequential model(Conv2d(3, 16), ReLU(), GlobalAvgPool()); children are named "0", "1", ... Sequential(other) is
-// another handle to the other's layers; to make it a layer of its own, add() it. In front of a ReLU, a layer that has
-// forward_relu beside its forward computes both in one pass by that; a class that changes forward alone does not.
+// another handle to the other's layers; to make it a layer of its own, add() it.
+//
+// It looks ahead. In front of a ReLU, a layer that has forward_relu beside its forward computes both in one pass by
+// that. In front of a pooling, with or without a ReLU between, one that has forward_before computes by that what the
+// pooling reads alone: a pooling of 2 drops the last of 31 rows and columns. A class that changes forward alone does
+// neither.
 class Sequential : public Module {
  public:
   Sequential() = default;
@@ -23,9 +27,15 @@ class Sequential : public Module {
 
   template <std::derived_from<Module> Layer>
   Sequential& add(Layer layer) {
-    Entry entry{std::make_shared<Layer>(std::move(layer)), std::same_as<Layer, ReLU>};
-    if constexpr (requires { requires std::same_as<decltype(&Layer::forward), decltype(&Layer::forward_relu)>; })
+    const auto module = std::make_shared<Layer>(std::move(layer));
+    Entry entry{.module = module, .is_relu = std::same_as<Layer, ReLU>};
+    if constexpr (std::derived_from<Layer, Pool2d>) entry.pool = module.get();
+    if constexpr (requires { requires declared_together(&Layer::forward, &Layer::forward_relu); })
       entry.forward_relu = [](Module& self, const Tensor& x) { return static_cast<Layer&>(self).forward_relu(x); };
+    if constexpr (requires { requires declared_together(&Layer::forward, &Layer::forward_before); })
+      entry.forward_before = [](Module& self, const Pool2d& pool, bool relu, const Tensor& x) {
+        return static_cast<Layer&>(self).forward_before(pool, relu, x);
+      };
     layers_.push_back(std::move(entry));
     return *this;
   }
@@ -33,9 +43,17 @@ class Sequential : public Module {
   Tensor forward(const Tensor& input) override {
     Tensor x = input;
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-      const auto& [layer, is_relu, forward_relu] = layers_[i];
-      const bool in_one_pass = forward_relu && i + 1 < layers_.size() && layers_[i + 1].is_relu;
-      x = in_one_pass ? call_with_relu(*layer, *layers_[++i].module, forward_relu, x) : (*layer)(x);
+      const Entry &layer = layers_[i], &next = entry(i + 1);
+      const Pool2d* const pool = layer.forward_before ? (next.is_relu ? entry(i + 2) : next).pool : nullptr;
+      const bool relu = next.is_relu && (pool || layer.forward_relu);
+      if (!pool && !relu) {
+        x = (*layer.module)(x);
+        continue;
+      }
+      x = call_as(*layer.module, relu ? next.module.get() : nullptr, x, [&] {
+        return pool ? layer.forward_before(*layer.module, *pool, relu, x) : layer.forward_relu(*layer.module, x);
+      });
+      i += relu;
     }
     return x;
   }
@@ -49,10 +67,21 @@ class Sequential : public Module {
 
  private:
   struct Entry {
-    std::shared_ptr<Module> module;
-    bool is_relu;
+    std::shared_ptr<Module> module = {};
+    bool is_relu = false;
+    const Pool2d* pool = nullptr;                                     // itself, if it is one
     Tensor (*forward_relu)(Module& self, const Tensor& x) = nullptr;  // relu(forward(x)) in one pass
+    Tensor (*forward_before)(Module& self, const Pool2d& pool, bool relu, const Tensor& x) = nullptr;
   };
+  // Whether two members are those of the same class.
+  template <class A, class B, class F, class G>
+  static constexpr bool declared_together(F A::*, G B::*) {
+    return std::same_as<A, B>;
+  }
+  const Entry& entry(std::size_t i) const {
+    static const Entry none;
+    return i < layers_.size() ? layers_[i] : none;
+  }
   std::vector<Entry> layers_;
 };
 

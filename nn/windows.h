@@ -1,6 +1,8 @@
 // Where the windows of a convolution or a pooling lie in images.
 #pragma once
 
+#include <algorithm>
+
 #include "core/tensor.h"
 
 namespace mixgrad::nn {
@@ -12,6 +14,13 @@ struct Windows {
   std::int64_t out_height = 0, out_width = 0;                 // the number of windows
 
   std::int64_t positions() const { return out_height * out_width; }  // per image
+
+  // Of `pixels` along an axis, how many windows of this size, stride and padding see: the first ones. Rounding down
+  // leaves out the rest.
+  static std::int64_t seen(std::int64_t pixels, std::int64_t kernel_size, std::int64_t stride, std::int64_t padding) {
+    const std::int64_t beyond = pixels + 2 * padding - kernel_size;
+    return beyond < 0 ? pixels : std::min(beyond / stride * stride + kernel_size - padding, pixels);
+  }
 };
 
 // The largest kernel size, stride and padding. Sums and products of them and of extents stay in 63 bits.

@@ -166,6 +166,72 @@ TEST_CASE("sequential: a layer in front of a ReLU may compute both in one pass, 
   CHECK(seen_fused == seen);
 }
 
+TEST_CASE("sequential: a convolution in front of a pooling computes what that reads, and no more") {
+  struct Case {
+    std::int64_t height, width, in, out, pool;
+    Pool2dOptions options = {};
+    Conv2dOptions conv = {.padding = 1};
+    std::int64_t rows = 0, columns = 0;  // that are read
+  };
+  Random random(1);
+  const auto whole = [&](const Shape& shape, DType dtype) {  // sums of such numbers are exact, in any order
+    std::vector<double> values(static_cast<std::size_t>(shape.numel()));
+    for (double& value : values) value = static_cast<double>(random.below(7)) - 3;
+    return Tensor::from(values, shape).to(dtype);
+  };
+  const auto numbers = [](const Tensor& x) { return x.to(DType::f64).to_vector<double>(); };
+  for (const Case& c : {Case{7, 9, 3, 5, 2, {}, {.padding = 1}, 6, 8},
+                        {31, 15, 24, 33, 2, {}, {.padding = 1}, 30, 14},
+                        {9, 8, 32, 40, 2, {}, {.padding = 1}, 8, 8},  // by Winograd's filtering
+                        {8, 8, 3, 4, 3, {.stride = 2}, {.padding = 1}, 7, 7},
+                        {8, 8, 3, 4, 2, {.stride = 3}, {.padding = 1}, 8, 8},
+                        {8, 9, 3, 4, 2, {.padding = 1}, {.padding = 1}, 8, 9},
+                        {9, 9, 4, 4, 2, {}, {.padding = 1, .groups = 4}, 8, 8},
+                        {9, 11, 4, 6, 2, {}, {.kernel_size = 1, .stride = 2}, 4, 6}})
+    for (const DType dtype : {DType::f32, DType::f64})
+      for (const bool relu_between : {false, true})
+        for (const bool maximum : {false, true}) {
+          CAPTURE(c.height);
+          CAPTURE(c.width);
+          CAPTURE(relu_between);
+          const auto conv = [&] {
+            manual_seed(1);
+            Conv2d layer(c.in, c.out, c.conv);
+            layer.weight = parameter(whole(layer.weight.shape(), dtype));
+            layer.bias = parameter(whole(layer.bias.shape(), dtype));
+            return layer;
+          };
+          const auto pool = [&](Sequential& model) {
+            if (maximum) model.add(MaxPool2d(c.pool, c.options));
+            else model.add(AvgPool2d(c.pool, c.options));
+          };
+          random = Random(2);
+          const Conv2d one = conv();
+          random = Random(2);
+          const Conv2d other = conv();
+          Sequential together(one), apart(other);
+          if (relu_between) together.add(ReLU());
+          pool(together);
+          apart.add(
+              Function("relu", [&](const Tensor& x) { return relu_between ? relu(x) : x; }));  // hides the pooling
+          pool(apart);
+          const Tensor x = parameter(whole({2, c.height, c.width, c.in}, dtype)), copy = parameter(x.detach().clone());
+          Shape seen;
+          const ForwardObserver observer([&](Module& module, const Shape&, const Shape& output) {
+            if (module.name().starts_with("Conv2d")) seen = output;
+          });
+          const Tensor b = apart(copy), a = together(x);
+          CHECK(seen == Shape{2, c.rows, c.columns, c.out});
+          CHECK(numbers(a) == numbers(b));
+          const Tensor dy = whole(a.shape(), dtype) * 36;  // a mean's share of it is whole
+          sum(a * dy).backward();
+          sum(b * dy).backward();
+          CHECK(numbers(x.grad()) == numbers(copy.grad()));
+          CHECK(numbers(one.weight.grad()) == numbers(other.weight.grad()));
+          CHECK(numbers(one.bias.grad()) == numbers(other.bias.grad()));
+        }
+}
+
 TEST_CASE("simple_cnn: the document's model, 28x28x3 to two logits with 3,058 parameters") {
   Sequential model = simple_cnn({3, 16, 16, 2});
   CHECK(num_parameters(model) == 3058);

@@ -50,6 +50,7 @@
 #include "nn/sequential.h"
 #include "nn/summary.h"
 #include "nn/weights.h"
+#include "nn/whitening.h"
 #include "train/accumulate.h"
 #include "train/adam.h"
 #include "train/batch_plan.h"

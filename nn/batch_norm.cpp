@@ -15,7 +15,8 @@ namespace mixgrad::nn {
 
 BatchNorm::BatchNorm(std::int64_t channels, const BatchNormOptions& options) : options_(options) {
   check(channels > 0, "BatchNorm: needs a positive number of channels, got ", channels);
-  weight = parameter(Tensor::ones({channels}));
+  weight = Tensor::ones({channels});
+  if (options.scale) weight = parameter(weight);
   bias = parameter(Tensor::zeros({channels}));
   running_mean = Tensor::zeros({channels});
   running_var = Tensor::ones({channels});

@@ -18,6 +18,7 @@ namespace mixgrad::nn {
 struct BatchNormOptions {
   double eps = 1e-5;
   double momentum = 0.1;
+  bool scale = true;  // train the weight; else it stays 1, as a buffer
 };
 
 class BatchNorm : public Module {
@@ -28,7 +29,8 @@ class BatchNorm : public Module {
   Tensor forward(const Tensor& x) override { return apply(x, false); }
   Tensor forward_relu(const Tensor& x) { return apply(x, true); }
   void visit(Visitor& visitor) override {
-    visitor.parameter("weight", weight);
+    if (options_.scale) visitor.parameter("weight", weight);
+    else visitor.buffer("weight", weight);
     visitor.parameter("bias", bias);
     visitor.buffer("running_mean", running_mean);
     visitor.buffer("running_var", running_var);

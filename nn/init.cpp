@@ -42,4 +42,22 @@ Tensor xavier_uniform(const Shape& shape, std::int64_t fan_in, std::int64_t fan_
   return drawn(shape, [=](Random& random) { return random.uniform(-bound, bound); });
 }
 
+Tensor fan_in_uniform(const Shape& shape, std::int64_t fan_in) {
+  check(fan_in > 0, "fan_in_uniform: fan_in is ", fan_in);
+  const double bound = std::nextafter(static_cast<float>(1 / std::sqrt(static_cast<double>(fan_in))), 0.0f);
+  return drawn(shape, [=](Random& random) { return random.uniform(-bound, bound); });
+}
+
+void dirac_(const Tensor& weight) {
+  check(weight.rank() == 4 && weight.dtype() == DType::f32 && weight.device() == cpu && weight.size(1) % 2 == 1 &&
+            weight.size(2) % 2 == 1,
+        "dirac_: weight ", name_of(weight.dtype()), weight.shape(), " must be f32 [out, k, k, in] on the CPU, k odd");
+  const std::int64_t taps = weight.size(1) * weight.size(2), in = weight.size(3);
+  float* const filters = weight.mutable_data<float>();
+  for (std::int64_t i = 0; i < std::min(weight.size(0), in); ++i) {
+    std::fill_n(filters + i * taps * in, taps * in, 0.0f);
+    filters[(i * taps + taps / 2) * in + i] = 1;
+  }
+}
+
 }  // namespace mixgrad::nn

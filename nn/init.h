@@ -19,4 +19,11 @@ Tensor kaiming_normal(const Shape& shape, std::int64_t fan_in);
 Tensor xavier_normal(const Shape& shape, std::int64_t fan_in, std::int64_t fan_out);
 Tensor xavier_uniform(const Shape& shape, std::int64_t fan_in, std::int64_t fan_out);
 
+// Uniform in +-1 / sqrt(fan_in): how PyTorch's convolutions and linear layers start.
+Tensor fan_in_uniform(const Shape& shape, std::int64_t fan_in);
+
+// Makes the first filters of a convolution's weight [out, k, k, in], k odd, the identity: output i < min(out, in) is
+// channel i of the pixel at the kernel's centre (Zagoruyko and Komodakis, "DiracNets", 2017). Throws on other shapes.
+void dirac_(const Tensor& weight);
+
 }  // namespace mixgrad::nn

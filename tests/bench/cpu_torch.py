@@ -66,6 +66,33 @@ def resnet(widths):
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10))
 
 
+class Normalise(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("deviation", torch.ones(channels))
+
+    def forward(self, x):
+        return (x - self.mean.view(1, -1, 1, 1)) / self.deviation.view(1, -1, 1, 1)
+
+
+class Scale(nn.Module):
+    def forward(self, x):
+        return x / 9
+
+
+def airbench(widths):
+    layers, channels = [Normalise(3), nn.Conv2d(3, 24, 2), nn.GELU()], 24
+    for width in widths:
+        for pooled in (True, False):
+            layers += [nn.Conv2d(channels, width, 3, padding=1, bias=False), *([nn.MaxPool2d(2)] if pooled else [])]
+            layers += [nn.BatchNorm2d(width, eps=1e-12, momentum=0.4), nn.SiLU(inplace=True)]
+            layers[-2].weight.requires_grad_(False)
+            channels = width
+    layers[1].weight.requires_grad_(False)
+    return nn.Sequential(*layers, nn.MaxPool2d(3), nn.Flatten(), nn.Linear(channels, 10, bias=False), Scale())
+
+
 def make_model(workload, layout, dropout):
     if workload == "batch_norm":
         model = simple_cnn((1, 16, 32, 32, 10), batch_norm=True)
@@ -77,6 +104,8 @@ def make_model(workload, layout, dropout):
             nn.Linear(512, 10))  # fmt: skip
     elif workload == "resnet":
         model = resnet((64, 128, 256))
+    elif workload == "airbench":
+        model = airbench((64, 256, 256))
     else:
         model = simple_cnn((3, 16, 16, 2))
     weights = read_safetensors(os.path.join(FOLDER, workload + ".weights.safetensors"))
@@ -115,7 +144,7 @@ class Data:
 
 def make_optimizer(model, kind):
     options = dict(lr=3e-3, betas=(0.9, 0.99), eps=1e-8, weight_decay=1e-2)
-    return torch.optim.AdamW(model.parameters(), **options, **{kind: True})
+    return torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], **options, **{kind: True})
 
 
 def step(model, optimizer, x, y, partner=None, lam=None):

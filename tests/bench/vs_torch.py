@@ -11,14 +11,15 @@ import argparse, json, os, platform, re, statistics, subprocess, sys, tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Of each workload: what it is, and the ratio that is aimed at.
 WORKLOADS = {
-    "simple_cnn": ("simple_cnn((3,16,16,2)), 28x28x3, batch 64", 4),
-    "mixup": ("the same with mixup, a lambda per sample", 4.5),
-    "batch_norm": ("simple_cnn((1,16,32,32,10)), batch norm, batch 128", 3),
-    "lenet": ("LeNet style, batch 128", 1.5),
-    "mlp": ("MLP 784-512-512-10, batch 128", 1.2),
-    "resnet": ("ResNet 64-128-256 on 32x32x3, batch 64", 1.0),
+    "simple_cnn": ("simple_cnn((3,16,16,2)), 28x28x3, batch 64", 5),
+    "mixup": ("the same with mixup, a lambda per sample", 5),
+    "batch_norm": ("simple_cnn((1,16,32,32,10)), batch norm, batch 128", 3.5),
+    "lenet": ("LeNet style, batch 128", 2),
+    "mlp": ("MLP 784-512-512-10, batch 128", 1.5),
+    "resnet": ("ResNet 64-128-256 on 32x32x3, batch 64", 1.7),
+    "airbench": ("airbench with SiLU on 32x32x3, batch 256", 2),
     "inference_1": ("inference, simple_cnn, batch 1", 10),
-    "inference_256": ("inference, simple_cnn, batch 256", 3),
+    "inference_256": ("inference, simple_cnn, batch 256", 2),
 }
 # Of losses, relative: f32 sums in another order, over a few steps. PyTorch's batch norm is some hundred times less exact in
 # the channels-last layout (2.15: 1e-4 of the output, where its other layout has 1e-7), and Adam makes much of small

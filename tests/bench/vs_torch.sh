@@ -5,7 +5,7 @@
 #   tests/bench/vs_torch.sh [--no-install] [--python FILE] [option of vs_torch.py...]
 #
 # --python FILE    the Python that has PyTorch; default python3
-# --rows LIST      some of simple_cnn,mixup,batch_norm,lenet,mlp,resnet,inference_1,inference_256
+# --rows LIST      some of simple_cnn,mixup,batch_norm,lenet,mlp,resnet,airbench,inference_1,inference_256
 # --rounds N       default 7
 # --seconds S      of each measurement; default 1
 # --repeats N      of a row in which PyTorch's 2 threads were slower than its 1, at most; default 2

@@ -17,6 +17,11 @@ nn::Sequential mlp() {
                         nn::Linear(512, 10));
 }
 
+nn::Sequential airbench() {
+  const Tensor images = nn::fan_in_uniform({64, 32, 32, 3}, 1);
+  return nn::airbench(nn::whitening_filters(images), {.activation = silu});
+}
+
 // Noise around a brightness that tells the class.
 data::LabelledImages noise(const Workload& workload, std::int64_t count) {
   const std::int64_t numbers = workload.size * workload.size * workload.channels;
@@ -53,6 +58,7 @@ const std::vector<Workload>& workloads() {
            [](double) {
              return nn::resnet(3, 10, {.widths = {64, 128, 256}});
            }},
+      {.name = "airbench", .size = 32, .channels = 3, .batch_size = 256, .model = [](double) { return airbench(); }},
       {.name = "inference_1", .channels = 3, .classes = 2, .batch_size = 1, .model = simple_cnn, .inference = true},
       {.name = "inference_256", .channels = 3, .classes = 2, .batch_size = 256, .model = simple_cnn, .inference = true},
   };

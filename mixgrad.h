@@ -24,6 +24,7 @@
 #include "core/tensor.h"
 #include "core/unary.h"
 #include "core/view.h"
+#include "data/cifar10.h"
 #include "data/data_loader.h"
 #include "data/idx.h"
 #include "data/image_dataset.h"

@@ -21,6 +21,9 @@ inline const Url mnist_sample{"https://s3.amazonaws.com/fast-ai-sample/mnist_sam
 inline const Url mnist_tiny{"https://s3.amazonaws.com/fast-ai-sample/mnist_tiny.tgz", 342'207};
 inline const Url mnist{"https://s3.amazonaws.com/fast-ai-imageclas/mnist_png.tgz", 15'683'414};
 inline const Url cifar10{"https://s3.amazonaws.com/fast-ai-sample/cifar10.tgz", 168'168'549};
+// The original's binary files, for data::cifar10.
+inline const Url cifar10_binary{"https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz", 170'052'171,
+                                "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"};
 }  // namespace url
 
 struct UntarOptions {
@@ -49,9 +52,9 @@ struct DownloadOptions {
 
 // Downloads an http or https address to a file. Resumes a partial file (HTTP Range); if the server does not support
 // that, downloads it again as a whole. Returns whether a file was resumed: its beginning may then be of another
-// version, which only a checksum detects. Follows up to five redirects, from https to https only. Needs libcurl, and OpenSSL. Throws
-// an error that names the address when the server can't be reached, answers with an error, stalls, drops the connection
-// or sends too much, or when the file can't be written. The partial file stays, to be resumed.
+// version, which only a checksum detects. Follows up to five redirects, from https to https only. Needs libcurl, and
+// OpenSSL. Throws an error that names the address when the server can't be reached, answers with an error, stalls,
+// drops the connection or sends too much, or when the file can't be written. The partial file stays, to be resumed.
 bool download(const std::string& address, const std::string& path, const DownloadOptions& options = {});
 
 // SHA-256 (NIST, FIPS 180-4) of a file, as 64 lower-case hexadecimal digits, by OpenSSL. Throws an error that names the

@@ -182,7 +182,11 @@ TEST_CASE("sequential: a convolution in front of a pooling computes what that re
   const auto numbers = [](const Tensor& x) { return x.to(DType::f64).to_vector<double>(); };
   for (const Case& c : {Case{7, 9, 3, 5, 2, {}, {.padding = 1}, 6, 8},
                         {31, 15, 24, 33, 2, {}, {.padding = 1}, 30, 14},
-                        {9, 8, 32, 40, 2, {}, {.padding = 1}, 8, 8},  // by Winograd's filtering
+                        {31, 9, 17, 33, 2, {}, {.padding = 1}, 30, 8},  // by Winograd's filtering
+                        {9, 8, 32, 40, 2, {}, {.padding = 1}, 8, 8},    // and its transpose
+                        {7, 7, 35, 16, 2, {}, {.padding = 1}, 6, 6},
+                        {9, 11, 20, 33, 2, {}, {}, 6, 8},
+                        {7, 7, 24, 24, 3, {}, {.padding = 2}, 9, 9},
                         {8, 8, 3, 4, 3, {.stride = 2}, {.padding = 1}, 7, 7},
                         {8, 8, 3, 4, 2, {.stride = 3}, {.padding = 1}, 8, 8},
                         {8, 9, 3, 4, 2, {.padding = 1}, {.padding = 1}, 8, 9},
@@ -230,6 +234,105 @@ TEST_CASE("sequential: a convolution in front of a pooling computes what that re
           CHECK(numbers(one.weight.grad()) == numbers(other.weight.grad()));
           CHECK(numbers(one.bias.grad()) == numbers(other.bias.grad()));
         }
+}
+
+TEST_CASE("whitening: outputs have no correlation, and variances as eps leaves them; the second half is negative") {
+  Random random(1);
+  const std::int64_t n = 50, size = 6, patches = n * (size - 1) * (size - 1);
+  std::vector<float> pixels;
+  for (std::int64_t i = 0; i < n * size * size; ++i) {  // three channels that depend on one another, and a mean
+    const double a = random.normal(), b = random.normal(), c = random.normal();
+    pixels.insert(pixels.end(), {static_cast<float>(2 + a), static_cast<float>(a + b), static_cast<float>(b + 3 * c)});
+  }
+  const Tensor images = Tensor::from(pixels, {n, size, size, 3});
+  const double eps = 0.01;
+  const Tensor filters = whitening_filters(images, {.eps = eps});
+  REQUIRE(filters.shape() == Shape{24, 2, 2, 3});
+  const Tensor y = reshape(Whitening(filters)(images), {patches, 24}).detach().to(DType::f64);
+  const Tensor products = matmul(y, y, {.transpose_a = true}) / static_cast<double>(patches);
+  const std::vector<double> moment = products.to_vector<double>();
+  double last = 1;
+  for (std::size_t i = 0; i < 12; ++i)
+    for (std::size_t j = 0; j < 12; ++j) {
+      CAPTURE(i);
+      CAPTURE(j);
+      const double value = moment[i * 24 + j];
+      CHECK(moment[i * 24 + j + 12] == doctest::Approx(-value).epsilon(1e-5).scale(1));
+      if (i != j) {
+        CHECK(std::abs(value) < 1e-5);
+      } else {  // variance / (variance + eps), the largest first
+        CHECK(value <= last + 1e-6);
+        CHECK(value > 0.1);
+        last = value;
+      }
+    }
+  // With v and variance as whitening_filters has them: |filter|^2 = 1 / (variance + eps), variance = moment /
+  // |filter|^2.
+  const std::vector<float> w = filters.to_vector<float>();
+  for (std::size_t i = 0; i < 12; ++i) {
+    double square = 0;
+    for (std::size_t j = 0; j < 12; ++j) square += double{w[i * 12 + j]} * double{w[i * 12 + j]};
+    CHECK(moment[i * 24 + i] / square + eps == doctest::Approx(1 / square).epsilon(1e-4));
+    const auto largest = std::max_element(w.begin() + 12 * i, w.begin() + 12 * (i + 1),
+                                          [](float a, float b) { return std::abs(a) < std::abs(b); });
+    CHECK(*largest > 0);
+  }
+  for (const WhiteningOptions& bad : {WhiteningOptions{.kernel_size = 7}, {.kernel_size = 0}, {.eps = 0}, {.eps = NAN}})
+    check_refused([&] { whitening_filters(images, bad); }, "whitening: ");
+  check_refused([&] { whitening_filters(images.to(DType::f64)); }, "whitening: images f64");
+  const Tensor infinite = Tensor::full({2, 3, 3, 1}, INFINITY);
+  check_refused([&] { whitening_filters(infinite); }, "not finite");
+}
+
+TEST_CASE("dirac: the first filters hand a channel through") {
+  for (const auto& [in, out] : {std::pair{2, 5}, {5, 2}, {3, 3}}) {
+    Conv2d layer(in, out, {.padding = 1, .bias = false});
+    dirac_(layer.weight.detach());
+    const Tensor x = normal({2, 4, 5, in}), y = layer(x);
+    for (std::int64_t pixel = 0; pixel < 40; ++pixel)
+      for (std::int64_t c = 0; c < std::min(in, out); ++c)
+        CHECK(y.detach().data<float>()[pixel * out + c] == x.data<float>()[pixel * in + c]);
+  }
+  check_refused([] { dirac_(Tensor::zeros({2, 2, 3, 1})); }, "k odd");
+  const std::vector<float> values = fan_in_uniform({1000}, 16).to_vector<float>();
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  CHECK(*low >= -0.25f);
+  CHECK(*high <= 0.25f);
+  CHECK(*high - *low > 0.49f);
+}
+
+TEST_CASE("batch norm: a scale that is not trained is a buffer, and stays 1") {
+  BatchNorm layer(3, {.scale = false});
+  CHECK(names(named_parameters(layer)) == std::vector<std::string>{"bias"});
+  CHECK(names(named_buffers(layer)) == std::vector<std::string>{"weight", "running_mean", "running_var"});
+  BatchNorm trained(3);
+  const Tensor x = normal({7, 3});
+  CHECK(layer(x).to_vector<float>() == trained(x).to_vector<float>());
+}
+
+TEST_CASE("airbench and wide_resnet: the published numbers of parameters and of multiplications") {
+  const auto multiply_adds = [](Sequential& model) {
+    std::int64_t total = 0;
+    const ForwardObserver observer(
+        [&](Module& module, const Shape& in, const Shape& out) { total += module.multiply_adds(in, out); });
+    CHECK(model(normal({1, 32, 32, 3})).shape() == Shape{1, 10});
+    return total;
+  };
+  Sequential fast = airbench(whitening_filters(normal({4, 32, 32, 3})));
+  fast.eval();
+  CHECK(num_parameters(fast) == 1'971'352);
+  CHECK(multiply_adds(fast) == 105'360'160);  // 118 million with what pooling drops
+  Sequential small = airbench(whitening_filters(normal({4, 32, 32, 3})), {.widths = {16, 64, 64}, .activation = silu});
+  CHECK(small(normal({2, 32, 32, 3})).shape() == Shape{2, 10});
+  check_refused([] { airbench(Tensor::zeros({24, 2, 2, 3}), {.widths = {64, 256}}); }, "airbench: 2 widths");
+  check_refused([] { airbench(Tensor::zeros({24, 2, 2, 3}), {.widths = {64, 0, 256}}); }, "Conv2d: needs positive");
+
+  Sequential wide = wide_resnet(22, 6);
+  wide.eval();
+  CHECK(num_parameters(wide) == doctest::Approx(9.65e6).epsilon(0.001));
+  CHECK(multiply_adds(wide) == doctest::Approx(2.77e9 / 2).epsilon(0.01));
+  for (const auto& [depth, k] : {std::pair{21, 6}, {4, 6}, {22, 0}, {22, 65}, {1006, 1}})
+    check_refused([&] { wide_resnet(depth, k); }, "wide_resnet: ");
 }
 
 TEST_CASE("simple_cnn: the document's model, 28x28x3 to two logits with 3,058 parameters") {

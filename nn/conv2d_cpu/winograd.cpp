@@ -12,7 +12,9 @@
 //                                                  *  -> [16, tiles, out] ->  2x2 outputs of each tile
 //   3x3 weights of each pair  -> [16, in, out]   /
 //
-// The input gradient is the same over dy, with each filter turned by 180 degrees. For the gradient of the weight, the
+// The input gradient is the same over dy, with each filter turned by 180 degrees; or where dy has clearly fewer tiles
+// than x, since a pooling reads only part of y, the transpose of all that: dy's tiles of 2x2 become 4x4, meet the
+// filters, and become 4x4 pixels each, which are added where they overlap. For the gradient of the weight, the
 // filter is dy: along one axis, the gradients e of two outputs and four pixels give those of three weights, also by
 // four multiplications, and the products are summed over tiles before they are combined:
 //
@@ -48,6 +50,13 @@ struct FilterTransform {
 };
 struct OutputTransform {
   Vectors<2> operator()(const Vector* m) const { return {m[0] + m[1] + m[2], m[1] - m[2] - m[3]}; }
+};
+// The transposes of the transforms of outputs and pixels.
+struct OutputTranspose {
+  Vectors<4> operator()(const Vector* e) const { return {e[0], e[0] + e[1], e[0] - e[1], -e[1]}; }
+};
+struct PixelTranspose {
+  Vectors<4> operator()(const Vector* m) const { return {m[0], m[1] - m[2] + m[3], m[1] + m[2] - m[0], -m[3]}; }
 };
 struct GradientTransform {
   Vectors<4> operator()(const Vector* e) const { return {e[0], 0.5f * (e[0] + e[1]), 0.5f * (e[0] - e[1]), -e[1]}; }
@@ -147,8 +156,10 @@ void transform_tiles(Transform transform, Tiles tiles, std::int64_t first, std::
 }
 
 // The filters of one block of columns as 16 matrices [depth, width], from weights [out, 3, 3, in]: columns are outputs
-// and the depth inputs, or if `turned` the other way round.
-void pack_filters(bool turned, Block block, std::int64_t depth, const float* weight, std::int64_t in, float* packed) {
+// and the depth inputs, or for a gradient the other way round, and there they may be turned by 180 degrees.
+enum class Filters { forward, gradient, turned_gradient };
+void pack_filters(Filters kind, Block block, std::int64_t depth, const float* weight, std::int64_t in, float* packed) {
+  const bool turned = kind == Filters::turned_gradient;
   const auto filters = [=](std::int64_t out, std::int64_t c, std::int64_t count) {
     return [=](int i, int j) {
       const int tap = turned ? 8 - 3 * i - j : 3 * i + j;
@@ -156,7 +167,7 @@ void pack_filters(bool turned, Block block, std::int64_t depth, const float* wei
     };
   };
   const auto row = [=](std::int64_t matrix, std::int64_t k) { return packed + (matrix * depth + k) * block.width; };
-  if (turned) {
+  if (kind != Filters::forward) {
     for (std::int64_t k = 0; k < depth; ++k)
       for (std::int64_t c = 0; c < block.columns; c += lanes)
         transform_square<3>(FilterTransform{}, filters(k, block.first + c, block.columns - c),
@@ -174,45 +185,82 @@ void pack_filters(bool turned, Block block, std::int64_t depth, const float* wei
   }
 }
 
-// Columns block.first, ... of the outputs y [batch, height, width, channels] of tiles first, ..., from the sums of
-// their products; bias may be null.
-void write_outputs(Tiles tiles, std::int64_t first, std::int64_t count, Matrices sums, Block block, const float* bias,
-                   bool relu, std::int64_t channels, float* y) {
-  for (std::int64_t t = 0; t < count; ++t) {
-    float* const to = y + tiles.output(first + t) * channels + block.first;
-    const float* const square = sums.at(0, t);
-    const bool below = tiles.row(first + t) + 1 < tiles.height, right = tiles.column(first + t) + 1 < tiles.width;
-    const bool inside[2][2] = {{true, right}, {below, below && right}};
-    const auto write = [&](std::int64_t c, Vector start, const auto& put) {
-      transform_square<4>(
-          OutputTransform{}, [&](int i, int j) { return load(square + (4 * i + j) * sums.step + c); },
-          [&](int i, int j, Vector v) {
-            v += start;
-            if (relu) v = v <= Vector{} ? Vector{} : v;
-            if (inside[i][j]) put(to + (i * tiles.width + j) * channels + c, v);
-          });
-    };
-    std::int64_t c = 0;
-    for (; c + lanes <= block.columns; c += lanes)
-      write(c, bias ? load(bias + block.first + c) : Vector{}, [](float* at, Vector v) { store(at, v); });
-    if (const int rest = static_cast<int>(block.columns - c); rest > 0)
-      write(c, bias ? load_first(rest, bias + block.first + c) : Vector{},
-            [=](float* at, Vector v) { store_first(rest, at, v); });
-  }
-}
-
 // Memory that is needed soon. Always inlined: g++ removes calls of functions that do nothing else.
 [[gnu::always_inline]] inline void prefetch(const float* from, std::int64_t count) {
   for (std::int64_t i = 0; i < count; i += 16) __builtin_prefetch(from + i, 0, 2);
 }
-[[gnu::always_inline]] inline void prefetch_outputs(Tiles tiles, std::int64_t tile, Block block, std::int64_t channels,
-                                                    const float* y) {
-  const float* const first = y + tiles.output(tile) * channels + block.first;
-  for (std::int64_t i = 0; i < 2; ++i)
-    for (std::int64_t j = 0; j < 2; ++j)
-      for (std::int64_t c = 0; c < block.width; c += 16)
-        __builtin_prefetch(first + (i * tiles.width + j) * channels + c, 1);
+
+// Calls f(c, n) for vectors of n channels that cover a block of columns; only the last may have fewer than `lanes`.
+template <class F>
+[[gnu::always_inline]] inline void for_each_lanes_of(Block block, const F& f) {
+  std::int64_t c = 0;
+  for (; c + lanes <= block.columns; c += lanes) f(c, lanes);
+  if (c < block.columns) f(c, block.columns - c);
 }
+
+// Where the 2x2 outputs of tiles go: y [batch, height, width, channels]; bias may be null.
+struct Outputs {
+  Tiles tiles;
+  std::int64_t channels;
+  const float* bias;
+  bool relu;
+  float* y;
+
+  float* at(std::int64_t tile, Block block) const { return y + tiles.output(tile) * channels + block.first; }
+
+  [[gnu::always_inline]] void prefetch(std::int64_t tile, Block block) const {
+    for (std::int64_t i = 0; i < 2; ++i)
+      for (std::int64_t j = 0; j < 2; ++j)
+        for (std::int64_t c = 0; c < block.width; c += 16)
+          __builtin_prefetch(at(tile, block) + (i * tiles.width + j) * channels + c, 1);
+  }
+
+  // Those of tiles first, ..., from the sums of their products.
+  void write(std::int64_t first, std::int64_t count, Matrices sums, Block block) const {
+    for (std::int64_t t = 0; t < count; ++t) {
+      float* const to = at(first + t, block);
+      const float* const square = sums.at(0, t);
+      const bool below = tiles.row(first + t) + 1 < tiles.height, right = tiles.column(first + t) + 1 < tiles.width;
+      const bool inside[2][2] = {{true, right}, {below, below && right}};
+      for_each_lanes_of(block, [&](std::int64_t c, std::int64_t n) {
+        const Vector start = bias ? load(bias + block.first + c, n) : Vector{};
+        transform_square<4>(
+            OutputTransform{}, [&](int i, int j) { return load(square + (4 * i + j) * sums.step + c); },
+            [&](int i, int j, Vector v) {
+              v += start;
+              if (relu) v = v <= Vector{} ? Vector{} : v;
+              if (inside[i][j]) store(to + (i * tiles.width + j) * channels + c, v, n);
+            });
+      });
+    }
+  }
+};
+
+// Where the 4x4 pixels of tiles of dy are added: dx [batch, height, width, channels].
+struct AddedPixels {
+  Tiles tiles;
+  std::int64_t height, width, padding, channels;
+  float* dx;
+
+  void prefetch(std::int64_t, Block) const {}
+
+  void write(std::int64_t first, std::int64_t count, Matrices sums, Block block) const {
+    for (std::int64_t t = 0; t < count; ++t) {
+      const std::int64_t top = tiles.row(first + t) - padding, left = tiles.column(first + t) - padding;
+      float* const image = dx + tiles.image(first + t) * height * width * channels + block.first;
+      const float* const square = sums.at(0, t);
+      for_each_lanes_of(block, [&](std::int64_t c, std::int64_t n) {
+        transform_square<4>(
+            PixelTranspose{}, [&](int i, int j) { return load(square + (4 * i + j) * sums.step + c); },
+            [&](int i, int j, Vector v) {
+              if (top + i < 0 || top + i >= height || left + j < 0 || left + j >= width) return;
+              float* const to = image + ((top + i) * width + left + j) * channels + c;
+              store(to, load(to, n) + v, n);
+            });
+      });
+    }
+  }
+};
 
 // How many tiles go through together: so many that the filters are read from far away few times, so few that their
 // transforms stay in the second cache.
@@ -221,54 +269,87 @@ std::int64_t tiles_at_once(std::int64_t channels) {
   return std::clamp<std::int64_t>(elements / (16 * channels) / rows * rows, 48, 96);
 }
 
-// y [batch, tiles.height, tiles.width, out_channels] = the convolution of the images with weight [out_channels, 3, 3,
-// in], or if `turned` with weight [in, 3, 3, out_channels] turned by 180 degrees; bias may be null.
-void convolve(const Images& images, std::int64_t padding, bool turned, const float* weight, const float* bias,
-              bool relu, const Tiles& tiles, std::int64_t out_channels, float* y) {
-  const std::int64_t depth = images.channels, blocks = num_blocks(out_channels), block_size = 16 * depth * tile_columns;
+// The transformed pixels of tiles, `grain` for a thread at a time, times the filters for each block of columns,
+// written. transform(first, count, to): tiles first, ... as matrices [count, depth].
+template <class Transform, class Destination>
+void multiply_filters(Filters kind, const float* weight, std::int64_t depth, std::int64_t grain,
+                      const Transform& transform, const Destination& destination) {
+  const std::int64_t columns = destination.channels, blocks = num_blocks(columns),
+                     block_size = 16 * depth * tile_columns;
   const std::int64_t at_once = tiles_at_once(depth), pixels_size = Matrices::size(at_once, depth);
   // Of very many filters only some are packed at a time, 8 MiB; pixels are then transformed again for the next.
   const std::int64_t blocks_at_once = std::min(rows_per_range(block_size, std::int64_t{1} << 21), blocks);
-  const Scratch<> packed(blocks_at_once * block_size), zeros(depth);
-  std::fill_n(zeros.data(), depth, 0.0f);
+  const Scratch<> packed(blocks_at_once * block_size);
   float* const pp = packed.data();
   const ThreadMemory memory(pixels_size + Matrices::size(at_once, tile_columns));
+  const auto multiply_tiles = [&](std::int64_t first, std::int64_t count, std::int64_t first_block,
+                                  std::int64_t some_blocks) {
+    const Matrices pixels(memory.get(), count, depth);
+    transform(first, count, pixels);
+    for (std::int64_t b = 0; b < some_blocks; ++b) {
+      const Block block = block_of(columns, first_block + b);
+      const Matrices sums(memory.get() + pixels_size, count, block.width);
+      const std::int64_t panel = depth * block.width;
+      for (std::int64_t matrix = 0; matrix < 16; ++matrix) {
+        const float* const filters = pp + b * block_size + matrix * panel;
+        for_each_part(count, most_rows(block.width), [&](std::int64_t t, std::int64_t rows) {
+          // Part of the next filters arrives meanwhile, and, once for each tile, the memory of its outputs.
+          prefetch(filters + panel + t * panel / count, rows * panel / count);
+          if (matrix < rows) destination.prefetch(first + t + matrix, block);
+          multiply(EvenTileProduct{.a = pixels.at(matrix, t),
+                                   .a_row = depth,
+                                   .a_step = 1,
+                                   .b = filters,
+                                   .b_row = block.width,
+                                   .c = sums.at(matrix, t),
+                                   .c_row = block.width,
+                                   .rows = rows,
+                                   .columns = block.width,
+                                   .depth = depth});
+        });
+      }
+      destination.write(first, count, sums, block);
+    }
+  };
   for_each_part(blocks, blocks_at_once, [&](std::int64_t first_block, std::int64_t some_blocks) {
     parallel_for(some_blocks, rows_per_range(block_size, 1 << 15), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t b = begin; b < end; ++b)
-        pack_filters(turned, block_of(out_channels, first_block + b), depth, weight, turned ? out_channels : depth,
-                     pp + b * block_size);
+        pack_filters(kind, block_of(columns, first_block + b), depth, weight,
+                     kind == Filters::forward ? depth : columns, pp + b * block_size);
     });
-    parallel_for(tiles.count, at_once, [&](std::int64_t first, std::int64_t end) {
-      const std::int64_t count = end - first;
-      const Matrices pixels(memory.get(), count, depth);
-      transform_tiles<4>(PixelTransform{}, tiles, first, count, padding, images, 0, depth, zeros.data(), pixels);
-      for (std::int64_t b = 0; b < some_blocks; ++b) {
-        const Block block = block_of(out_channels, first_block + b);
-        const Matrices sums(memory.get() + pixels_size, count, block.width);
-        const std::int64_t panel = depth * block.width;
-        for (std::int64_t matrix = 0; matrix < 16; ++matrix) {
-          const float* const filters = pp + b * block_size + matrix * panel;
-          for_each_part(count, most_rows(block.width), [&](std::int64_t t, std::int64_t rows) {
-            // Part of the next filters arrives meanwhile, and, once for each tile, the memory of its outputs.
-            prefetch(filters + panel + t * panel / count, rows * panel / count);
-            if (matrix < rows) prefetch_outputs(tiles, first + t + matrix, block, out_channels, y);
-            multiply(EvenTileProduct{.a = pixels.at(matrix, t),
-                                     .a_row = depth,
-                                     .a_step = 1,
-                                     .b = filters,
-                                     .b_row = block.width,
-                                     .c = sums.at(matrix, t),
-                                     .c_row = block.width,
-                                     .rows = rows,
-                                     .columns = block.width,
-                                     .depth = depth});
-          });
-        }
-        write_outputs(tiles, first, count, sums, block, bias, relu, out_channels, y);
-      }
+    parallel_for(destination.tiles.count, grain, [&](std::int64_t begin, std::int64_t end) {
+      for_each_part(end - begin, at_once, [&](std::int64_t first, std::int64_t count) {
+        multiply_tiles(begin + first, count, first_block, some_blocks);
+      });
     });
   });
+}
+
+// y = the convolution of the images, for tiles of y.
+void convolve(Filters kind, const Images& images, std::int64_t padding, const float* weight, const Outputs& outputs) {
+  const Scratch<> zeros(images.channels);
+  std::fill_n(zeros.data(), images.channels, 0.0f);
+  multiply_filters(
+      kind, weight, images.channels, tiles_at_once(images.channels),
+      [&](std::int64_t first, std::int64_t count, const Matrices& to) {
+        transform_tiles<4>(PixelTransform{}, outputs.tiles, first, count, padding, images, 0, images.channels,
+                           zeros.data(), to);
+      },
+      outputs);
+}
+
+// Its transpose: dx = the sum of what the gradients dy send to pixels, for tiles of dy. Whole images are a thread's, as
+// the pixels of neighbouring tiles overlap.
+void convolve_transposed(const Images& dy, const float* weight, const AddedPixels& pixels) {
+  const std::int64_t image_tiles = pixels.tiles.rows * pixels.tiles.columns;
+  const Scratch<> zeros(dy.channels);
+  std::fill_n(zeros.data(), dy.channels, 0.0f);
+  multiply_filters(
+      Filters::gradient, weight, dy.channels, rows_per_range(image_tiles, tiles_at_once(dy.channels)) * image_tiles,
+      [&](std::int64_t first, std::int64_t count, const Matrices& to) {
+        transform_tiles<2>(OutputTranspose{}, pixels.tiles, first, count, 0, dy, 0, dy.channels, zeros.data(), to);
+      },
+      pixels);
 }
 
 // c [rows, width] = start + transpose(a [depth, rows]) b [depth, width], for each of the 16; start is c or 0.
@@ -297,21 +378,31 @@ void add_products(std::int64_t rows, std::int64_t depth, bool started, Matrices 
 }  // namespace
 
 void forward(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias, Out y) {
-  convolve({x.data<float>(), nullptr, s.height, s.width, s.in_channels}, s.padding, false, weight.data<float>(),
-           bias.defined() ? bias.data<float>() : nullptr, s.relu, {s.batch, s.out_height, s.out_width}, s.out_channels,
-           y.mutable_data<float>());
+  convolve(Filters::forward, {x.data<float>(), nullptr, s.height, s.width, s.in_channels}, s.padding,
+           weight.data<float>(),
+           {{s.batch, s.out_height, s.out_width},
+            s.out_channels,
+            bias.defined() ? bias.data<float>() : nullptr,
+            s.relu,
+            y.mutable_data<float>()});
 }
 
 void input_gradient(const Conv2dShape& s, const Tensor& weight, const Tensor& y, const Tensor& dy, Out dx) {
   const float* mask = s.relu ? y.data<float>() : nullptr;
-  convolve({dy.data<float>(), mask, s.out_height, s.out_width, s.out_channels}, 2 - s.padding, true,
-           weight.data<float>(), nullptr, false, {s.batch, s.height, s.width}, s.in_channels, dx.mutable_data<float>());
+  const Images gradients{dy.data<float>(), mask, s.out_height, s.out_width, s.out_channels};
+  const Tiles tiles(s.batch, s.height, s.width), few(s.batch, s.out_height, s.out_width);
+  if (few.count * 5 > tiles.count * 4)
+    return convolve(Filters::turned_gradient, gradients, 2 - s.padding, weight.data<float>(),
+                    {tiles, s.in_channels, nullptr, false, dx.mutable_data<float>()});
+  dx.fill_(0);
+  convolve_transposed(gradients, weight.data<float>(),
+                      {few, s.height, s.width, s.padding, s.in_channels, dx.mutable_data<float>()});
 }
 
 // A unit of work is a range of tiles and a block of either side's channels, whose sums stay in the second cache; few
 // ranges where there are many blocks. Sums over many tiles are taken in parts, and the parts in f64 (core/sums.h).
 void weight_gradient(const Conv2dShape& s, const Tensor& x, const Tensor& y, const Tensor& dy, Out dweight) {
-  constexpr std::int64_t most_channels = 64, at_once = 64, most_chain = 768, least_range = 256;
+  constexpr std::int64_t most_channels = 128, at_once = 128, most_chain = 768, least_range = 256;
   const Images pixels{x.data<float>(), nullptr, s.height, s.width, s.in_channels};
   const Images outputs{dy.data<float>(), s.relu ? y.data<float>() : nullptr, s.out_height, s.out_width, s.out_channels};
   const Tiles tiles(s.batch, s.out_height, s.out_width);
@@ -321,12 +412,14 @@ void weight_gradient(const Conv2dShape& s, const Tensor& x, const Tensor& y, con
   const std::int64_t grain = std::max(num_ranges(tiles.count, most_ranges), least_range);
   const std::int64_t ranges = std::max<std::int64_t>(num_ranges(tiles.count, grain), 1);
   const std::int64_t size = dweight.numel();
+  const std::int64_t in_width = whole_vectors(num_ranges(s.in_channels, in_blocks));
+  const std::int64_t most_out = num_ranges(s.out_channels, out_blocks);
   const Scratch<> partials(ranges == 1 ? 0 : ranges * size), zeros(most_channels);
   std::fill_n(zeros.data(), most_channels, 0.0f);
-  const std::int64_t group_size = Matrices::size(at_once, most_channels);
-  const std::int64_t sums_size = Matrices::size(most_channels, most_channels);
-  const ThreadMemory memory(2 * group_size + sums_size);
-  constexpr std::int64_t totals_size = 9 * most_channels * most_channels;
+  // A line more than their channels: rows a power of two apart would push each other out of the first cache.
+  const std::int64_t d_size = Matrices::size(at_once, in_width + 16), e_size = Matrices::size(at_once, most_out + 16);
+  const ThreadMemory memory(d_size + e_size + Matrices::size(most_out, in_width));
+  const std::int64_t totals_size = 9 * most_out * in_width;
   const Scratch<double> totals(num_threads() * totals_size);
   float* const pdw = dweight.mutable_data<float>();
   float* const pp = ranges == 1 ? pdw : partials.data();
@@ -337,8 +430,8 @@ void weight_gradient(const Conv2dShape& s, const Tensor& x, const Tensor& y, con
     const std::int64_t in = (in_block + 1) * s.in_channels / in_blocks - first_in;
     const std::int64_t first_out = out_block * s.out_channels / out_blocks;
     const std::int64_t out = (out_block + 1) * s.out_channels / out_blocks - first_out;
-    const Matrices d(memory.get(), at_once, whole_vectors(in)), e(memory.get() + group_size, at_once, out);
-    const Matrices sums(memory.get() + 2 * group_size, out, whole_vectors(in));
+    const Matrices d(memory.get(), at_once, whole_vectors(in) + 16), e(memory.get() + d_size, at_once, out + 16);
+    const Matrices sums(memory.get() + d_size + e_size, out, whole_vectors(in));
     double* const total = totals.data() + thread_index() * totals_size;  // [out, 9, in]
     std::fill_n(total, out * 9 * in, 0.0);
     for_each_part(std::min(grain, tiles.count - range * grain), most_chain, [&](std::int64_t begin, std::int64_t part) {

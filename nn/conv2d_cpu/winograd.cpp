@@ -402,7 +402,7 @@ void input_gradient(const Conv2dShape& s, const Tensor& weight, const Tensor& y,
 // A unit of work is a range of tiles and a block of either side's channels, whose sums stay in the second cache; few
 // ranges where there are many blocks. Sums over many tiles are taken in parts, and the parts in f64 (core/sums.h).
 void weight_gradient(const Conv2dShape& s, const Tensor& x, const Tensor& y, const Tensor& dy, Out dweight) {
-  constexpr std::int64_t most_channels = 128, at_once = 128, most_chain = 768, least_range = 256;
+  constexpr std::int64_t most_channels = 128, at_once = 64, most_chain = 768, least_range = 256;
   const Images pixels{x.data<float>(), nullptr, s.height, s.width, s.in_channels};
   const Images outputs{dy.data<float>(), s.relu ? y.data<float>() : nullptr, s.out_height, s.out_width, s.out_channels};
   const Tiles tiles(s.batch, s.out_height, s.out_width);

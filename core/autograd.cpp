@@ -112,7 +112,7 @@ void Tensor::backward() const {
     while (!worklist.empty()) {
       const auto node = worklist.pop();
       if (node->leaf) continue;
-      const Tensor grad = std::exchange(node->grad, {});
+      Tensor grad = std::exchange(node->grad, {});
       if (!grad.defined()) continue;  // its consumers passed nothing on
       // Without the operation's name: the caller may not know it, such as the reshape within a sum.
       check(node->backward != nullptr,
@@ -121,7 +121,7 @@ void Tensor::backward() const {
       worklist.insert_inputs(*node);
       const Temporarily name(running_op, node->op);
       Gradients to(*node);
-      std::exchange(node->backward, nullptr)(grad, to);
+      std::exchange(node->backward, nullptr)(std::move(grad), to);
       node->inputs.clear();
     }
     add_to_leaves();

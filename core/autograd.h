@@ -36,15 +36,16 @@ class Gradients {
   // away, by std::move, saves a leaf the copy.
   void add(int input, const Tensor& grad) { add(input, grad, false); }
   void add(int input, Tensor&& grad) { add(input, grad, true); }
+  void add(int input, const Tensor&& grad) = delete;  // a constant cannot be given away
 
  private:
   void add(int input, const Tensor& grad, bool is_given);
   Node& node_;
 };
 
-// grad is the gradient of the scalar with respect to the operation's output, of the output's shape. Runs with
-// recording off.
-using Backward = std::function<void(const Tensor& grad, Gradients& to)>;
+// grad is the gradient of the scalar with respect to the operation's output, of the output's shape; a function that
+// takes it by value may give it away. Runs with recording off.
+using Backward = std::function<void(Tensor grad, Gradients& to)>;
 
 // A value that backward reads: the data without its history, and a check that it has not been overwritten since. Empty
 // while recording is off, as there will be no backward.

@@ -57,10 +57,11 @@ Tensor concat(std::span<const Tensor> tensors, int axis) {
   record(out, "concat", tensors, [shapes, matrix](const Tensor& grad, Gradients& to) {
     std::int64_t at = 0;
     for (std::size_t i = 0; i < shapes.size(); ++i) {
-      const Tensor dx = Tensor::empty(shapes[i], grad.options()), columns = matrix(dx);
+      Tensor dx = Tensor::empty(shapes[i], grad.options());
+      const std::int64_t columns = matrix(dx).size(1);
       dispatch("copy_columns", grad.device(),
-               [&](auto device) { kernels::copy_columns(device, matrix(grad), at, columns.size(1), 0, columns); });
-      at += columns.size(1);
+               [&](auto device) { kernels::copy_columns(device, matrix(grad), at, columns, 0, matrix(dx)); });
+      at += columns;
       to.add(static_cast<int>(i), std::move(dx));
     }
   });

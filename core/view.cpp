@@ -12,8 +12,10 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
   check(shape.numel() == x.numel(), "reshape: ", x.shape(), " has ", x.numel(), " elements, ", shape, " has ",
         shape.numel());
   Tensor out = x.raw_view(shape, 0);
-  record(out, "reshape", {x},
-         [from = x.shape()](const Tensor& grad, Gradients& to) { to.add(0, grad.raw_view(from, 0)); });
+  record(out, "reshape", {x}, [from = x.shape()](Tensor grad, Gradients& to) {
+    grad = grad.raw_view(from, 0);  // now the only handle, if grad was
+    to.add(0, std::move(grad));
+  });
   return out;
 }
 
@@ -44,7 +46,7 @@ Tensor slice(const Tensor& x, std::int64_t begin, std::int64_t end) {
   const std::int64_t row = x.shape().product(1, x.rank());
   Tensor out = x.raw_view(x.shape().with(0, end - begin), begin * row);
   record(out, "slice", {x}, [shape = x.shape(), first = begin * row](const Tensor& grad, Gradients& to) {
-    const Tensor dx = Tensor::zeros(shape, grad.options());
+    Tensor dx = Tensor::zeros(shape, grad.options());
     dx.raw_view(grad.shape(), first).copy_(grad);
     to.add(0, std::move(dx));
   });

@@ -48,9 +48,9 @@ Tensor BatchNorm::apply(const Tensor& x, bool relu) {
   record(y, relu ? "batch_norm_relu" : "batch_norm", {x, weight, bias},
          [eps, relu, train, x = Saved(x), mean = Saved(mean), var = Saved(var), weight = Saved(weight),
           bias = Saved(bias)](const Tensor& grad, Gradients& to) {
-           const Tensor dx = Tensor::empty(x->shape(), grad.options());
-           const Tensor dweight = Tensor::empty(weight->shape(), grad.options());
-           const Tensor dbias = Tensor::empty(weight->shape(), grad.options());
+           Tensor dx = Tensor::empty(x->shape(), grad.options());
+           Tensor dweight = Tensor::empty(weight->shape(), grad.options());
+           Tensor dbias = Tensor::empty(weight->shape(), grad.options());
            dispatch("batch_norm_backward", grad.device(), [&](auto device) {
              kernels::batch_norm_backward(device, *x, {*mean, *var, *weight, *bias, eps, relu, train}, grad, dx,
                                           dweight, dbias);

@@ -127,9 +127,8 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
   });
   record(y, "layer_norm", {x, weight, bias},
          [x = Saved(x), weight = Saved(weight), moments](const Tensor& grad, Gradients& to) {
-           const Tensor dx = Tensor::empty(x->shape(), grad.options());
-           const Tensor dw = Tensor::empty(weight->shape(), grad.options()),
-                        db = Tensor::empty(dw.shape(), dw.options());
+           Tensor dx = Tensor::empty(x->shape(), grad.options());
+           Tensor dw = Tensor::empty(weight->shape(), grad.options()), db = Tensor::empty(dw.shape(), dw.options());
            dispatch_cpu("layer_norm_backward", grad.device(), [&](Cpu) {
              with_floating("layer_norm", grad.dtype(), [&]<class T>(T) {
                kernels::layer_norm_backward<T>(*x, *weight, moments, grad, dx, dw, db);

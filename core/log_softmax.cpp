@@ -56,14 +56,13 @@ void softmax(Cpu, Softmax which, const Tensor& x, Out out) {
     for_each_row(x, [=, n = x.size(-1)](std::int64_t first) {
       const T *const from = px + first, largest = largest_of(from, n);
       T* const to = po + first;
-      LaneSums<T> sum;
-      for_each_lanes<T>(n, [&](std::int64_t i, std::int64_t count) {
+      const auto [sum] = sums_of_row<T>(n, [=](std::int64_t i, std::int64_t count) {
         constexpr T nothing = -std::numeric_limits<T>::infinity();
         const auto power = functions::Math<Lanes<T>>::exp(load_row(from + i, count, nothing) - largest);
-        sum.add(power);
         if (which == Softmax::plain) store_row(to + i, power, count);
+        return Terms{power};
       });
-      const T total = static_cast<T>(sum.value()), factor = 1 / total, log_total = std::log(total);
+      const T total = static_cast<T>(sum), factor = 1 / total, log_total = std::log(total);
       for_each_lanes<T>(n, [&](std::int64_t i, std::int64_t count) {
         if (which == Softmax::plain) store_row(to + i, load_row(to + i, count) * factor, count);
         else store_row(to + i, load_row(from + i, count) - largest - log_total, count);
@@ -78,11 +77,10 @@ void softmax_backward(Cpu, Softmax which, const Tensor& y, const Tensor& dy, Out
     T* pdx = dx.mutable_data<T>();
     for_each_row(y, [=, n = y.size(-1)](std::int64_t first) {
       const auto at = [=](const T* p, std::int64_t i, std::int64_t count) { return load_row(p + first + i, count); };
-      LaneSums<T> terms;
-      for_each_lanes<T>(n, [&](std::int64_t i, std::int64_t count) {
-        terms.add(softmax_term(which, at(py, i, count), at(pdy, i, count)));
+      const auto [total] = sums_of_row<T>(n, [=](std::int64_t i, std::int64_t count) {
+        return Terms{softmax_term(which, at(py, i, count), at(pdy, i, count))};
       });
-      const T sum = static_cast<T>(terms.value());
+      const T sum = static_cast<T>(total);
       for_each_lanes<T>(n, [&](std::int64_t i, std::int64_t count) {
         store_row(pdx + first + i, softmax_gradient(which, at(py, i, count), at(pdy, i, count), sum), count);
       });

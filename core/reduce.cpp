@@ -12,7 +12,6 @@
 #include "core/parallel.h"
 #include "core/pointwise.h"
 #include "core/rows.h"
-#include "core/sums.h"
 #include "core/view.h"
 
 namespace mixgrad {
@@ -123,31 +122,50 @@ bool replaces(Extreme which, T next, T best) {
   return best == best && beats(which, next, best);
 }
 
+// The place of the extreme in `blocks` blocks of sum_block vectors, or -1 if there may be a nan: comparisons pass over
+// it, but a sum does not (nor over inf - inf). Each lane keeps its extreme and the number of the block.
+std::int64_t place_in_blocks(Extreme which, const float* x, std::int32_t blocks) {
+  struct Seen {
+    Vector largest, sum;
+  };
+  const auto both = [](const Seen& a, const Seen& b) {
+    return Seen{b.largest > a.largest ? b.largest : a.largest, a.sum + b.sum};
+  };
+  const float sign = which == Extreme::max ? 1.0f : -1.0f;
+  const auto from = [=](std::int32_t block) { return x + std::int64_t{block} * sum_block * lanes; };
+  Vector best = Vector{} - std::numeric_limits<float>::infinity(), sum{};
+  std::int32_t in_block __attribute__((vector_size(sizeof(Vector)))) = {};
+  for (std::int32_t block = 0; block < blocks; ++block) {
+    const auto at = [=, x = from(block)](int i) {
+      const Vector v = sign * load(x + i * lanes);
+      return Seen{v, v};
+    };
+    const Seen seen = tree_of<sum_block>(at, both);
+    in_block = seen.largest > best ? block : in_block;
+    best = seen.largest > best ? seen.largest : best;
+    sum += seen.sum;
+  }
+  if (const float total = horizontal_sum(sum); total != total) return -1;
+  float extreme = best[0];
+  for (int i = 1; i < lanes; ++i) extreme = std::max(extreme, best[i]);
+  std::int32_t first = blocks - 1;
+  for (int i = 0; i < lanes; ++i) first = best[i] == extreme ? std::min(first, in_block[i]) : first;
+  return std::find(from(first), from(blocks), sign * extreme) - x;
+}
+
 // The place of the extreme of x[0..n-1], n > 0.
 template <class T>
 std::int64_t arg_extreme_of(Extreme which, const T* x, std::int64_t n) {
-  std::int64_t best = 0;
-  for (std::int64_t i = 1; i < n; ++i)
+  std::int64_t best = 0, compared = 1;
+  if constexpr (std::is_same_v<T, float>) {
+    constexpr std::int64_t block = sum_block * lanes;
+    if (n >= block) best = place_in_blocks(which, x, static_cast<std::int32_t>(n / block));
+    if (n >= block && best >= 0) compared = n / block * block;
+    best = std::max<std::int64_t>(best, 0);
+  }
+  for (std::int64_t i = compared; i < n; ++i)
     if (replaces(which, x[i], x[best])) best = i;
   return best;
-}
-// Of floats: by vectors, the part first that it is in.
-std::int64_t arg_extreme_of_floats(Extreme which, const float* x, std::int64_t n) {
-  constexpr std::int64_t part = 16 * lanes;
-  float best = x[0];
-  std::int64_t at = 0;
-  for (std::int64_t first = 0; first < n && best == best; first += part) {
-    const float* from = x + first;
-    Vector extreme = load_row(from, 1, *from);
-    for_each_lanes<float>(std::min(part, n - first), [&](std::int64_t i, std::int64_t count) {
-      const Vector v = load_row(from + i, count, *from);
-      const auto stays = which == Extreme::max ? extreme >= v : extreme <= v;
-      extreme = stays || extreme != extreme ? extreme : v;
-    });
-    for (int i = 0; i < lanes; ++i)
-      if (replaces(which, extreme[i], best)) best = extreme[i], at = first;
-  }
-  return at + arg_extreme_of(which, x + at, std::min(part, n - at));
 }
 
 // out[i] = the row, of those from `begin` to `end` of x [rows, inner], of the extreme of column i.
@@ -155,12 +173,7 @@ template <class T>
 void arg_extreme_of_rows(Extreme which, const T* x, std::int64_t begin, std::int64_t end, std::int64_t inner,
                          std::int32_t* out) {
   if (inner == 1) {
-    std::int64_t at = 0;
-    if constexpr (std::is_same_v<T, float>)
-      at = end - begin > 4 * lanes ? arg_extreme_of_floats(which, x + begin, end - begin)
-                                   : arg_extreme_of(which, x + begin, end - begin);
-    else at = arg_extreme_of(which, x + begin, end - begin);
-    *out = static_cast<std::int32_t>(begin + at);
+    *out = static_cast<std::int32_t>(begin + arg_extreme_of(which, x + begin, end - begin));
     return;
   }
   std::vector<T> best(x + begin * inner, x + (begin + 1) * inner);
@@ -189,10 +202,6 @@ void sum(Cpu, const Tensor& x, double divisor, Out out) {
     const std::int64_t slabs_per_range = rows_per_range(std::min(n, slab) * inner, reduce_grain);
     // Not multiplied by 1 / n, which is itself rounded: the mean of three 1000s must be 1000.
     const auto rounded = [=](double total) { return static_cast<T>(divisor == 1 ? total : total / divisor); };
-    if (slabs == 1 && inner == 1)
-      return parallel_for(outer, slabs_per_range, [=](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t o = begin; o < end; ++o) po[o] = rounded(sum_of(px + o * n, n));
-      });
     const Scratch<double> partial(outer * slabs * inner);
     double* pp = partial.data();
     parallel_for(outer * slabs, slabs_per_range, [=](std::int64_t begin, std::int64_t end) {

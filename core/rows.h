@@ -1,11 +1,12 @@
 // Loops over the elements of a row (private: for .cpp files): of floats in vectors, of doubles one by one.
 //
-//   LaneSums<T> total;
-//   for_each_lanes<T>(n, [&](std::int64_t i, std::int64_t count) { total.add(load_row(x + i, count)); });
+//   const auto [sum] =
+//       sums_of_row<T>(n, [=](std::int64_t i, std::int64_t count) { return Terms{load_row(x + i, count)}; });
 #pragma once
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <type_traits>
 
 #include "core/simd.h"
@@ -33,86 +34,122 @@ inline Vector load_row(const float* from, std::int64_t count, float rest = 0) {
   const Vector v = load_first(static_cast<int>(count), from);
   return lane_numbers() < static_cast<float>(count) ? v : Vector{} + rest;
 }
-// `value`, and 0 in lanes beyond `count`.
-inline double filled_row(std::int64_t, double value) { return value; }
-inline Vector filled_row(std::int64_t count, float value) {
-  return lane_numbers() < static_cast<float>(count) ? Vector{} + value : Vector{};
+// v, but 0 in lanes beyond `count`.
+inline double first_lanes(std::int64_t, double v) { return v; }
+inline Vector first_lanes(std::int64_t count, Vector v) {
+  return count >= lanes ? v : lane_numbers() < static_cast<float>(count) ? v : Vector{};
 }
+inline double lane_of(double v, std::int64_t) { return v; }
+inline float lane_of(Vector v, std::int64_t i) { return v[i]; }
 inline void set_lane(double& v, std::int64_t, double value) { v = value; }
 inline void set_lane(Vector& v, std::int64_t i, float value) { v[i] = value; }
 inline void store_row(double* to, double v, std::int64_t) { *to = v; }
 inline void store_row(float* to, Vector v, std::int64_t count) { store(to, v, count); }
 
-// Calls f(i, count) for the first of each `lanes_of<T>` elements of 0..n-1 and how many are left from there on.
+// Calls f(i, count) for the first of each `lanes_of<T>` elements of 0..n-1, or of as many as are left.
 template <class T, class F>
-void for_each_lanes(std::int64_t n, F f) {
-  for (std::int64_t i = 0; i < n; i += lanes_of<T>) f(i, n - i);
+[[gnu::flatten]] void for_each_lanes(std::int64_t n, F f) {
+  std::int64_t i = 0;
+  for (; i + lanes_of<T> <= n; i += lanes_of<T>) f(i, lanes_of<T>);
+  if (i < n) f(i, n - i);
 }
 
-// Sums (core/sums.h) of what is added, for each lane: of a block of vectors, and then in f64.
-template <class T>
-class LaneSums : public RunningSum<T> {
- public:
-  void add_to(double* totals, std::int64_t) const { *totals += this->value(); }
-};
-template <>
-class LaneSums<float> {
- public:
-  void add(Vector v) {
-    block_ += v;
-    if (++count_ == sum_block) flush();
-  }
-  void add_to(double* totals, std::int64_t count) {
-    flush();
-    for (std::int64_t i = 0; i < std::min<std::int64_t>(count, lanes); ++i) totals[i] += total_[i];
-  }
-  double value() {  // of all lanes
-    flush();
-    double total = 0;
-    for (int i = 0; i < lanes; ++i) total += total_[i];
-    return total;
-  }
+// at(0), at(1), ... of n values, a power of two, combined as a tree: so most of them do not wait for each other.
+template <int n, class F, class Combine = std::plus<>>
+auto tree_of(const F& at, const Combine& combine = {}, int first = 0) {
+  if constexpr (n == 1) return at(first);
+  else return combine(tree_of<n / 2>(at, combine, first), tree_of<n / 2>(at, combine, first + n / 2));
+}
 
- private:
-  using Doubles = double __attribute__((vector_size(lanes * sizeof(double))));
-  void flush() {
-    total_ += __builtin_convertvector(block_, Doubles);
-    block_ = Vector{};
-    count_ = 0;
-  }
-  Vector block_{};
-  Doubles total_{};
-  int count_ = 0;
-};
-
-// totals[j * columns + c] += sum over rows begin..end-1 of term(row * columns + c, c, count)[j] for each column, where
-// the term is of the lanes from column c on.
-template <class T, std::size_t k, class F>
-void add_rows_of(std::int64_t begin, std::int64_t end, std::int64_t columns, double* totals, F term) {
-  for_each_lanes<T>(columns, [&](std::int64_t c, std::int64_t count) {
-    LaneSums<T> sums[k];
-    for (std::int64_t row = begin; row < end; ++row) {
-      const std::array<Lanes<T>, k> terms = term(row * columns + c, c, count);
-      for (std::size_t j = 0; j < k; ++j) sums[j].add(terms[j]);
+// totals[i] += v[i] for each of `count` lanes.
+inline void add_lanes(double* totals, double v, std::int64_t) { *totals += v; }
+inline void add_lanes(double* totals, Vector v, std::int64_t count) {
+  for (int i = 0; i < lanes; i += lanes / 2) {
+    const Doubles half = i == 0 ? half_in_f64<false>(v) : half_in_f64<true>(v);
+    if (count >= lanes) {
+      Doubles total;
+      std::memcpy(&total, totals + i, sizeof total);
+      total += half;
+      std::memcpy(totals + i, &total, sizeof total);
+    } else {
+      for (int j = 0; j < std::min<std::int64_t>(count - i, lanes / 2); ++j) totals[i + j] += half[j];
     }
-    for (std::size_t j = 0; j < k; ++j) sums[j].add_to(totals + static_cast<std::int64_t>(j) * columns + c, count);
-  });
+  }
+}
+
+// The sums over a row of n elements of the Terms that term(i, count) gives for the lanes from i on, 0 in those beyond
+// count: those of a block in T, and of the blocks in f64 (core/sums.h).
+template <class T, class F>
+[[gnu::flatten]] auto sums_of_row(std::int64_t n, const F& term) {
+  constexpr std::int64_t step = lanes_of<T>, block = sum_block * step;
+  using Term = decltype(term(0, 0));
+  double totals[Term::count][step] = {};
+  const auto add = [&](const Term& sum) {
+    for (int j = 0; j < Term::count; ++j) add_lanes(totals[j], sum.value[j], step);
+  };
+  std::int64_t i = 0;
+  for (; i + block <= n; i += block) add(tree_of<sum_block>([&](int v) { return term(i + v * step, step); }));
+  Term rest{};
+  for_each_lanes<T>(n - i, [&](std::int64_t at, std::int64_t count) { rest = rest + term(i + at, count); });
+  add(rest);
+  std::array<double, Term::count> sums;
+  for (int j = 0; j < Term::count; ++j)
+    sums[static_cast<std::size_t>(j)] = tree_of<step>([&](int lane) { return totals[j][lane]; });
+  return sums;
+}
+
+// totals[j * columns + c] += sum over rows begin..end-1 of term(row * columns + c, c, count).value[j] for each column,
+// where the terms are of the lanes from column c on.
+template <class T, class F>
+[[gnu::flatten]] void add_rows(std::int64_t begin, std::int64_t end, std::int64_t columns, double* totals,
+                               const F& term) {
+  for (std::int64_t row = begin; row < end; row += sum_block)
+    for_each_lanes<T>(columns, [&](std::int64_t c, std::int64_t count) {
+      const auto at = [&](std::int64_t r) { return term((row + r) * columns + c, c, count); };
+      auto sum = row + sum_block <= end ? tree_of<sum_block>(at) : at(0);
+      for (std::int64_t r = 1; r < end - row && row + sum_block > end; ++r) sum = sum + at(r);
+      for (int j = 0; j < sum.count; ++j) add_lanes(totals + j * columns + c, sum.value[j], count);
+    });
+}
+
+// totals[c] += sum over rows of x [rows, columns]. As many narrow rows as there are lanes are one row of whole vectors,
+// whose sums are then added as a tree.
+template <class T>
+void add_rows(const T* x, std::int64_t rows, std::int64_t columns, double* totals) {
+  const auto element = [x](std::int64_t i, std::int64_t, std::int64_t count) { return Terms{load_row(x + i, count)}; };
+  if (columns == 1) {
+    const auto [sum] =
+        sums_of_row<T>(rows, [x](std::int64_t i, std::int64_t count) { return Terms{load_row(x + i, count)}; });
+    *totals += sum;
+    return;
+  }
+  constexpr std::int64_t narrow = 4 * lanes_of<T>;
+  if (columns % lanes_of<T> == 0 || columns > narrow || rows < lanes_of<T>)
+    return add_rows<T>(0, rows, columns, totals, element);
+  const std::int64_t width = columns * lanes_of<T>, whole = rows / lanes_of<T> * width;
+  double wide[narrow * lanes_of<T>];
+  std::fill_n(wide, width, 0.0);
+  add_rows<T>(0, rows / lanes_of<T>, width, wide, element);
+  for (std::int64_t i = whole; i < rows * columns; ++i) wide[i - whole] += static_cast<double>(x[i]);
+  for (std::int64_t half = width / 2; half >= columns; half /= 2)
+    for (std::int64_t i = 0; i < half; ++i) wide[i] += wide[half + i];
+  for (std::int64_t c = 0; c < columns; ++c) totals[c] += wide[c];
 }
 
 // The largest element, of n >= 1; of a row with a nan, that or any.
 template <class T>
 T largest_of(const T* x, std::int64_t n) {
+  const auto larger = [](auto a, auto b) { return b > a ? b : a; };
+  constexpr std::int64_t block = sum_block * lanes_of<T>;
   Lanes<T> largest = load_row(x, n, x[0]);
-  for_each_lanes<T>(n, [&](std::int64_t i, std::int64_t count) {
-    const Lanes<T> v = load_row(x + i, count, x[0]);
-    largest = v > largest ? v : largest;
+  std::int64_t i = 0;
+  for (; i + block <= n; i += block)
+    largest = larger(largest,
+                     tree_of<sum_block>([&](int j) { return load_row(x + i + j * lanes_of<T>, lanes_of<T>); }, larger));
+  for_each_lanes<T>(n - i, [&](std::int64_t at, std::int64_t count) {
+    largest = larger(largest, load_row(x + i + at, count, x[0]));
   });
-  if constexpr (lanes_of<T> == 1) return largest;
-  else {
-    T result = largest[0];
-    for (int i = 1; i < lanes; ++i) result = std::max(result, largest[i]);
-    return result;
-  }
+  return tree_of<lanes_of<T>>([&](int lane) { return lane_of(largest, lane); }, larger);
 }
 
 }  // namespace mixgrad::host

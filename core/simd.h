@@ -71,6 +71,17 @@ float horizontal_sum(Vector v) {
   else return horizontal_sum<half / 2>(add_half<half>(v, std::make_index_sequence<lanes>()));
 }
 
+// The lower (upper) half of the lanes in f64.
+using Doubles = double __attribute__((vector_size(sizeof(Vector))));
+template <bool upper, std::size_t... i>
+Doubles half_in_f64(Vector v, std::index_sequence<i...>) {
+  return __builtin_convertvector(__builtin_shufflevector(v, v, (static_cast<int>(i) + upper * lanes / 2)...), Doubles);
+}
+template <bool upper>
+Doubles half_in_f64(Vector v) {
+  return half_in_f64<upper>(v, std::make_index_sequence<lanes / 2>());
+}
+
 // Interleaves the lower (upper) halves of a and b.
 template <bool second, std::size_t... i>
 Vector interleave(Vector a, Vector b, std::index_sequence<i...>) {

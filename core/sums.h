@@ -4,8 +4,6 @@
 // length.
 #pragma once
 
-#include <algorithm>
-#include <array>
 #include <cstdint>
 
 #include "core/host_device.h"
@@ -33,9 +31,10 @@ class RunningSum {
   double total_ = 0;
 };
 
-// k terms of as many sums.
+// k terms of as many sums: Terms{a, b}.
 template <class T, int k>
 struct Terms {
+  static constexpr int count = k;
   T value[k];
   MIXGRAD_HOST_DEVICE friend Terms operator+(const Terms& a, const Terms& b) {
     Terms sum;
@@ -43,71 +42,7 @@ struct Terms {
     return sum;
   }
 };
+template <class T, class... Rest>
+Terms(T, Rest...) -> Terms<T, 1 + sizeof...(Rest)>;
 
-namespace host {
-
-// at(0) + at(1) + ... of n values, a power of two, as a tree.
-template <int n, class F>
-auto tree_sum(const F& at, int first = 0) {
-  if constexpr (n == 1) return at(first);
-  else return tree_sum<n / 2>(at, first) + tree_sum<n / 2>(at, first + n / 2);
-}
-
-// totals[j * columns + c] += sum over rows begin..end-1 of term(row * columns + c, c).value[j], for each column: what a
-// CPU thread does with its range of rows.
-template <class T, int k, class F>
-void add_rows(std::int64_t begin, std::int64_t end, std::int64_t columns, double* totals, F term) {
-  const auto add = [=](auto sums) {
-#pragma omp simd
-    for (std::int64_t c = 0; c < columns; ++c) {
-      const Terms<T, k> block = sums(c);
-      for (int j = 0; j < k; ++j) totals[j * columns + c] += static_cast<double>(block.value[j]);
-    }
-  };
-  std::int64_t row = begin;
-  for (; row + sum_block <= end; row += sum_block)
-    add([=, first = row * columns](std::int64_t c) {
-      return tree_sum<sum_block>([&](int r) { return term(first + r * columns + c, c); });
-    });
-  for (; row < end; ++row) add([=, first = row * columns](std::int64_t c) { return term(first + c, c); });
-}
-
-// totals[c] += sum over rows of x [rows, columns]. Several narrow rows are one wide one, whose sums are then added as a
-// tree.
-template <class T>
-void add_rows(const T* x, std::int64_t rows, std::int64_t columns, double* totals) {
-  constexpr std::int64_t width = 32;
-  const auto element = [x](std::int64_t i, std::int64_t) { return Terms<T, 1>{{x[i]}}; };
-  const std::int64_t at_once = columns < width ? width / std::max<std::int64_t>(columns, 1) : 1;
-  std::int64_t done = 0;
-  if (at_once > 1 && rows >= sum_block * at_once) {
-    double wide[width] = {};
-    add_rows<T, 1>(0, rows / at_once, at_once * columns, wide, element);
-    for (std::int64_t left = at_once; left > 1; left = (left + 1) / 2)
-      for (std::int64_t i = 0, half = (left + 1) / 2 * columns; i < left / 2 * columns; ++i) wide[i] += wide[half + i];
-    for (std::int64_t c = 0; c < columns; ++c) totals[c] += wide[c];
-    done = rows / at_once * at_once;
-  }
-  add_rows<T, 1>(done, rows, columns, totals, element);
-}
-
-// The sum of x[0..n-1]: long ones as wide rows, short ones by blocks for each of at least four lanes.
-template <class T>
-double sum_of(const T* x, std::int64_t n) {
-  constexpr std::int64_t block = 4 * sum_block, is_long = 16 * block;
-  double total = 0;
-  if (n >= is_long) {
-    add_rows(x, n, 1, &total);
-    return total;
-  }
-  for (std::int64_t first = 0; first < n; first += block) {
-    T sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (std::int64_t i = first; i < std::min(n, first + block); ++i) sum += x[i];
-    total += static_cast<double>(sum);
-  }
-  return total;
-}
-
-}  // namespace host
 }  // namespace mixgrad

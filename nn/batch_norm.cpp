@@ -9,7 +9,6 @@
 #include "core/autograd.h"
 #include "core/parallel.h"
 #include "core/rows.h"
-#include "core/sums.h"
 
 namespace mixgrad::nn {
 
@@ -84,7 +83,7 @@ void sum_over_rows(std::int64_t rows, std::int64_t channels, T* first, T* second
   parallel_ranges(rows, grain, [=](std::int64_t range, std::int64_t begin, std::int64_t end) {
     double* const partial = total + (range + 1) * size;
     std::fill_n(partial, size, 0.0);
-    add_rows_of<T, 2>(begin, end, channels, partial, of);
+    add_rows<T>(begin, end, channels, partial, of);
   });
   std::fill_n(total, size, 0.0);
   for (std::int64_t range = 1; range <= ranges; ++range)
@@ -139,16 +138,14 @@ void batch_norm_statistics(Cpu, const Tensor& x, double momentum, Out running_me
       T* const shift = ps + range * channels;
       const double n = static_cast<double>(end - begin);
       std::fill_n(means, 2 * channels, 0.0);
-      add_rows_of<T, 1>(begin, end, channels, means, [=](std::int64_t i, std::int64_t, std::int64_t count) {
-        return std::array{load_row(px + i, count)};
-      });
+      add_rows(px + begin * channels, end - begin, channels, means);
       for (std::int64_t c = 0; c < channels; ++c) {
         shift[c] = static_cast<T>(means[c] / n);
         means[c] = 0;
       }
-      add_rows_of<T, 2>(begin, end, channels, means, [=](std::int64_t i, std::int64_t c, std::int64_t count) {
+      add_rows<T>(begin, end, channels, means, [=](std::int64_t i, std::int64_t c, std::int64_t count) {
         const Lanes<T> value = load_row(px + i, count) - load_row(shift + c, count);
-        return std::array{value, value * value};
+        return Terms{value, value * value};
       });
       for (std::int64_t c = 0; c < channels; ++c) {
         const double left = means[c] / n;
@@ -220,7 +217,7 @@ void batch_norm_backward(Cpu, const Tensor& x, const BatchNormParameters& p, con
       sum_over_rows<T>(rows, channels, pdw, pdb, [=](std::int64_t i, std::int64_t c, std::int64_t count) {
         const auto channel = channels_at(c, count);
         const Lanes<T> x = load_row(px + i, count), g = channel.line.backward(x, load_row(pdy + i, count));
-        return std::array{channel.dweight_of(x, g), g};
+        return Terms{channel.dweight_of(x, g), g};
       });
       parallel_for(rows, rows_per_range(channels, batch_norm_grain), [=](std::int64_t begin, std::int64_t end) {
         for_each_lanes<T>(channels, [=](std::int64_t c, std::int64_t count) {

@@ -123,24 +123,22 @@ void cross_entropy(Cpu device, const Tensor& logits, const CrossEntropyTarget& t
         // That of most classes, but for those of the targets.
         const auto q_at = [=](std::int64_t c, std::int64_t count) {
           Lanes<T> q = weights.class_weights ? load_row(weights.class_weights + c, count) * weights.spread
-                                             : filled_row(count, weights.spread);
+                                             : first_lanes(count, Lanes<T>{} + weights.spread);
           for (const std::int64_t target : {weights.y, weights.partner})
             if (target >= c && target < c + lanes_of<T>) set_lane(q, target - c, weights(target));
           return q;
         };
-        LaneSums<T> powers, all_q, terms;
-        for_each_lanes<T>(classes, [&](std::int64_t c, std::int64_t count) {
-          powers.add(functions::Math<Lanes<T>>::exp(z_at(c, count)));
+        const auto [powers] = sums_of_row<T>(classes, [=](std::int64_t c, std::int64_t count) {
+          return Terms{functions::Math<Lanes<T>>::exp(z_at(c, count))};
         });
-        const T log_total = std::log(static_cast<T>(powers.value()));
-        for_each_lanes<T>(classes, [&](std::int64_t c, std::int64_t count) {
+        const T log_total = std::log(static_cast<T>(powers));
+        const auto [all_q, value] = sums_of_row<T>(classes, [=](std::int64_t c, std::int64_t count) {
           const Lanes<T> nothing{}, q = q_at(c, count);
-          all_q.add(q);
-          terms.add(q == T{0} ? nothing : weights.term(q, z_at(c, count), log_total));
+          return Terms{q, q == T{0} ? nothing : weights.term(q, z_at(c, count), log_total)};
         });
-        pl[n] = static_cast<T>(terms.value());
+        pl[n] = static_cast<T>(value);
         if (!pd) continue;
-        const T sum_q = static_cast<T>(all_q.value());
+        const T sum_q = static_cast<T>(all_q);
         for_each_lanes<T>(classes, [&](std::int64_t c, std::int64_t count) {
           store_row(pd + n * classes + c, weights.gradient(q_at(c, count), z_at(c, count), log_total, sum_q), count);
         });

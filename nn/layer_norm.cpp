@@ -35,14 +35,14 @@ void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, doubl
     for (std::int64_t row = begin; row < end; ++row) {
       const T* from = px + row * n;
       const auto count_of = static_cast<double>(n);
-      LaneSums<T> total, squares;
-      for_each_lanes<T>(n, [&](std::int64_t i, std::int64_t count) { total.add(load_row(from + i, count)); });
-      const T mean = static_cast<T>(total.value() / count_of);
-      for_each_lanes<T>(n, [&](std::int64_t i, std::int64_t count) {
+      const auto [sum] =
+          sums_of_row<T>(n, [=](std::int64_t i, std::int64_t count) { return Terms{load_row(from + i, count)}; });
+      const T mean = static_cast<T>(sum / count_of);
+      const auto [squares] = sums_of_row<T>(n, [=](std::int64_t i, std::int64_t count) {
         const auto centred = load_row(from + i, count, mean) - mean;
-        squares.add(centred * centred);
+        return Terms{centred * centred};
       });
-      const T r = static_cast<T>(1 / std::sqrt(squares.value() / count_of + eps));
+      const T r = static_cast<T>(1 / std::sqrt(squares / count_of + eps));
       for_each_lanes<T>(n, [&](std::int64_t i, std::int64_t count) {
         const auto z = (load_row(from + i, count) - mean) * r;
         store_row(py + row * n + i, z * load_row(w + i, count) + load_row(b + i, count), count);
@@ -70,17 +70,15 @@ void layer_norm_backward(const Tensor& x, const Tensor& weight, const Tensor& mo
     T *const bw = block.data(), *const bb = bw + n;
     for (std::int64_t row = begin; row < end; ++row) {
       const T *x = px + row * n, *dy = pdy + row * n, mean = pm[2 * row], r = pm[2 * row + 1];
-      LaneSums<T> gradients, products;
-      for_each_lanes<T>(n, [&](std::int64_t i, std::int64_t count) {
+      const auto [gradients, products] = sums_of_row<T>(n, [=](std::int64_t i, std::int64_t count) {
         const auto d = load_row(dy + i, count), z = (load_row(x + i, count, mean) - mean) * r;
         const auto g = d * load_row(w + i, count);
-        gradients.add(g);
-        products.add(g * z);
         store_row(bw + i, load_row(bw + i, count) + d * z, count);
         store_row(bb + i, load_row(bb + i, count) + d, count);
+        return Terms{g, g * z};
       });
       const auto count_of = static_cast<double>(n);
-      const T g_mean = static_cast<T>(gradients.value() / count_of), gz = static_cast<T>(products.value() / count_of);
+      const T g_mean = static_cast<T>(gradients / count_of), gz = static_cast<T>(products / count_of);
       for_each_lanes<T>(n, [&](std::int64_t i, std::int64_t count) {
         const auto z = (load_row(x + i, count) - mean) * r, g = load_row(dy + i, count) * load_row(w + i, count);
         store_row(pdx + row * n + i, r * (g - g_mean - z * gz), count);

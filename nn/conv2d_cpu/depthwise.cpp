@@ -148,9 +148,7 @@ void parameter_gradients(const Conv2dShape& s, const Tensor& x, const Tensor& dy
       for (std::int64_t row = begin; row < end; ++row) {
         const T* const g = pdy + row * s.out_width * channels;
         const std::int64_t top = row % s.out_height * s.stride - s.padding, image = row / s.out_height * s.height;
-        add_rows_of<T, 1>(
-            0, s.out_width, channels, sum + taps * channels,
-            [=](std::int64_t i, std::int64_t, std::int64_t count) { return std::array{load_row(g + i, count)}; });
+        add_rows(g, s.out_width, channels, sum + taps * channels);
         if (!dweight.defined()) continue;
         for (std::int64_t u = std::max<std::int64_t>(-top, 0); u < std::min(s.kernel_height, s.height - top); ++u)
           for (std::int64_t v = 0; v < s.kernel_width; ++v) {
@@ -159,11 +157,11 @@ void parameter_gradients(const Conv2dShape& s, const Tensor& x, const Tensor& dy
             const std::int64_t last =
                 std::min(num_ranges(std::max<std::int64_t>(s.width + s.padding - v, 0), s.stride), s.out_width);
             const T* const pixels = px + ((image + top + u) * s.width + v - s.padding) * channels;
-            add_rows_of<T, 1>(first, last, channels, sum + (u * s.kernel_width + v) * channels,
-                              [=, step = s.stride](std::int64_t i, std::int64_t c, std::int64_t count) {
-                                const std::int64_t pixel = (i - c) * step + c;
-                                return std::array{load_row(g + i, count) * load_row(pixels + pixel, count)};
-                              });
+            add_rows<T>(first, last, channels, sum + (u * s.kernel_width + v) * channels,
+                        [=, step = s.stride](std::int64_t i, std::int64_t c, std::int64_t count) {
+                          const std::int64_t pixel = (i - c) * step + c;
+                          return Terms{load_row(g + i, count) * load_row(pixels + pixel, count)};
+                        });
           }
       }
     });

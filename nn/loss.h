@@ -6,7 +6,9 @@
 #include <functional>
 #include <string>
 #include <utility>
+#include <variant>
 
+#include "core/elementwise.h"
 #include "core/tensor.h"
 
 namespace mixgrad::nn {
@@ -66,3 +68,58 @@ inline const Loss l1{"l1", l1_per_sample};
 inline const Loss bce_with_logits{"bce_with_logits", bce_with_logits_per_sample};
 
 }  // namespace mixgrad::nn
+
+namespace mixgrad::kernels {
+// Losses l(x, t) of an element of an output and of a target, and their derivatives in x and in t.
+struct SquaredError {
+  MIXGRAD_HOST_DEVICE auto operator()(auto x, auto t) const { return (x - t) * (x - t); }
+  MIXGRAD_HOST_DEVICE auto in_output(auto x, auto t) const { return 2.0f * (x - t); }
+  MIXGRAD_HOST_DEVICE auto in_target(auto x, auto t) const { return 2.0f * (t - x); }
+};
+struct AbsoluteError {
+  template <class T>
+  MIXGRAD_HOST_DEVICE T operator()(T x, T t) const {
+    return functions::Math<T>::abs(x - t);
+  }
+  template <class T>
+  MIXGRAD_HOST_DEVICE T in_output(T x, T t) const {
+    return x > t ? T{} + 1.0f : x < t ? T{} - 1.0f : (x - t) * 0.0f;  // nan stays
+  }
+  MIXGRAD_HOST_DEVICE auto in_target(auto x, auto t) const { return in_output(t, x); }
+};
+// t softplus(-x) + (1 - t) softplus(x), where a term whose weight, t or 1 - t, is 0 is skipped: it may be infinite.
+// softplus(x) - t x would cancel where t is near 1: for x = 20, to 0 in f32.
+struct BinaryCrossEntropy {
+  template <class T>
+  MIXGRAD_HOST_DEVICE T operator()(T x, T t) const {
+    using Math = functions::Math<T>;
+    const T rest = 1.0f - t, same = Math::log1p(Math::exp(-Math::abs(x)));
+    const T of_one = (x < 0.0f ? -x : T{}) + same, of_zero = (x > 0.0f ? x : T{}) + same;
+    return (t == 0.0f ? T{} : t * of_one) + (rest == 0.0f ? T{} : rest * of_zero);
+  }
+  // (1 - t) sigmoid(x) - t sigmoid(-x)
+  template <class T>
+  MIXGRAD_HOST_DEVICE T in_output(T x, T t) const {
+    using Math = functions::Math<T>;
+    const T e = Math::exp(-Math::abs(x)), above = 1.0f / (1.0f + e), below = e * above;  // sigmoid of |x| and -|x|
+    return x > 0.0f ? (1.0f - t) * above - t * below : (1.0f - t) * below - t * above;
+  }
+  // softplus(-x) - softplus(x), but for an infinite term that is skipped
+  template <class T>
+  MIXGRAD_HOST_DEVICE T in_target(T x, T t) const {
+    const T weight = x < 0.0f ? t : 1.0f - t, skipped = weight == 0.0f ? T{} : -x;
+    return functions::Math<T>::abs(x) == INFINITY ? skipped : -x;
+  }
+};
+template <bool in_target>
+MIXGRAD_HOST_DEVICE auto derivative(const auto& l, auto x, auto t) {
+  if constexpr (in_target) return l.in_target(x, t);
+  else return l.in_output(x, t);
+}
+using ElementLoss = std::variant<SquaredError, AbsoluteError, BinaryCrossEntropy>;
+
+// loss[n] = the mean over i of l(x[n, i], t[n, i]), and its gradient in x, or in t.
+MIXGRAD_KERNEL(element_loss, const ElementLoss& l, const Tensor& x, const Tensor& t, Out loss);
+MIXGRAD_KERNEL(element_loss_backward, const ElementLoss& l, bool in_target, const Tensor& x, const Tensor& t,
+               const Tensor& dloss, Out gradient);
+}  // namespace mixgrad::kernels

@@ -41,8 +41,6 @@ inline Vector first_lanes(std::int64_t count, Vector v) {
 }
 inline double lane_of(double v, std::int64_t) { return v; }
 inline float lane_of(Vector v, std::int64_t i) { return v[i]; }
-inline void set_lane(double& v, std::int64_t, double value) { v = value; }
-inline void set_lane(Vector& v, std::int64_t i, float value) { v[i] = value; }
 inline void store_row(double* to, double v, std::int64_t) { *to = v; }
 inline void store_row(float* to, Vector v, std::int64_t count) { store(to, v, count); }
 
@@ -99,17 +97,28 @@ template <class T, class F>
 }
 
 // totals[j * columns + c] += sum over rows begin..end-1 of term(row * columns + c, c, count).value[j] for each column,
-// where the terms are of the lanes from column c on.
+// where the terms are of the lanes from column c on. Some vectors side by side at a time, so that few rows are read in
+// the order of memory.
 template <class T, class F>
 [[gnu::flatten]] void add_rows(std::int64_t begin, std::int64_t end, std::int64_t columns, double* totals,
                                const F& term) {
-  for (std::int64_t row = begin; row < end; row += sum_block)
-    for_each_lanes<T>(columns, [&](std::int64_t c, std::int64_t count) {
-      const auto at = [&](std::int64_t r) { return term((row + r) * columns + c, c, count); };
-      auto sum = row + sum_block <= end ? tree_of<sum_block>(at) : at(0);
-      for (std::int64_t r = 1; r < end - row && row + sum_block > end; ++r) sum = sum + at(r);
-      for (int j = 0; j < sum.count; ++j) add_lanes(totals + j * columns + c, sum.value[j], count);
+  using Term = decltype(term(0, 0, 0));
+  constexpr std::int64_t step = lanes_of<T>, width = 64;
+  for (std::int64_t row = begin; row < end; row += sum_block) {
+    const auto add = [=](auto vectors, std::int64_t first, std::int64_t count) {
+      Term sums[vectors] = {};
+      for (std::int64_t r = row; r < std::min(row + sum_block, end); ++r)
+        for (std::int64_t v = 0, c = first; v < vectors; ++v, c += step)
+          sums[v] = sums[v] + term(r * columns + c, c, count);
+      for (std::int64_t v = 0, c = first; v < vectors; ++v, c += step)
+        for (int j = 0; j < Term::count; ++j) add_lanes(totals + j * columns + c, sums[v].value[j], count);
+    };
+    std::int64_t c = 0;
+    for (; c + width <= columns; c += width) add(std::integral_constant<std::int64_t, width / step>{}, c, step);
+    for_each_lanes<T>(columns - c, [=](std::int64_t at, std::int64_t count) {
+      add(std::integral_constant<std::int64_t, 1>{}, c + at, count);
     });
+  }
 }
 
 // totals[c] += sum over rows of x [rows, columns]. As many narrow rows as there are lanes are one row of whole vectors,

@@ -220,16 +220,15 @@ void batch_norm_backward(Cpu, const Tensor& x, const BatchNormParameters& p, con
         return Terms{channel.dweight_of(x, g), g};
       });
       parallel_for(rows, rows_per_range(channels, batch_norm_grain), [=](std::int64_t begin, std::int64_t end) {
-        for_each_lanes<T>(channels, [=](std::int64_t c, std::int64_t count) {
-          auto channel = channels_at(c, count);
-          channel.dweight = load_row(pdw + c, count);
-          channel.dbias = load_row(pdb + c, count);
-          channel.share = Lanes<T>{} + share;
-          for (std::int64_t row = begin; row < end; ++row) {
+        for (std::int64_t row = begin; row < end; ++row)
+          for_each_lanes<T>(channels, [=](std::int64_t c, std::int64_t count) {
+            auto channel = channels_at(c, count);
+            channel.dweight = load_row(pdw + c, count);
+            channel.dbias = load_row(pdb + c, count);
+            channel.share = Lanes<T>{} + share;
             const std::int64_t i = row * channels + c;
             store_row(pdx + i, channel(load_row(px + i, count), load_row(pdy + i, count)), count);
-          }
-        });
+          });
       });
     });
   });

@@ -120,28 +120,38 @@ void cross_entropy(Cpu device, const Tensor& logits, const CrossEntropyTarget& t
         const auto z_at = [=](std::int64_t c, std::int64_t count) {
           return load_row(row + c, count, -std::numeric_limits<T>::infinity()) - largest;
         };
-        // That of most classes, but for those of the targets.
-        const auto q_at = [=](std::int64_t c, std::int64_t count) {
-          Lanes<T> q = weights.class_weights ? load_row(weights.class_weights + c, count) * weights.spread
-                                             : first_lanes(count, Lanes<T>{} + weights.spread);
-          for (const std::int64_t target : {weights.y, weights.partner})
-            if (target >= c && target < c + lanes_of<T>) set_lane(q, target - c, weights(target));
-          return q;
+        // Of every class, q has a share of the smoothing, and of the one or two targets a label.
+        const auto share_at = [=](std::int64_t c, std::int64_t count) {
+          return weights.class_weights ? load_row(weights.class_weights + c, count) * weights.spread
+                                       : first_lanes(count, Lanes<T>{} + weights.spread);
+        };
+        const auto for_each_target = [=](auto f) {
+          f(weights.y, weights.weight(weights.y) * weights.kept * weights.label(weights.y));
+          if (const auto c = weights.partner; c != weights.y) f(c, weights.weight(c) * weights.kept * weights.label(c));
         };
         const auto [powers] = sums_of_row<T>(classes, [=](std::int64_t c, std::int64_t count) {
           return Terms{functions::Math<Lanes<T>>::exp(z_at(c, count))};
         });
         const T log_total = std::log(static_cast<T>(powers));
-        const auto [all_q, value] = sums_of_row<T>(classes, [=](std::int64_t c, std::int64_t count) {
-          const Lanes<T> nothing{}, q = q_at(c, count);
-          return Terms{q, q == T{0} ? nothing : weights.term(q, z_at(c, count), log_total)};
+        double sum_q = 0, value = 0;
+        for_each_target([&](std::int32_t c, T q) {
+          sum_q += static_cast<double>(q);
+          if (q != 0) value += static_cast<double>(weights.term(q, row[c] - largest, log_total));
         });
+        if (weights.spread != 0) {
+          const auto [shares, terms] = sums_of_row<T>(classes, [=](std::int64_t c, std::int64_t count) {
+            const Lanes<T> nothing{}, q = share_at(c, count);
+            return Terms{q, q == T{0} ? nothing : weights.term(q, z_at(c, count), log_total)};
+          });
+          sum_q += shares, value += terms;
+        }
         pl[n] = static_cast<T>(value);
         if (!pd) continue;
-        const T sum_q = static_cast<T>(all_q);
-        for_each_lanes<T>(classes, [&](std::int64_t c, std::int64_t count) {
-          store_row(pd + n * classes + c, weights.gradient(q_at(c, count), z_at(c, count), log_total, sum_q), count);
+        T* const gradient = pd + n * classes;
+        for_each_lanes<T>(classes, [=, sum_q = static_cast<T>(sum_q)](std::int64_t c, std::int64_t count) {
+          store_row(gradient + c, weights.gradient(share_at(c, count), z_at(c, count), log_total, sum_q), count);
         });
+        for_each_target([=](std::int32_t c, T q) { gradient[c] -= q; });
       }
     });
   });

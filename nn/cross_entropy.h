@@ -61,10 +61,9 @@ struct CrossEntropyWeights {
   T lambda, kept, spread;  // 1 - s, s / C
   const T* class_weights;  // or null
 
-  MIXGRAD_HOST_DEVICE T operator()(auto c) const {
-    const T label = (c == y ? lambda : T{0}) + (c == partner ? 1 - lambda : T{0});
-    return (class_weights ? class_weights[c] : T{1}) * (kept * label + spread);
-  }
+  MIXGRAD_HOST_DEVICE T label(auto c) const { return (c == y ? lambda : T{0}) + (c == partner ? 1 - lambda : T{0}); }
+  MIXGRAD_HOST_DEVICE T weight(auto c) const { return class_weights ? class_weights[c] : T{1}; }
+  MIXGRAD_HOST_DEVICE T operator()(auto c) const { return weight(c) * (kept * label(c) + spread); }
   template <class V>
   MIXGRAD_HOST_DEVICE static V term(V q, V z, T log_total) {
     return q * (log_total - z);

@@ -73,17 +73,6 @@ class BroadcastLoops {
 
 namespace host {
 
-// out[i] = f(in[i]...) for i < n.
-template <class F, class Out, class... In>
-void map(std::int64_t n, F f, Out* out, const In*... in) {
-  // Everything by value: else bytes that are written might be what is read, and the loop would not vectorise.
-  const auto loop = [](std::int64_t count, F f, Out* out, const In*... in) {
-    for (std::int64_t i = 0; i < count; ++i) out[i] = f(in[i]...);
-  };
-  parallel_for(n, pointwise_grain,
-               [=](std::int64_t begin, std::int64_t end) { loop(end - begin, f, out + begin, (in + begin)...); });
-}
-
 // A stretch of an operand, as a function that gives its element i: an array, or one element for all.
 template <class T>
 struct Array {
@@ -101,6 +90,21 @@ std::variant<Array<T>, Constant<T>> stretch(const T* first, bool advances) {
   return Constant<T>{*first};
 }
 
+// out[i] = f(in(i)...) for i < n. Everything by value: else bytes that are written might be what is read, and the loop
+// would not vectorise.
+template <class F, class Out, class... In>
+void map_stretch(std::int64_t n, F f, Out* out, In... in) {
+  for (std::int64_t i = 0; i < n; ++i) out[i] = f(in(i)...);
+}
+
+// out[i] = f(in[i]...) for i < n.
+template <class F, class Out, class... In>
+void map(std::int64_t n, F f, Out* out, const In*... in) {
+  parallel_for(n, pointwise_grain, [=](std::int64_t begin, std::int64_t end) {
+    map_stretch(end - begin, f, out + begin, Array<In>{in + begin}...);
+  });
+}
+
 // out = f(operands...), broadcast to out's shape; operand k has elements of type In[k], out of type Out.
 template <class Out, class... In, class F>
 void map_broadcast(F f, const Tensor& out, const std::array<Tensor, sizeof...(In)>& operands) {
@@ -113,9 +117,7 @@ void map_broadcast(F f, const Tensor& out, const std::array<Tensor, sizeof...(In
         const std::int64_t n = std::min(end - begin, inner.extent - begin % inner.extent);
         const auto offsets = loops.element(begin);
         // A loop for each combination of arrays and constants, so that each vectorises.
-        const auto loop = [f, n, out = to + begin](auto... element) {
-          for (std::int64_t i = 0; i < n; ++i) out[i] = f(element(i)...);
-        };
+        const auto loop = [f, n, out = to + begin](auto... in) { map_stretch(n, f, out, in...); };
         std::visit(loop, stretch(std::get<k>(in) + offsets[k], inner.strides[k] != 0)...);
         begin += n;
       }

@@ -27,6 +27,7 @@ struct Math {
   MIXGRAD_HOST_DEVICE static T tanh(T x) { return std::tanh(x); }
   MIXGRAD_HOST_DEVICE static T pow(T x, T y) { return std::pow(x, y); }
   MIXGRAD_HOST_DEVICE static T abs(T x) { return std::abs(x); }
+  MIXGRAD_HOST_DEVICE static T sqrt(T x) { return std::sqrt(x); }
   // By erfc rather than 1 + erf, which cancels where erf is nearly -1.
   MIXGRAD_HOST_DEVICE static Normal<T> normal(T x) {
     return {std::erfc(-x * constant(0.7071067811865476)) / 2, constant(0.3989422804014327) * std::exp(-x * x / 2)};
@@ -72,10 +73,15 @@ struct Log {
   MIXGRAD_HOST_DEVICE auto from_input(auto x, auto dy) const { return dy / x; }
 };
 
-struct Square {
+// x^n
+template <int n>
+struct Power {
   static constexpr const char* name = "pow";
-  MIXGRAD_HOST_DEVICE auto operator()(auto x) const { return x * x; }
-  MIXGRAD_HOST_DEVICE auto from_input(auto x, auto dy) const { return dy * (2 * x); }
+  MIXGRAD_HOST_DEVICE auto operator()(auto x) const {
+    if constexpr (n == 1) return x;
+    else return x * Power<n - 1>{}(x);
+  }
+  MIXGRAD_HOST_DEVICE auto from_input(auto x, auto dy) const { return dy * (n * Power<n - 1>{}(x)); }
 };
 
 struct Pow {
@@ -83,8 +89,9 @@ struct Pow {
   double exponent;
   template <class T>
   MIXGRAD_HOST_DEVICE T operator()(T x) const {
-    if (exponent == 2) return x * x;
-    if (exponent == 3) return x * x * x;
+    if (exponent == 0.5) return Math<T>::sqrt(x);
+    if (exponent == 2) return Power<2>{}(x);
+    if (exponent == 3) return Power<3>{}(x);
     return Math<T>::pow(x, Math<T>::constant(exponent));
   }
   template <class T>
@@ -175,8 +182,8 @@ struct Gelu {
 };
 
 // All of them: both devices have kernels for these.
-using Unary =
-    std::variant<Neg, Abs, Sqrt, Exp, Log, Square, Pow, Clamp, Relu, LeakyRelu, Tanh, Sigmoid, Softplus, Silu, Gelu>;
+using Unary = std::variant<Neg, Abs, Sqrt, Exp, Log, Power<2>, Power<3>, Pow, Clamp, Relu, LeakyRelu, Tanh, Sigmoid,
+                           Softplus, Silu, Gelu>;
 
 template <class F>
 inline constexpr bool saves_input = requires(F f) {

@@ -35,7 +35,8 @@ Tensor sqrt(const Tensor& x) { return unary(functions::Sqrt{}, x); }
 Tensor exp(const Tensor& x) { return unary(functions::Exp{}, x); }
 Tensor log(const Tensor& x) { return unary(functions::Log{}, x); }
 Tensor pow(const Tensor& x, double exponent) {
-  if (exponent == 2) return unary(functions::Square{}, x);
+  if (exponent == 2) return unary(functions::Power<2>{}, x);
+  if (exponent == 3) return unary(functions::Power<3>{}, x);
   return exponent == 0.5 ? sqrt(x) : unary(functions::Pow{exponent}, x);
 }
 Tensor relu(const Tensor& x) { return unary(functions::Relu{}, x); }

@@ -65,6 +65,7 @@ struct Math<host::Vector> {
   }
 
   static Vector abs(Vector x) { return unpacked(Eigen::internal::pabs(packed(x))); }
+  static Vector sqrt(Vector x) { return unpacked(Eigen::internal::psqrt(packed(x))); }
 
   // log(1 + x) for x from sqrt(1/2) - 1 to 1: 2 artanh s for s = x / (2 + x), by a polynomial with an error below 5e-9,
   // and written as x less something. 1 ulp.
@@ -79,12 +80,12 @@ struct Math<host::Vector> {
   static Normal<Vector> normal(Vector x) {
     const Vector a = abs(x);
     Packet square, rest;
-    Eigen::internal::twoprod(packed(a), packed(a), square, rest);
-    const auto [power, n] = reduced_exp(unpacked(square) * -0.5f);
-    const Vector rounded = std::bit_cast<Vector>(std::bit_cast<Bits>(power) + (std::bit_cast<Bits>(n) << 23));
+    Eigen::internal::twoprod(packed(a), packed(a * -0.5f), square, rest);
+    const auto [power, n] = reduced_exp(unpacked(square), unpacked(rest));
     const auto beyond = a > 13.0f;
-    const Vector e = beyond ? Vector{} : rounded - rounded * (unpacked(rest) * 0.5f);
-    const Vector r = reciprocal(a + 3.0f), u = 1.0f - 6.0f * r;
+    const Vector e =
+        beyond ? Vector{} : std::bit_cast<Vector>(std::bit_cast<Bits>(power) + (std::bit_cast<Bits>(n) << 23));
+    const Vector r = 1.0f / (a + 3.0f), u = 1.0f - 6.0f * r;
     const Vector ratio = r * polynomial(u, 0.729083683f, -0.509332328f, 0.230019399f, -0.0472552853f, -0.0104800843f,
                                         0.00692000858f, 0.00107473473f, -0.000897756703f, -0.000262991990f);
     const Vector tail = beyond ? Vector{} : e * ratio;
@@ -100,22 +101,16 @@ struct Math<host::Vector> {
   using Wide = std::int64_t __attribute__((vector_size(sizeof(Vector))));
   static Packet packed(Vector v) { return std::bit_cast<Packet>(v); }
   static Vector unpacked(Packet p) { return std::bit_cast<Vector>(p); }
-  // 1 / x for x in 1..100 by Newton's method, from a guess that is off by an eighth: a third of a division's time.
-  static Vector reciprocal(Vector x) {
-    Vector y = std::bit_cast<Vector>(0x7ef311c7u - std::bit_cast<Bits>(x));
-    for (int i = 0; i < 3; ++i) y += y * (1.0f - x * y);
-    return y;
-  }
   // e^x = 2^n e^r with a whole n and |r| <= ln 2 / 2, where ln 2 is taken off in two parts (Cody and Waite, "Software
   // manual for the elementary functions", 1980) and e^r is a polynomial with an error below 4e-9.
   struct ReducedExp {
     Vector power;
     Ints n;
   };
-  static ReducedExp reduced_exp(Vector x) {
+  static ReducedExp reduced_exp(Vector x, auto... rest) {  // of x + rest
     constexpr float whole = 12582912;  // 1.5 * 2^23: what is added to it is rounded to a whole number
     const Vector shifted = x * 1.44269504f + whole, n = shifted - whole;
-    const Vector r = x - n * 0.693359375f + n * 2.12194440e-4f;
+    const Vector r = ((x - n * 0.693359375f + n * 2.12194440e-4f) + ... + rest);
     return {
         1.0f + (r + r * r * polynomial(r, 0.499999935f, 0.166665206f, 0.0416683881f, 0.00836871696f, 0.00138145978f)),
         std::bit_cast<Ints>(std::bit_cast<Bits>(shifted) - std::bit_cast<std::uint32_t>(whole))};

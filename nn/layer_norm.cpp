@@ -88,11 +88,10 @@ void layer_norm_backward(const Tensor& x, const Tensor& weight, const Tensor& mo
           total[i] += static_cast<double>(std::exchange(block[static_cast<std::size_t>(i)], T{0}));
     }
   });
-  for (std::int64_t i = 0; i < 2 * n; ++i) {
-    double total = 0;
-    for (std::int64_t range = 0; range < ranges; ++range) total += all[range * 2 * n + i];
-    (i < n ? pdw[i] : pdb[i - n]) = static_cast<T>(total);
-  }
+  for (std::int64_t range = 1; range < ranges; ++range)
+    for (std::int64_t i = 0; i < 2 * n; ++i) all[i] += all[range * 2 * n + i];
+  std::copy_n(all, n, pdw);
+  std::copy_n(all + n, n, pdb);
 }
 
 }  // namespace

@@ -59,21 +59,28 @@ auto tree_of(const F& at, const Combine& combine = {}, int first = 0) {
   else return combine(tree_of<n / 2>(at, combine, first), tree_of<n / 2>(at, combine, first + n / 2));
 }
 
-// totals[i] += v[i] for each of `count` lanes.
-inline void add_lanes(double* totals, double v, std::int64_t) { *totals += v; }
-inline void add_lanes(double* totals, Vector v, std::int64_t count) {
-  for (int i = 0; i < lanes; i += lanes / 2) {
-    const Doubles half = i == 0 ? half_in_f64<false>(v) : half_in_f64<true>(v);
-    if (count >= lanes) {
-      Doubles total;
-      std::memcpy(&total, totals + i, sizeof total);
-      total += half;
-      std::memcpy(totals + i, &total, sizeof total);
-    } else {
-      for (int j = 0; j < std::min<std::int64_t>(count - i, lanes / 2); ++j) totals[i + j] += half[j];
-    }
+// Sums of lanes in f64.
+template <class T>
+struct LaneTotals {
+  double total = 0;
+  void add(T v) { total += v; }
+  double sum() const { return total; }
+  void add_to(double* totals, std::int64_t) const { *totals += total; }
+};
+template <>
+struct LaneTotals<float> {
+  Doubles lower{}, upper{};
+  void add(Vector v) { lower += half_in_f64<false>(v), upper += half_in_f64<true>(v); }
+  double sum() const {
+    return tree_of<lanes / 2>([both = lower + upper](int lane) { return both[lane]; });
   }
-}
+  void add_to(double* totals, std::int64_t count) const {  // the first `count` lanes
+    if (count < lanes)
+      for (int i = 0; i < count; ++i) totals[i] += i < lanes / 2 ? lower[i] : upper[i - lanes / 2];
+    else
+      for (int i = 0; i < lanes / 2; ++i) totals[i] += lower[i], totals[i + lanes / 2] += upper[i];
+  }
+};
 
 // The sums over a row of n elements of the Terms that term(i, count) gives for the lanes from i on, 0 in those beyond
 // count: those of a block in T, and of the blocks in f64 (core/sums.h).
@@ -81,9 +88,9 @@ template <class T, class F>
 [[gnu::flatten]] auto sums_of_row(std::int64_t n, const F& term) {
   constexpr std::int64_t step = lanes_of<T>, block = sum_block * step;
   using Term = decltype(term(0, 0));
-  double totals[Term::count][step] = {};
+  LaneTotals<T> totals[Term::count];
   const auto add = [&](const Term& sum) {
-    for (int j = 0; j < Term::count; ++j) add_lanes(totals[j], sum.value[j], step);
+    for (int j = 0; j < Term::count; ++j) totals[j].add(sum.value[j]);
   };
   std::int64_t i = 0;
   for (; i + block <= n; i += block) add(tree_of<sum_block>([&](int v) { return term(i + v * step, step); }));
@@ -91,8 +98,7 @@ template <class T, class F>
   for_each_lanes<T>(n - i, [&](std::int64_t at, std::int64_t count) { rest = rest + term(i + at, count); });
   add(rest);
   std::array<double, Term::count> sums;
-  for (int j = 0; j < Term::count; ++j)
-    sums[static_cast<std::size_t>(j)] = tree_of<step>([&](int lane) { return totals[j][lane]; });
+  for (int j = 0; j < Term::count; ++j) sums[static_cast<std::size_t>(j)] = totals[j].sum();
   return sums;
 }
 
@@ -111,7 +117,11 @@ template <class T, class F>
         for (std::int64_t v = 0, c = first; v < vectors; ++v, c += step)
           sums[v] = sums[v] + term(r * columns + c, c, count);
       for (std::int64_t v = 0, c = first; v < vectors; ++v, c += step)
-        for (int j = 0; j < Term::count; ++j) add_lanes(totals + j * columns + c, sums[v].value[j], count);
+        for (int j = 0; j < Term::count; ++j) {
+          LaneTotals<T> block;
+          block.add(sums[v].value[j]);
+          block.add_to(totals + j * columns + c, count);
+        }
     };
     std::int64_t c = 0;
     for (; c + width <= columns; c += width) add(std::integral_constant<std::int64_t, width / step>{}, c, step);

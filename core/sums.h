@@ -43,6 +43,6 @@ struct Terms {
   }
 };
 template <class T, class... Rest>
-Terms(T, Rest...) -> Terms<T, 1 + sizeof...(Rest)>;
+Terms(T, Rest...) -> Terms<T, static_cast<int>(1 + sizeof...(Rest))>;
 
 }  // namespace mixgrad

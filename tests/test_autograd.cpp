@@ -124,6 +124,24 @@ TEST_CASE("autograd: a gradient that an operation gives to two inputs is not tak
   CHECK(x.grad().item() == 5);
 }
 
+TEST_CASE("autograd: a leaf takes over what is given away, through a reshape as well, unless another handle is left") {
+  for (const bool is_kept : {false, true}) {
+    CAPTURE(is_kept);
+    const Tensor x = Tensor::ones({2, 3}).requires_grad_(), y = Tensor::zeros({});
+    Tensor kept;
+    const float* given = nullptr;
+    record(y, "y", {reshape(x, {6})}, [&](const Tensor&, Gradients& to) {
+      Tensor d = Tensor::full({6}, 3);
+      given = d.data<float>();
+      if (is_kept) kept = d;
+      to.add(0, std::move(d));
+    });
+    y.backward();
+    CHECK((x.grad().data<float>() == given) == !is_kept);
+    CHECK(x.grad().to_vector<float>() == std::vector<float>(6, 3));
+  }
+}
+
 TEST_CASE("autograd: a leaf is its own scalar output") {
   const Tensor x = leaf(5);
   x.backward();

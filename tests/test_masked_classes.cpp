@@ -92,3 +92,18 @@ TEST_CASE("bce_with_logits: a logit of +-inf that is right costs nothing, one th
   CHECK(logits.grad().to_vector<float>() == std::vector<float>{0, 0, -0.5f / 3});
   CHECK(bce_with_logits(logits, 1 - target).item() == std::numeric_limits<double>::infinity());
 }
+
+TEST_CASE("bce_with_logits: the gradient in the target is minus the logit, but of an infinite term that is skipped") {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  const Tensor logits = Tensor::from({infinity, infinity, -infinity, -infinity, 2.5f, -30.0f, std::nanf("")}, {7, 1});
+  const Tensor target = Tensor::from({1.0f, 0.5f, 0.0f, 0.5f, 0.0f, 1.0f, 0.0f}, {7, 1});
+  logits.requires_grad_();
+  target.requires_grad_();
+  sum(bce_with_logits_per_sample(logits, target)).backward();
+  const auto in_target = target.grad().to_vector<float>(), in_logits = logits.grad().to_vector<float>();
+  CHECK(std::vector(in_target.begin(), in_target.end() - 1) ==
+        std::vector<float>{0, -infinity, 0, infinity, -2.5f, 30});
+  CHECK(std::vector(in_logits.begin(), in_logits.begin() + 4) == std::vector<float>{0, 0.5f, 0, -0.5f});
+  CHECK(std::isnan(in_target.back()));
+  CHECK(std::isnan(in_logits.back()));
+}

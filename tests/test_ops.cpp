@@ -433,3 +433,18 @@ TEST_CASE("argmax: of long rows and of columns the first of the largest, or the 
             at / 2);
     }
 }
+
+TEST_CASE("max and min: of long rows the first of infinities, which sum to nan") {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  constexpr std::int64_t n = 3'000;
+  for (const std::int64_t at : {0, 130, 1'024, 2'999}) {
+    std::vector<float> x(n, -infinity);
+    CHECK(argmax(Tensor::from(x, {1, n}), 1).item() == 0);
+    x[static_cast<std::size_t>(at)] = infinity;
+    CHECK(argmax(Tensor::from(x, {1, n}), 1).item() == at);
+    const Tensor leaf = Tensor::from(x, {n}).requires_grad_(), least = min(leaf);
+    CHECK(least.item() == -infinity);
+    least.backward();
+    CHECK(leaf.grad().to_vector<float>()[at == 0] == 1);
+  }
+}

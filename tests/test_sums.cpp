@@ -163,6 +163,25 @@ TEST_CASE("sums: losses and softmax of thousands of classes, and of very many sa
   check_losses(cpu, 100000);
 }
 
+TEST_CASE("sums: of any number of rows and of columns, exact for whole numbers") {
+  for (const std::int64_t rows : {1, 7, 8, 9, 33, 300})
+    for (const std::int64_t columns : {1, 2, 5, 8, 13, 16, 31, 63, 64, 65, 100, 130}) {
+      CAPTURE(rows);
+      CAPTURE(columns);
+      std::vector<float> x, of_rows(static_cast<std::size_t>(rows)), of_columns(static_cast<std::size_t>(columns));
+      for (std::int64_t i = 0; i < rows * columns; ++i) {
+        x.push_back(static_cast<float>(i * 7919 % 1000));
+        of_rows[static_cast<std::size_t>(i / columns)] += x.back();
+        of_columns[static_cast<std::size_t>(i % columns)] += x.back();
+      }
+      for (const DType dtype : {DType::f32, DType::f64}) {
+        const Tensor matrix = Tensor::from(x, {rows, columns}).to(dtype);
+        CHECK(sum(matrix, 1).to(DType::f32).to_vector<float>() == of_rows);
+        CHECK(sum(matrix, 0).to(DType::f32).to_vector<float>() == of_columns);
+      }
+    }
+}
+
 TEST_CASE("sums: of positive numbers of all sizes, too") {
   std::vector<float> values;
   double exact = 0;

@@ -141,17 +141,19 @@ template <std::int64_t count, class T>
   }
 }
 
-// All `n` columns of a run; the last ones may be computed twice.
+// All `n` columns of a run, some at a time with all their channels, in the order of memory; the last ones may be
+// computed twice.
 template <class T>
 void sum_run(const Columns<T>& s, const std::vector<Tap<T, const T>>& taps, std::int64_t n, T* out) {
-  for_each_channels<T>(s.channels, true, [&](std::int64_t c, auto left) {
-    const auto sum_all = [&]<std::int64_t count>(std::integral_constant<std::int64_t, count>) {
-      for (std::int64_t k = 0; k < n; k += count) sum_columns<count>(s, taps, std::min(k, n - count), c, left, out);
-    };
-    if (n >= 16) sum_all(std::integral_constant<std::int64_t, 8>{});
-    else if (n >= 4) sum_all(std::integral_constant<std::int64_t, 4>{});
-    else sum_all(std::integral_constant<std::int64_t, 1>{});
-  });
+  const auto sum_all = [&]<std::int64_t count>(std::integral_constant<std::int64_t, count>) {
+    for (std::int64_t k = 0; k < n; k += count)
+      for_each_channels<T>(s.channels, true, [&, first = std::min(k, n - count)](std::int64_t c, auto left) {
+        sum_columns<count>(s, taps, first, c, left, out);
+      });
+  };
+  if (n >= 16) sum_all(std::integral_constant<std::int64_t, 8>{});
+  else if (n >= 4) sum_all(std::integral_constant<std::int64_t, 4>{});
+  else sum_all(std::integral_constant<std::int64_t, 1>{});
 }
 
 // The sums of `count` taps += dy * x for `length` columns from k on of a run that begins at dy, few enough to be summed

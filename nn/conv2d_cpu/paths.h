@@ -20,6 +20,12 @@ inline bool gradients_by_products(const Conv2dShape& s, DType dtype) {
 // Of tiles: the outputs are so few that vectors of them would be nearly empty; vectors hold elements of a patch
 // instead, and patches are copied for that.
 inline bool by_patches(const Conv2dShape& s) { return s.out_channels <= lanes / 4 && s.patch() >= lanes; }
+// Of tiles, for the input gradient, the same with inputs: vectors hold neighbouring outputs instead, and what each adds
+// to the pixels under the kernel is added up afterwards, which many taps would make inexact.
+inline bool input_gradient_by_patches(const Conv2dShape& s) {
+  const std::int64_t taps = s.kernel_height * s.kernel_width;
+  return s.in_channels <= lanes / 2 && taps >= 4 && taps <= 192;
+}
 // Of tiles, for the gradient of the weight: a large image of many channels is copied plane by plane. A tile's rows are
 // channels then, each read from neighbouring elements, so that every line of the cache is used up.
 inline bool by_planes(const Conv2dShape& s) {

@@ -6,6 +6,16 @@
 //        c d c d        b: {1} x {2, 0}
 //        a b a b        c: {2, 0} x {1}
 //        c d c d        d: {2, 0} x {2, 0}
+//
+// Vectors of few channels would be nearly empty. They hold neighbouring outputs j instead, and products are summed over
+// output channels alone; then those of a tap and channel, a row of the result, are added to the row of pixels that the
+// tap meets, of the same phase and v / stride further:
+//
+//   weights, as [(u, v, c), o]     a row of dy, as [o, j]
+//
+//          w w w w                    g g g g g g g           p p p p p p p     + ->  dx row i * stride + u, phase of v
+//          w w w w              *     g g g g g g g     =     p p p p p p p
+//          w w w w                    g g g g g g g           p p p p p p p
 #include "nn/conv2d_cpu/tile_layout.h"
 
 namespace mixgrad::kernels::conv2d_tiles {
@@ -73,9 +83,73 @@ Border padded_output(const Conv2dShape& s) {
           left + std::max(s.out_width, (s.width - 1 + s.padding) / s.stride + 1), s.out_channels, above, left};
 }
 
+void input_gradient_of_few_inputs(const Conv2dShape& s, const float* weight, const float* y, const float* dy,
+                                  float* dx) {
+  const std::int64_t in = s.in_channels, out = s.out_channels, patch = s.patch(), row = s.out_width * out;
+  // dx with its border, each phase a plane: [in, stride, stride, height, width].
+  const std::int64_t height =
+      std::max(s.out_height + (s.kernel_height - 1) / s.stride, (s.height - 1 + s.padding) / s.stride + 1);
+  const std::int64_t width =
+      std::max(whole_vectors(s.out_width) + (s.kernel_width - 1) / s.stride, (s.width - 1 + s.padding) / s.stride + 1);
+  const auto place = [=, stride = s.stride](std::int64_t c, std::int64_t i, std::int64_t j) {
+    return (((c * stride + i % stride) * stride + j % stride) * height + i / stride) * width + j / stride;
+  };
+  Offsets taps, pixels;  // where a tap's products go for output (0, 0), and where a row's pixels come from
+  for (std::int64_t v = 0; v < s.kernel_width; ++v)  // last, so that what was just written is not read again at once
+    for (std::int64_t u = 0; u < s.kernel_height; ++u)
+      for (std::int64_t c = 0; c < in; ++c) taps.push_back(place(c, u, v));
+  for (std::int64_t j = 0; j < s.width; ++j)
+    for (std::int64_t c = 0; c < in; ++c) pixels.push_back(place(c, 0, j + s.padding));
+  const std::int64_t size = in * s.stride * s.stride * height * width;
+  const ThreadMemory planes(size), panels(out * tile_columns), products(patch * tile_columns), masked_rows(y ? row : 0);
+  parallel_for(s.batch, images_per_range(s, 1, 64), [&](std::int64_t begin, std::int64_t end) {
+    float *const sums = planes.get(), *const panel = panels.get(), *const product = products.get();
+    for (std::int64_t n = begin; n < end; ++n) {
+      std::fill_n(sums, size, 0.0f);
+      for (std::int64_t i = 0; i < s.out_height; ++i) {
+        const float* from = dy + (n * s.out_height + i) * row;
+        if (y) copy_row(from, y + (n * s.out_height + i) * row, row, masked_rows.get());
+        if (y) from = masked_rows.get();
+        for (std::int64_t j = 0; j < s.out_width; j += tile_columns) {
+          const std::int64_t outputs = std::min(s.out_width - j, tile_columns), columns = whole_vectors(outputs);
+          copy_panel(true, out, outputs, from + j * out, out, panel);
+          for_each_part(patch, most_rows(columns), [&](std::int64_t first, std::int64_t rows) {
+            multiply(EvenTileProduct{.a = weight + first,
+                                     .a_row = 1,
+                                     .a_step = patch,
+                                     .b = panel,
+                                     .b_row = columns,
+                                     .c = product + first * columns,
+                                     .c_row = columns,
+                                     .rows = rows,
+                                     .columns = columns,
+                                     .depth = out});
+          });
+          const std::int64_t* tap = taps.data();
+          for (std::int64_t v = 0; v < s.kernel_width; ++v)
+            for (std::int64_t u = 0; u < s.kernel_height; ++u)
+              for (std::int64_t c = 0; c < in; ++c) {
+                float* const to = sums + *tap++ + i * width + j;
+                const float* const added = product + ((u * s.kernel_width + v) * in + c) * columns;
+                for (std::int64_t l = 0; l < columns; l += lanes) store(to + l, load(to + l) + load(added + l));
+              }
+        }
+      }
+      for (std::int64_t i = 0; i < s.height; ++i) {
+        const float* const from = sums + place(0, i + s.padding, 0);
+        float* const to = dx + (n * s.height + i) * s.width * in;
+        std::transform(pixels.begin(), pixels.end(), to, [=](std::int64_t pixel) { return from[pixel]; });
+      }
+    }
+  });
+}
+
 }  // namespace
 
 void input_gradient(const Conv2dShape& s, const Tensor& weight, const Tensor& y, const Tensor& dy, Out dx) {
+  if (input_gradient_by_patches(s))
+    return input_gradient_of_few_inputs(s, weight.data<float>(), s.relu ? y.data<float>() : nullptr, dy.data<float>(),
+                                        dx.mutable_data<float>());
   const std::int64_t blocks = num_blocks(s.in_channels), at_once = images_at_once(s);
   const Border border = padded_output(s);
   const BorderedImages padded(border, at_once);

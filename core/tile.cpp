@@ -117,11 +117,13 @@ void multiply(const EvenTileProduct& tile) { multiply_by_rows(tile); }
 void copy_panel(bool transposed, std::int64_t depth, std::int64_t columns, const float* from, std::int64_t row,
                 float* panel) {
   const std::int64_t width = whole_vectors(columns);
-  if (!transposed) {
-    if (columns < width) std::fill_n(panel, depth * width, 0.0f);
-    for (std::int64_t k = 0; k < depth; ++k) copy_row(from + k * row, nullptr, columns, panel + k * width);
-    return;
-  }
+  if (transposed) return copy_transposed(depth, columns, from, row, panel, width, width);
+  if (columns < width) std::fill_n(panel, depth * width, 0.0f);
+  for (std::int64_t k = 0; k < depth; ++k) copy_row(from + k * row, nullptr, columns, panel + k * width);
+}
+
+void copy_transposed(std::int64_t depth, std::int64_t columns, const float* from, std::int64_t row, float* to,
+                     std::int64_t to_row, std::int64_t width) {
   for (std::int64_t first = 0; first < depth; first += lanes)
     for (std::int64_t j = 0; j < columns; j += lanes) {
       Vector square[lanes];
@@ -129,7 +131,7 @@ void copy_panel(bool transposed, std::int64_t depth, std::int64_t columns, const
         square[i] = j + i < columns ? load(from + (j + i) * row + first, depth - first) : Vector{};
       transpose_square(square);
       for (std::int64_t k = first; k < std::min(first + lanes, depth); ++k)
-        store(panel + k * width + j, square[k - first]);
+        store(to + k * to_row + j, square[k - first], width - j);
     }
 }
 

@@ -68,6 +68,9 @@ void multiply(const EvenTileProduct& tile);
 // a tile reads best: adjacent rows, [depth, width] in whole vectors, padded with zeros.
 void copy_panel(bool transposed, std::int64_t depth, std::int64_t columns, const float* from, std::int64_t row,
                 float* panel);
+// The latter with rows at any distance, and with zeros only up to `width` columns.
+void copy_transposed(std::int64_t depth, std::int64_t columns, const float* from, std::int64_t row, float* to,
+                     std::int64_t to_row, std::int64_t width);
 
 // Calls f(first, count) for the fewest parts of 0..n-1 of at most `most`, evenly sized.
 template <class F>

@@ -128,11 +128,9 @@ class BorderedImages {
     const std::int64_t plane = border_.height * border_.width;
     float* memory = memory_.get();
     for (std::int64_t n = 0; n < count; ++n)
-      for (std::int64_t i = 0; i < height; ++i)
-        for (std::int64_t j = 0; j < width; ++j, images += border_.channels) {
-          float* to = memory + n * border_.size() + (border_.top + i) * border_.width + border_.left + j;
-          for (std::int64_t c = 0; c < border_.channels; ++c) to[c * plane] = images[c];
-        }
+      for (std::int64_t i = 0; i < height; ++i, images += width * border_.channels)
+        copy_transposed(border_.channels, width, images, border_.channels,
+                        memory + n * border_.size() + (border_.top + i) * border_.width + border_.left, plane, width);
     return memory;
   }
 

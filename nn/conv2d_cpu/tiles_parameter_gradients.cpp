@@ -69,10 +69,14 @@ void parameter_gradients(const Conv2dShape& s, const Tensor& x, const Tensor& y,
                          Out dbias) {
   const std::int64_t patch = dweight.defined() ? s.patch() : 0, blocks = num_blocks(s.out_channels),
                      at_once = images_at_once(s, 8 * most_rows(1));
-  // A unit of work is a range of images and a block of output channels; few ranges where there are many blocks.
-  const std::int64_t most_ranges = std::max<std::int64_t>(16 / std::max<std::int64_t>(blocks, 1), 1);
+  // Of each range of images, in blocks: the sums, [patch, width] or of few outputs [out, width of a patch]; the bias's,
+  // [width]. Only so many ranges that these are not much memory.
+  const std::int64_t out_width = whole_vectors(s.out_channels), partial_size = out_width * patch;
+  const std::int64_t most_ranges = std::min<std::int64_t>(rows_per_range(partial_size, std::int64_t{1} << 20), 16);
   const std::int64_t grain = images_per_range(s, at_once, most_ranges);
   const std::int64_t ranges = std::max<std::int64_t>(num_ranges(s.batch, grain), 1);
+  // A unit of work is a range and a group of blocks, as images are copied and read once for all of a group.
+  const std::int64_t groups = std::min(num_ranges(8, ranges), blocks);
   const Border border = padded_input(s);
   const bool few = by_patches(s), planes = by_planes(s), copied = dweight.defined() && (planes || s.padding > 0);
   const BorderedImages padded(border, copied ? at_once : 0);
@@ -85,12 +89,11 @@ void parameter_gradients(const Conv2dShape& s, const Tensor& x, const Tensor& y,
              : patch_of(s, border);
   const Offsets outputs = line(few ? s.out_channels : 0, 1),
                 gradient_rows = line(CopiedPatches::at_once, lanes);  // of few
-  // Of each range, in blocks: the sums, [patch, width] or of few outputs [out, width of a patch]; the bias's, [width].
-  const std::int64_t out_width = whole_vectors(s.out_channels), partial_size = out_width * patch;
   const Scratch<> partials(ranges * partial_size);
   const Scratch<double> bias_partials(ranges * out_width);
   // Sums over more positions than most_chain are taken in parts, and the parts in f64 (core/sums.h).
   constexpr std::int64_t most_chain = 3072;
+  constexpr std::int64_t most_depth = 192;  // so many rows of gradients stay in the first cache
   const bool in_parts = grain * s.positions() > most_chain;
   const Scratch<double> totals(in_parts ? ranges * partial_size : 0);
   // The outputs' gradients of some images and one block, [positions, width], for each thread.
@@ -100,47 +103,59 @@ void parameter_gradients(const Conv2dShape& s, const Tensor& x, const Tensor& y,
   const float* py = s.relu ? y.data<float>() : nullptr;
   float* pp = partials.data();
   double *pb = bias_partials.data(), *pt = totals.data();
-  parallel_ranges(ranges * blocks, 1, [&](std::int64_t unit, std::int64_t, std::int64_t) {
-    const std::int64_t range = unit / blocks, end = std::min((range + 1) * grain, s.batch);
-    const Block block = block_of(s.out_channels, unit % blocks);
-    float* gradient = gradients.get();
-    float* sums = pp + range * partial_size + block.first * patch;
-    double* total = pt + range * partial_size + block.first * patch;
-    double* bias_sums = pb + range * out_width + block.first;
-    const std::int64_t size = patch * block.width;
-    std::fill_n(sums, size, 0.0f);
-    if (in_parts) std::fill_n(total, size, 0.0);
-    std::fill_n(bias_sums, block.width, 0.0);
-    std::int64_t chain = 0;  // positions in sums
-    const auto add_part = [&] {
-      for (std::int64_t i = 0; i < size; ++i) total[i] += std::exchange(sums[i], 0.0f);
-      chain = 0;
+  parallel_ranges(ranges * groups, 1, [&](std::int64_t unit, std::int64_t, std::int64_t) {
+    const std::int64_t range = unit / groups, group = unit % groups, end = std::min((range + 1) * grain, s.batch);
+    const std::int64_t first_block = group * blocks / groups, end_block = (group + 1) * blocks / groups;
+    float *const gradient = gradients.get(), *const sums = pp + range * partial_size;
+    double *const total = pt + range * partial_size, *const bias_sums = pb + range * out_width;
+    const auto add_part = [&](const Block& block) {
+      for (std::int64_t i = block.first * patch; i < (block.first + block.width) * patch; ++i)
+        total[i] += std::exchange(sums[i], 0.0f);
     };
+    for (std::int64_t b = first_block; b < end_block; ++b) {
+      const Block block = block_of(s.out_channels, b);
+      std::fill_n(sums + block.first * patch, block.width * patch, 0.0f);
+      if (in_parts) std::fill_n(total + block.first * patch, block.width * patch, 0.0);
+      std::fill_n(bias_sums + block.first, block.width, 0.0);
+    }
+    std::int64_t chain = 0;  // positions in sums
     for (std::int64_t n = range * grain; n < end; n += at_once) {
       const std::int64_t images = std::min(at_once, end - n), count = images * s.positions();
-      const std::int64_t first = n * s.positions() * s.out_channels;
-      pack_gradients(block, count, s.out_channels, pdy + first, py ? py + first : nullptr, gradient, bias_sums);
-      if (!dweight.defined()) continue;
+      const std::int64_t first = n * s.positions() * s.out_channels, chain_before = chain;
       const float* image = px + n * s.height * s.width * s.in_channels;
       if (planes) image = padded.put_planes(images, s.height, s.width, image);
       else if (copied) image = padded.put(images, s.height, s.width, image);
-      if (!few) {
-        for_each_part(count, most_chain, [&](std::int64_t begin, std::int64_t part) {
-          if (chain + part > most_chain) add_part();
+      for (std::int64_t b = first_block; b < end_block; ++b) {
+        const Block block = block_of(s.out_channels, b);
+        pack_gradients(block, count, s.out_channels, pdy + first, py ? py + first : nullptr, gradient,
+                       bias_sums + block.first);
+        if (!dweight.defined()) continue;
+        chain = chain_before;
+        const auto begin_part = [&](std::int64_t part) {
+          if (chain + part > most_chain) add_part(block), chain = 0;
           chain += part;
-          add_product(taps, positions.data() + begin, part, image, gradient + begin * block.width, block.width, sums);
-        });
-        continue;
+        };
+        float* const block_sums = sums + block.first * patch;
+        if (!few)
+          for_each_part(count, most_chain, [&](std::int64_t begin, std::int64_t part) {
+            begin_part(part);
+            for_each_part(part, most_depth, [&](std::int64_t k, std::int64_t depth) {
+              add_product(taps, positions.data() + begin + k, depth, image, gradient + (begin + k) * block.width,
+                          block.width, block_sums);
+            });
+          });
+        else
+          patches.for_each(image, positions, count, [&](const float* from, std::int64_t begin, std::int64_t part) {
+            begin_part(part);
+            add_product(outputs, gradient_rows.data(), part, gradient + begin * lanes, from, patches.width(),
+                        block_sums);
+          });
       }
-      patches.for_each(image, positions, count, [&](const float* from, std::int64_t begin, std::int64_t part) {
-        if (chain + part > most_chain) add_part();
-        chain += part;
-        add_product(outputs, gradient_rows.data(), part, gradient + begin * lanes, from, patches.width(), sums);
-      });
     }
-    if (in_parts) {
-      add_part();
-      std::copy_n(total, size, sums);
+    for (std::int64_t b = first_block; in_parts && b < end_block; ++b) {
+      const Block block = block_of(s.out_channels, b);
+      add_part(block);
+      std::copy_n(total + block.first * patch, block.width * patch, sums + block.first * patch);
     }
   });
   float* pdw = dweight.defined() ? dweight.mutable_data<float>() : nullptr;

@@ -95,6 +95,14 @@ struct LaneTotals<float> {
   }
 };
 
+// totals[i] += v[i] for the first `count` lanes.
+inline void add_row(double* totals, double v, std::int64_t) { *totals += v; }
+inline void add_row(double* totals, Vector v, std::int64_t count) {
+  LaneTotals<float> sums;
+  sums.add(v);
+  sums.add_to(totals, count);
+}
+
 // The sums over a row of n elements of the Terms that term(i, count) gives for the lanes from i on, 0 in those beyond
 // count: those of a block in T, and of the blocks in f64 (core/sums.h).
 template <class T, class F>
@@ -130,11 +138,7 @@ template <class T, class F>
         for (std::int64_t v = 0, c = first; v < vectors; ++v, c += step)
           sums[v] = sums[v] + term(r * columns + c, c, count);
       for (std::int64_t v = 0, c = first; v < vectors; ++v, c += step)
-        for (int j = 0; j < Term::count; ++j) {
-          LaneTotals<T> block;
-          block.add(sums[v].value[j]);
-          block.add_to(totals + j * columns + c, count);
-        }
+        for (int j = 0; j < Term::count; ++j) add_row(totals + j * columns + c, sums[v].value[j], count);
     };
     std::int64_t c = 0;
     for (; c + width <= columns; c += width) add(std::integral_constant<std::int64_t, width / step>{}, c, step);

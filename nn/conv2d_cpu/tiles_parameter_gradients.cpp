@@ -7,8 +7,7 @@
 //   tap (0, 1, 0)   x x x x x           ...                            d d d d d d
 //
 // The bias's gradient is the sum of dy, which passes by.
-#include <cstring>
-
+#include "core/rows.h"
 #include "nn/conv2d_cpu/tile_layout.h"
 
 namespace mixgrad::kernels::conv2d_tiles {
@@ -18,10 +17,8 @@ namespace {
 // where the output is at most 0; bias_sums [width] += their sums (core/sums.h).
 void pack_gradients(const Block& block, std::int64_t positions, std::int64_t channels, const float* dy,
                     const float* mask, float* to, double* bias_sums) {
-  using Doubles = double __attribute__((vector_size(lanes * sizeof(double))));
   for (std::int64_t v = 0; v < block.width; v += lanes) {
-    Doubles total;
-    std::memcpy(&total, bias_sums + v, sizeof total);
+    LaneTotals<float> total;
     const auto pack = [&](std::int64_t p) {
       const std::int64_t from = p * channels + block.first + v;
       Vector g = load(dy + from, block.columns - v);
@@ -29,11 +26,10 @@ void pack_gradients(const Block& block, std::int64_t positions, std::int64_t cha
       store(to + p * block.width + v, g);
       return g;
     };
-    const auto add = [&](Vector sum) { total += __builtin_convertvector(sum, Doubles); };
     std::int64_t p = 0;
-    for (; p + 4 <= positions; p += 4) add((pack(p) + pack(p + 1)) + (pack(p + 2) + pack(p + 3)));
-    for (; p < positions; ++p) add(pack(p));
-    std::memcpy(bias_sums + v, &total, sizeof total);
+    for (; p + 4 <= positions; p += 4) total.add((pack(p) + pack(p + 1)) + (pack(p + 2) + pack(p + 3)));
+    for (; p < positions; ++p) total.add(pack(p));
+    total.add_to(bias_sums + v, lanes);
   }
 }
 
@@ -96,8 +92,8 @@ void parameter_gradients(const Conv2dShape& s, const Tensor& x, const Tensor& y,
   constexpr std::int64_t most_depth = 192;  // so many rows of gradients stay in the first cache
   const bool in_parts = grain * s.positions() > most_chain;
   const Scratch<double> totals(in_parts ? ranges * partial_size : 0);
-  // The outputs' gradients of some images and one block, [positions, width], for each thread.
-  const ThreadMemory gradients(at_once * s.positions() * tile_columns);
+  // The outputs' gradients of some positions and one block, [positions, width], for each thread.
+  const ThreadMemory gradients(most_depth * tile_columns);
   const float* px = x.data<float>();
   const float* pdy = dy.data<float>();
   const float* py = s.relu ? y.data<float>() : nullptr;
@@ -127,28 +123,29 @@ void parameter_gradients(const Conv2dShape& s, const Tensor& x, const Tensor& y,
       else if (copied) image = padded.put(images, s.height, s.width, image);
       for (std::int64_t b = first_block; b < end_block; ++b) {
         const Block block = block_of(s.out_channels, b);
-        pack_gradients(block, count, s.out_channels, pdy + first, py ? py + first : nullptr, gradient,
-                       bias_sums + block.first);
-        if (!dweight.defined()) continue;
         chain = chain_before;
         const auto begin_part = [&](std::int64_t part) {
           if (chain + part > most_chain) add_part(block), chain = 0;
           chain += part;
         };
+        const auto pack = [&](std::int64_t begin, std::int64_t part) {
+          const std::int64_t from = first + begin * s.out_channels;
+          pack_gradients(block, part, s.out_channels, pdy + from, py ? py + from : nullptr, gradient,
+                         bias_sums + block.first);
+        };
         float* const block_sums = sums + block.first * patch;
-        if (!few)
-          for_each_part(count, most_chain, [&](std::int64_t begin, std::int64_t part) {
-            begin_part(part);
-            for_each_part(part, most_depth, [&](std::int64_t k, std::int64_t depth) {
-              add_product(taps, positions.data() + begin + k, depth, image, gradient + (begin + k) * block.width,
-                          block.width, block_sums);
-            });
-          });
-        else
+        if (few && dweight.defined())
           patches.for_each(image, positions, count, [&](const float* from, std::int64_t begin, std::int64_t part) {
             begin_part(part);
-            add_product(outputs, gradient_rows.data(), part, gradient + begin * lanes, from, patches.width(),
-                        block_sums);
+            pack(begin, part);
+            add_product(outputs, gradient_rows.data(), part, gradient, from, patches.width(), block_sums);
+          });
+        else
+          for_each_part(count, most_depth, [&](std::int64_t begin, std::int64_t part) {
+            begin_part(part);
+            pack(begin, part);
+            if (dweight.defined())
+              add_product(taps, positions.data() + begin, part, image, gradient, block.width, block_sums);
           });
       }
     }

@@ -43,19 +43,6 @@ inline double lane_of(double v, std::int64_t) { return v; }
 inline float lane_of(Vector v, std::int64_t i) { return v[i]; }
 inline void store_row(double* to, double v, std::int64_t) { *to = v; }
 inline void store_row(float* to, Vector v, std::int64_t count) { store(to, v, count); }
-// totals[i] += v[i] for the first `count` lanes.
-inline void add_row(double* totals, double v, std::int64_t) { *totals += v; }
-inline void add_row(double* totals, Vector v, std::int64_t count) {
-  using Doubles = double __attribute__((vector_size(lanes * sizeof(double))));
-  if (count < lanes)
-    for (std::int64_t i = 0; i < count; ++i) totals[i] += v[i];
-  else {
-    Doubles total;
-    std::memcpy(&total, totals, sizeof total);
-    total += __builtin_convertvector(v, Doubles);
-    std::memcpy(totals, &total, sizeof total);
-  }
-}
 
 // Calls f(i, count) for the first of each `lanes_of<T>` elements of 0..n-1, or of as many as are left.
 template <class T, class F>

@@ -74,7 +74,8 @@ void parameter_gradients(const Conv2dShape& s, const Tensor& x, const Tensor& y,
   // A unit of work is a range and a group of blocks, as images are copied and read once for all of a group.
   const std::int64_t groups = std::min(num_ranges(8, ranges), blocks);
   const Border border = padded_input(s);
-  const bool few = by_patches(s), planes = by_planes(s), copied = dweight.defined() && (planes || s.padding > 0);
+  const bool few = by_patches(s), planes = dweight.defined() && by_planes(s);
+  const bool copied = dweight.defined() && (planes || s.padding > 0);
   const BorderedImages padded(border, copied ? at_once : 0);
   const CopiedPatches patches(s, border);
   const Offsets positions =

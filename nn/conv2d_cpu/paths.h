@@ -24,7 +24,8 @@ inline bool by_patches(const Conv2dShape& s) { return s.out_channels <= lanes / 
 // to the pixels under the kernel is added up afterwards, which many taps would make inexact.
 inline bool input_gradient_by_patches(const Conv2dShape& s) {
   const std::int64_t taps = s.kernel_height * s.kernel_width;
-  return s.in_channels <= lanes / 2 && taps >= 4 && taps <= 192;
+  return s.in_channels <= lanes / 2 && taps >= 4 && taps <= 192 &&
+         s.stride <= std::min(s.kernel_height, s.kernel_width);
 }
 // Of tiles, for the gradient of the weight: a large image of many channels is copied plane by plane. A tile's rows are
 // channels then, each read from neighbouring elements, so that every line of the cache is used up.

@@ -1,39 +1,71 @@
 #include "core/gemm.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/allocator.h"
 #include "core/eigen.h"
+#include "core/parallel.h"
 #include "core/tile.h"
 
 namespace mixgrad::host {
+namespace {
+
+// A product of so few multiply-adds stays whole; a larger one is shared in at least so many units of work.
+constexpr std::int64_t small = std::int64_t{1} << 17, least_units = 8;
+
+// Copies a(r, k) = from[r * row + k] as [rows, depth], or where `transposed` a(r, k) = from[k * row + r] as [depth,
+// rows]; then up to a vector more is written, and a row of `from` has `left` elements.
+void pack_rows(bool transposed, std::int64_t rows, std::int64_t depth, const float* from, std::int64_t row,
+               std::int64_t left, float* to) {
+  if (!transposed)
+    for (std::int64_t r = 0; r < rows; ++r) copy_row(from + r * row, nullptr, depth, to + r * depth);
+  else
+    for (std::int64_t k = 0; k < depth; ++k)
+      for (std::int64_t r = 0; r < rows; r += lanes) store(to + k * rows + r, load(from + k * row + r, left - r));
+}
+
+}  // namespace
 
 template <>
 void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, const double* a,
           std::int64_t lda, const double* b, std::int64_t ldb, double* c, std::int64_t ldc) {
-  const ConstMatrixMap<double> A(a, transpose_a ? k : m, transpose_a ? m : k, Eigen::OuterStride<>(lda));
-  const ConstMatrixMap<double> B(b, transpose_b ? n : k, transpose_b ? k : n, Eigen::OuterStride<>(ldb));
-  MatrixMap<double> C(c, m, n, Eigen::OuterStride<>(ldc));
-  C.setZero();
-  if (transpose_a && transpose_b) C.noalias() += A.transpose() * B.transpose();
-  else if (transpose_a) C.noalias() += A.transpose() * B;
-  else if (transpose_b) C.noalias() += A * B.transpose();
-  else C.noalias() += A * B;
+  // Blocks of rows of C, or of columns when there are more of those.
+  const std::int64_t longest = std::max(m, n);
+  const std::int64_t block =
+      m * n * k <= small ? std::max<std::int64_t>(longest, 1) : std::clamp<std::int64_t>(longest / 512 * 64, 64, 256);
+  parallel_for(longest, block, [=](std::int64_t begin, std::int64_t end) {
+    const std::int64_t rows = n >= m ? m : end - begin, columns = n >= m ? end - begin : n;
+    const double* const from_a = n >= m ? a : a + begin * (transpose_a ? 1 : lda);
+    const double* const from_b = n >= m ? b + begin * (transpose_b ? ldb : 1) : b;
+    const ConstMatrixMap<double> A(from_a, transpose_a ? k : rows, transpose_a ? rows : k, Eigen::OuterStride<>(lda));
+    const ConstMatrixMap<double> B(from_b, transpose_b ? columns : k, transpose_b ? k : columns,
+                                   Eigen::OuterStride<>(ldb));
+    MatrixMap<double> C(n >= m ? c + begin : c + begin * ldc, rows, columns, Eigen::OuterStride<>(ldc));
+    C.setZero();
+    if (transpose_a && transpose_b) C.noalias() += A.transpose() * B.transpose();
+    else if (transpose_a) C.noalias() += A.transpose() * B;
+    else if (transpose_b) C.noalias() += A * B.transpose();
+    else C.noalias() += A * B;
+  });
 }
 
 template <>
 void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, const float* a,
           std::int64_t lda, const float* b, std::int64_t ldb, float* c, std::int64_t ldc) {
-  constexpr std::int64_t most_depth = 384;
+  if (m == 0 || n == 0) return;
+  constexpr std::int64_t most_depth = 384, panels_at_once = 8;
   const std::int64_t a_row = transpose_a ? 1 : lda, a_step = transpose_a ? lda : 1;
   // A long sum is split into parts, whose sums are added in f64 (core/sums.h).
-  constexpr std::int64_t most_chain = 8 * most_depth;
+  constexpr std::int64_t most_chain = 3072;
   if (k > most_chain) {
     const Scratch<double> total(m * n);
     double* const totals = total.data();
     const auto each = [=](auto f) {
-      for (std::int64_t i = 0; i < m; ++i)
-        for (std::int64_t j = 0; j < n; ++j) f(totals[i * n + j], c[i * ldc + j]);
+      parallel_for(m, rows_per_range(n, 1 << 14), [=](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i)
+          for (std::int64_t j = 0; j < n; ++j) f(totals[i * n + j], c[i * ldc + j]);
+      });
     };
     std::fill_n(totals, m * n, 0.0);
     for_each_part(k, most_chain, [&](std::int64_t first, std::int64_t count) {
@@ -43,42 +75,72 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
     });
     return each([](double sum, float& value) { value = static_cast<float>(sum); });
   }
-  // For each part of the depth, all panels of B are packed, and then a few rows of A at a time are multiplied by them.
-  // Rows that meet many panels are packed as well: where they are a power of two apart, they would push each other out
-  // of the first cache.
-  const std::int64_t most = most_rows(std::min(n, tile_columns));
-  const bool packs_rows = n >= 4 * tile_columns;
-  const Scratch<> panels(whole_vectors(n) * std::min(k, most_depth));
-  alignas(64) float packed[most_depth * most_rows(tile_columns)];
+  // For each part of the depth, the panels of B are packed, and then groups of rows of A, which are multiplied by them:
+  //
+  //     A                      B, in panels           C
+  //
+  //     [ . . . . . ]          [ . . | . . | . . ]    [ . . | . . | . . ]     a tile, some rows of A by a panel of B,
+  //     is
+  //   - [ . . . . . ] -        [ . . | . . | . . ]    [ . . | . . | . . ]     summed in registers; its rows stay in the
+  //     [ . . . . . ]          [ . . | . . | . . ]    [ . . | . . | . . ]     first cache for some panels, which, as a
+  //     [ . . . . . ]          [ . . | . . | . . ]    [ . . | . . | . . ]     group of rows, stay in the second
+  //
+  // Rows that meet few panels are read where they are.
+  const bool is_small = m * n * k <= small, packs_rows = !is_small && n >= 4 * tile_columns;
+  const std::int64_t panels = num_ranges(n, tile_columns), most = most_rows(std::min(n, tile_columns));
+  const std::int64_t tiles = num_ranges(m, most), tile_size = most * std::min(k, most_depth) + lanes;
+  const std::int64_t groups = is_small ? 1 : std::max(num_ranges(tiles, 16), std::min(tiles, least_units));
+  const std::int64_t parts = is_small ? 1 : std::min(num_ranges(least_units, groups), panels);  // of the panels
+  const Scratch<> packed(whole_vectors(n) * std::min(k, most_depth));
+  float* const pb = packed.data();
   bool started = false;
   for_each_part(std::max<std::int64_t>(k, 1), most_depth, [&](std::int64_t first, std::int64_t count) {
     const std::int64_t depth = std::min(count, k);
-    for (std::int64_t j = 0; j < n; j += tile_columns)
-      copy_panel(transpose_b, depth, std::min(n - j, tile_columns),
-                 transpose_b ? b + j * ldb + first : b + first * ldb + j, ldb, panels.data() + j * depth);
-    for_each_part(m, most, [&](std::int64_t i, std::int64_t rows) {
-      EvenTileProduct tile{.a = a + i * a_row + first * a_step,
-                           .a_row = a_row,
-                           .a_step = a_step,
-                           .c_row = ldc,
-                           .rows = rows,
-                           .depth = depth};
-      if (packs_rows) {
-        tile.a_row = transpose_a ? 1 : depth;
-        tile.a_step = transpose_a ? rows : 1;
-        for (std::int64_t r = 0; r < (transpose_a ? depth : rows); ++r)
-          std::copy_n(tile.a + r * lda, transpose_a ? rows : depth, packed + r * (transpose_a ? rows : depth));
-        tile.a = packed;
-      }
-      for (std::int64_t j = 0; j < n; j += tile_columns) {
-        tile.columns = std::min(n - j, tile_columns);
-        tile.b = panels.data() + j * depth;
-        tile.b_row = whole_vectors(tile.columns);
-        tile.c = c + i * ldc + j;
-        tile.start = started ? tile.c : nullptr;
-        tile.start_row = ldc;
-        multiply(tile);
-      }
+    parallel_for(panels, is_small ? panels : rows_per_range(depth * tile_columns, 1 << 15),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t j = begin * tile_columns; j < std::min(end * tile_columns, n); j += tile_columns)
+                     copy_panel(transpose_b, depth, std::min(n - j, tile_columns),
+                                transpose_b ? b + j * ldb + first : b + first * ldb + j, ldb, pb + j * depth);
+                 });
+    parallel_for(groups * parts, 1, [&](std::int64_t unit, std::int64_t) {
+      const std::int64_t group = unit / parts, part = unit % parts;
+      const std::int64_t first_tile = group * tiles / groups, end_tile = (group + 1) * tiles / groups;
+      const auto first_row = [=](std::int64_t tile) { return tile * m / tiles; };
+      const Scratch<> packed_rows(packs_rows ? (end_tile - first_tile) * tile_size : 0);
+      float* const pa = packed_rows.data();
+      // Some steps of all tiles at a time where they are rows of A, of which a tile takes only a part.
+      const std::int64_t steps = transpose_a ? 16 : depth;
+      for (std::int64_t s = 0; s < depth && packs_rows; s += steps)
+        for (std::int64_t t = first_tile; t < end_tile; ++t) {
+          const std::int64_t i = first_row(t), rows = first_row(t + 1) - i;
+          pack_rows(transpose_a, rows, std::min(steps, depth - s), a + i * a_row + (first + s) * a_step, lda, m - i,
+                    pa + (t - first_tile) * tile_size + s * rows);
+        }
+      const std::int64_t first_panel = part * panels / parts, end_panel = (part + 1) * panels / parts;
+      for_each_part(end_panel - first_panel, panels_at_once, [&](std::int64_t some, std::int64_t some_panels) {
+        for (std::int64_t t = first_tile; t < end_tile; ++t)
+          for (std::int64_t p = first_panel + some; p < first_panel + some + some_panels; ++p) {
+            const std::int64_t i = first_row(t), j = p * tile_columns, columns = std::min(n - j, tile_columns);
+            EvenTileProduct tile{.a = a + i * a_row + first * a_step,
+                                 .a_row = a_row,
+                                 .a_step = a_step,
+                                 .b = pb + j * depth,
+                                 .b_row = whole_vectors(columns),
+                                 .start = started ? c + i * ldc + j : nullptr,
+                                 .start_row = ldc,
+                                 .c = c + i * ldc + j,
+                                 .c_row = ldc,
+                                 .rows = first_row(t + 1) - i,
+                                 .columns = columns,
+                                 .depth = depth};
+            if (packs_rows) {
+              tile.a = pa + (t - first_tile) * tile_size;
+              tile.a_row = transpose_a ? 1 : depth;
+              tile.a_step = transpose_a ? tile.rows : 1;
+            }
+            multiply(tile);
+          }
+      });
     });
     started = true;
   });

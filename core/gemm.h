@@ -1,4 +1,4 @@
-// The one matrix product of everything on the CPU. Single-threaded: its callers run several in parallel.
+// The one matrix product of everything on the CPU, shared among threads (core/parallel.h).
 #pragma once
 
 #include <cstdint>

@@ -1,10 +1,7 @@
 #include "core/matmul.h"
 
-#include <algorithm>
-
 #include "core/autograd.h"
 #include "core/gemm.h"
-#include "core/parallel.h"
 
 namespace mixgrad {
 
@@ -33,25 +30,9 @@ namespace kernels {
 
 void matmul(Cpu, const Tensor& a, const Tensor& b, MatmulOptions options, Out out) {
   const bool ta = options.transpose_a, tb = options.transpose_b;
-  const std::int64_t m = out.size(0), n = out.size(1), k = a.size(ta ? 0 : 1);
   with_floating("matmul", out.dtype(), [&]<class T>(T) {
-    const T* pa = a.data<T>();
-    const T* pb = b.data<T>();
-    T* po = out.mutable_data<T>();
-    // Blocks of rows, or of columns when there are more of those: at least eight of a large product, but no smaller
-    // than need be, since each packs the other matrix again (core/gemm.cpp). A small product stays whole.
-    constexpr std::int64_t small = std::int64_t{1} << 17;
-    const std::int64_t longest = std::max(m, n);
-    const std::int64_t block =
-        m * n * k <= small ? std::max<std::int64_t>(longest, 1) : std::clamp<std::int64_t>(longest / 512 * 64, 64, 256);
-    if (n >= m)
-      parallel_for(n, block, [&](std::int64_t begin, std::int64_t end) {
-        gemm(ta, tb, m, end - begin, k, pa, a.size(1), pb + begin * (tb ? k : 1), b.size(1), po + begin, n);
-      });
-    else
-      parallel_for(m, block, [&](std::int64_t begin, std::int64_t end) {
-        gemm(ta, tb, end - begin, n, k, pa + begin * (ta ? 1 : k), a.size(1), pb, b.size(1), po + begin * n, n);
-      });
+    gemm(ta, tb, out.size(0), out.size(1), a.size(ta ? 0 : 1), a.data<T>(), a.size(1), b.data<T>(), b.size(1),
+         out.mutable_data<T>(), out.size(1));
   });
 }
 

@@ -92,7 +92,7 @@ TEST_CASE("conv2d: the result and all gradients are those of the reference, on r
     const std::int64_t kh = between(1, 5), kw = between(1, 5), in = between(1, trial % 3 == 0 ? 70 : 9);
     const std::int64_t out = between(1, trial % 4 == 0 ? 70 : 20);
     const std::int64_t height = between(std::max<std::int64_t>(kh - 2 * options.padding, 1), 15);
-    const std::int64_t width = between(std::max<std::int64_t>(kw - 2 * options.padding, 1), 20);
+    const std::int64_t width = between(std::max<std::int64_t>(kw - 2 * options.padding, 1), trial % 5 == 0 ? 70 : 20);
     const Tensor x = whole_numbers({between(1, 5), height, width, in}, random);
     const Tensor weight = whole_numbers({out, kh, kw, in}, random), bias = whole_numbers({out}, random);
     const Tensor dy = whole_numbers(nn::conv2d(x, weight, bias, options).shape(), random);
@@ -126,7 +126,7 @@ TEST_CASE("conv2d: in groups, all is that of one group whose weights across grou
     const std::int64_t kh = between(1, 4), kw = between(1, 4), patch = kh * kw * group_in;
     const std::int64_t in = group_in * options.groups, out = group_out * options.groups;
     const std::int64_t height = between(std::max<std::int64_t>(kh - 2 * options.padding, 1), 9);
-    const std::int64_t width = between(std::max<std::int64_t>(kw - 2 * options.padding, 1), 9);
+    const std::int64_t width = between(std::max<std::int64_t>(kw - 2 * options.padding, 1), depthwise ? 45 : 9);
     const Tensor x = whole_numbers({between(1, 4), height, width, in}, random);
     const Tensor weight = whole_numbers({out, kh, kw, group_in}, random), bias = whole_numbers({out}, random);
     const Tensor dy = whole_numbers(nn::conv2d(x, weight, bias, options).shape(), random);
@@ -337,7 +337,9 @@ TEST_CASE("gemm: by tiles in f32 it is Eigen's product in f64, for any transposi
   };
   for (int trial = 0; trial < 120; ++trial) {
     const bool ta = trial % 2, tb = trial / 2 % 2;
-    const std::int64_t m = between(1, 40), n = between(1, 90), k = between(0, trial % 5 == 0 ? 1600 : 60);
+    const bool large = trial % 9 == 0;  // shared among threads, with packed rows
+    const std::int64_t m = between(1, large ? 250 : 40), n = between(1, large ? 350 : 90);
+    const std::int64_t k = between(0, trial % 5 == 0 ? 1600 : 60);
     const std::int64_t lda = (ta ? m : k) + between(0, 3), ldb = (tb ? k : n) + between(0, 3), ldc = n + between(0, 3);
     const auto numbers = [&](std::int64_t count) {
       std::vector<double> values(static_cast<std::size_t>(count));

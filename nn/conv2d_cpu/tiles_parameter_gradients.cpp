@@ -120,7 +120,7 @@ void parameter_gradients(const Conv2dShape& s, const Tensor& x, const Tensor& y,
       const std::int64_t images = std::min(at_once, end - n), count = images * s.positions();
       const std::int64_t first = n * s.positions() * s.out_channels, chain_before = chain;
       const float* image = px + n * s.height * s.width * s.in_channels;
-      if (planes) image = padded.put_planes(images, s.height, s.width, image);
+      if (copied && planes) image = padded.put_planes(images, s.height, s.width, image);
       else if (copied) image = padded.put(images, s.height, s.width, image);
       for (std::int64_t b = first_block; b < end_block; ++b) {
         const Block block = block_of(s.out_channels, b);

@@ -44,7 +44,8 @@ inline float lane_of(Vector v, std::int64_t i) { return v[i]; }
 inline void store_row(double* to, double v, std::int64_t) { *to = v; }
 inline void store_row(float* to, Vector v, std::int64_t count) { store(to, v, count); }
 
-// Calls f(i, count) for the first of each `lanes_of<T>` elements of 0..n-1, or of as many as are left.
+// Calls f(i, count) for the first of each `lanes_of<T>` elements of 0..n-1, or of as many as are left. Everything here
+// is inlined, also f, twice: so the compiler knows that whole vectors are whole.
 template <class T, class F>
 [[gnu::flatten]] void for_each_lanes(std::int64_t n, F f) {
   std::int64_t i = 0;
@@ -111,8 +112,8 @@ template <class T, class F>
 }
 
 // totals[j * columns + c] += sum over rows begin..end-1 of term(row * columns + c, c, count).value[j] for each column,
-// where the terms are of the lanes from column c on. Some vectors side by side at a time, so that few rows are read in
-// the order of memory.
+// where the terms are of the lanes from column c on. Several vectors side by side are read at once: of narrow rows all,
+// which is the order of memory.
 template <class T, class F>
 [[gnu::flatten]] void add_rows(std::int64_t begin, std::int64_t end, std::int64_t columns, double* totals,
                                const F& term) {
@@ -146,9 +147,8 @@ void add_rows(const T* x, std::int64_t rows, std::int64_t columns, double* total
     *totals += sum;
     return;
   }
-  constexpr std::int64_t narrow = 4 * lanes_of<T>;
-  if (columns % lanes_of<T> == 0 || columns > narrow || rows < lanes_of<T>)
-    return add_rows<T>(0, rows, columns, totals, element);
+  constexpr std::int64_t narrow = 64;
+  if (columns >= narrow || rows < lanes_of<T>) return add_rows<T>(0, rows, columns, totals, element);
   const std::int64_t width = columns * lanes_of<T>, whole = rows / lanes_of<T> * width;
   double wide[narrow * lanes_of<T>];
   std::fill_n(wide, width, 0.0);

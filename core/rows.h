@@ -148,7 +148,7 @@ void add_rows(const T* x, std::int64_t rows, std::int64_t columns, double* total
     return;
   }
   constexpr std::int64_t narrow = 64;
-  if (columns >= narrow || rows < lanes_of<T>) return add_rows<T>(0, rows, columns, totals, element);
+  if (columns == 0 || columns >= narrow || rows < lanes_of<T>) return add_rows<T>(0, rows, columns, totals, element);
   const std::int64_t width = columns * lanes_of<T>, whole = rows / lanes_of<T> * width;
   double wide[narrow * lanes_of<T>];
   std::fill_n(wide, width, 0.0);

@@ -6,7 +6,8 @@
 //
 // The format has no checksum. Files written here have one in their metadata, under "mixgrad.xxh64", which other readers
 // ignore: the sum over all tensors, modulo 2^64, of XXH64(elements, XXH64("name dtype[extents]")), as in "bias F32[2,
-// 3]", in 16 hexadecimal digits; the inner hash is the seed of the outer one. It depends neither on the order of tensors nor on other metadata.
+// 3]", in 16 hexadecimal digits; the inner hash is the seed of the outer one. It depends neither on the order of
+// tensors nor on other metadata.
 #pragma once
 
 #include <map>

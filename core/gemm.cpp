@@ -1,7 +1,6 @@
 #include "core/gemm.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "core/allocator.h"
 #include "core/eigen.h"
@@ -79,8 +78,7 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
   //
   //     A                      B, in panels           C
   //
-  //     [ . . . . . ]          [ . . | . . | . . ]    [ . . | . . | . . ]     a tile, some rows of A by a panel of B,
-  //     is
+  //     [ . . . . . ]          [ . . | . . | . . ]    [ . . | . . | . . ]     a tile: rows of A by a panel of B,
   //   - [ . . . . . ] -        [ . . | . . | . . ]    [ . . | . . | . . ]     summed in registers; its rows stay in the
   //     [ . . . . . ]          [ . . | . . | . . ]    [ . . | . . | . . ]     first cache for some panels, which, as a
   //     [ . . . . . ]          [ . . | . . | . . ]    [ . . | . . | . . ]     group of rows, stay in the second

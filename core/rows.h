@@ -140,13 +140,13 @@ template <class T, class F>
 // whose sums are then added as a tree.
 template <class T>
 void add_rows(const T* x, std::int64_t rows, std::int64_t columns, double* totals) {
-  const auto element = [x](std::int64_t i, std::int64_t, std::int64_t count) { return Terms{load_row(x + i, count)}; };
+  const auto at = [x](std::int64_t i, std::int64_t count) { return Terms{load_row(x + i, count)}; };
   if (columns == 1) {
-    const auto [sum] =
-        sums_of_row<T>(rows, [x](std::int64_t i, std::int64_t count) { return Terms{load_row(x + i, count)}; });
+    const auto [sum] = sums_of_row<T>(rows, at);
     *totals += sum;
     return;
   }
+  const auto element = [at](std::int64_t i, std::int64_t, std::int64_t count) { return at(i, count); };
   constexpr std::int64_t narrow = 64;
   if (columns == 0 || columns >= narrow || rows < lanes_of<T>) return add_rows<T>(0, rows, columns, totals, element);
   const std::int64_t width = columns * lanes_of<T>, whole = rows / lanes_of<T> * width;

@@ -362,14 +362,14 @@ void write_safetensors(const std::string& path, const std::vector<NamedTensor>& 
 
 namespace mixgrad {
 
-constexpr const char* missing = "built without nlohmann-json or xxHash: packages nlohmann-json3-dev and libxxhash-dev)";
+constexpr const char* missing = "built without nlohmann-json or xxHash: packages nlohmann-json3-dev and libxxhash-dev";
 
 SafeTensors read_safetensors(const std::string& path) {
-  fail(path, ": this build cannot read safetensors files (", missing);
+  fail(path, ": this build cannot read safetensors files (", missing, ")");
 }
 
 void write_safetensors(const std::string& path, const std::vector<NamedTensor>&, std::map<std::string, std::string>) {
-  fail(path, ": this build cannot write safetensors files (", missing);
+  fail(path, ": this build cannot write safetensors files (", missing, ")");
 }
 
 }  // namespace mixgrad

@@ -126,7 +126,7 @@ std::string sha256_of_file(const std::string& path) {
     file.read(block.data(), block.size());
     good = EVP_DigestUpdate(context.get(), block.data(), static_cast<std::size_t>(file.gcount())) == 1;
   }
-  check(file.eof(), path, ": cannot be read to the end");
+  check(!good || file.eof(), path, ": cannot be read to the end");
   check(good && EVP_DigestFinal_ex(context.get(), hash.data(), nullptr) == 1, path, ": OpenSSL cannot hash it");
   std::string digits;
   for (const unsigned byte : hash)

@@ -149,8 +149,8 @@ void mixgrad::kernels::transform(Cpu, const pixel_maps::PixelMap& any_map, const
     const std::int64_t size = std::int64_t{image.height} * image.width * channels;
     parallel_for(x.size(0), rows_per_range(size, grain), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t n = begin; n < end; ++n) {
-        float
-            row[std::remove_cvref_t<decltype(map)>::columns];  // its own: what is written must not be able to change it
+        // Its own copy: else what is written might change it, and each pixel would read it again.
+        float row[std::remove_cvref_t<decltype(map)>::columns];
         std::copy_n(rows + n * map.columns, map.columns, row);
         const float* const pixel = from + n * size;
         float* out = to + n * size;

@@ -18,6 +18,11 @@ Tensor drawn(const Shape& shape, Draw draw) {
   return result;
 }
 
+Tensor uniform_within(const Shape& shape, double exact) {
+  const double bound = std::nextafter(static_cast<float>(exact), 0.0f);  // what is drawn is rounded to f32
+  return drawn(shape, [=](Random& random) { return random.uniform(-bound, bound); });
+}
+
 double xavier_variance(const char* name, std::int64_t fan_in, std::int64_t fan_out) {
   check(fan_in > 0 && fan_out > 0, name, ": fan_in is ", fan_in, ", fan_out ", fan_out);
   return 2.0 / (static_cast<double>(fan_in) + static_cast<double>(fan_out));
@@ -37,15 +42,12 @@ Tensor xavier_normal(const Shape& shape, std::int64_t fan_in, std::int64_t fan_o
 }
 
 Tensor xavier_uniform(const Shape& shape, std::int64_t fan_in, std::int64_t fan_out) {
-  const double exact = std::sqrt(3 * xavier_variance("xavier_uniform", fan_in, fan_out));
-  const double bound = std::nextafter(static_cast<float>(exact), 0.0f);  // what is drawn is rounded to f32
-  return drawn(shape, [=](Random& random) { return random.uniform(-bound, bound); });
+  return uniform_within(shape, std::sqrt(3 * xavier_variance("xavier_uniform", fan_in, fan_out)));
 }
 
 Tensor fan_in_uniform(const Shape& shape, std::int64_t fan_in) {
   check(fan_in > 0, "fan_in_uniform: fan_in is ", fan_in);
-  const double bound = std::nextafter(static_cast<float>(1 / std::sqrt(static_cast<double>(fan_in))), 0.0f);
-  return drawn(shape, [=](Random& random) { return random.uniform(-bound, bound); });
+  return uniform_within(shape, 1 / std::sqrt(static_cast<double>(fan_in)));
 }
 
 void dirac_(const Tensor& weight) {

@@ -15,8 +15,8 @@ namespace mixgrad::nn {
 //
 // It looks ahead. In front of a ReLU, a layer that has forward_relu beside its forward computes both in one pass by
 // that. In front of a pooling, with or without a ReLU between, one that has forward_before computes by that what the
-// pooling reads alone: a pooling of 2 drops the last of 31 rows and columns. A class that changes forward alone does
-// neither.
+// pooling reads alone: a pooling of 2 drops the last of 31 rows and columns. An observer is told the shape that is
+// computed. A class, a pooling too, that changes forward alone is called by that.
 class Sequential : public Module {
  public:
   Sequential() = default;
@@ -29,7 +29,8 @@ class Sequential : public Module {
   Sequential& add(Layer layer) {
     const auto module = std::make_shared<Layer>(std::move(layer));
     Entry entry{.module = module, .is_relu = std::same_as<Layer, ReLU>};
-    if constexpr (std::derived_from<Layer, Pool2d>) entry.pool = module.get();
+    if constexpr (std::derived_from<Layer, Pool2d>)
+      if constexpr (declared_together(&Layer::forward, &Function::forward)) entry.pool = module.get();
     if constexpr (requires { requires declared_together(&Layer::forward, &Layer::forward_relu); })
       entry.forward_relu = [](Module& self, const Tensor& x) { return static_cast<Layer&>(self).forward_relu(x); };
     if constexpr (requires { requires declared_together(&Layer::forward, &Layer::forward_before); })

@@ -20,7 +20,7 @@ Square covariance(const Tensor& images, std::int64_t k) {
   const std::int64_t height = images.size(1), width = images.size(2), channels = images.size(3),
                      size = k * k * channels;
   const std::int64_t rows = height - k + 1, columns = width - k + 1;
-  constexpr std::int64_t grain = 64;
+  const std::int64_t grain = std::max<std::int64_t>(64, num_ranges(images.size(0), 16));
   std::vector<Square> sums(static_cast<std::size_t>(num_ranges(images.size(0), grain)), Square::Zero(size, size));
   const float* const pixels = images.data<float>();
   parallel_ranges(images.size(0), grain, [&](std::int64_t range, std::int64_t begin, std::int64_t end) {
@@ -53,15 +53,18 @@ Tensor whitening_filters(const Tensor& images, const WhiteningOptions& options) 
   check(std::isfinite(eps) && eps > 0, "whitening: eps ", eps, " is not positive");
   const std::int64_t channels = images.size(3), size = k * k * channels;
   check(size <= 4096, "whitening: patches of ", size, " elements: at most 4096");
-  const Eigen::SelfAdjointEigenSolver<Square> solver(covariance(images, k));
-  check(solver.info() == Eigen::Success, "whitening: the images have no eigenvectors: is a pixel not finite?");
+  const Square moments = covariance(images, k);
+  check(moments.allFinite(), "whitening: a pixel is not finite");
+  const Eigen::SelfAdjointEigenSolver<Square> solver(moments);
+  check(solver.info() == Eigen::Success, "whitening: the images' patches have no eigenvectors");
   const Tensor filters = Tensor::empty({2 * size, k, k, channels});
   float* const to = filters.mutable_data<float>();
   for (std::int64_t i = 0; i < size; ++i) {
     const Eigen::VectorXd v = solver.eigenvectors().col(size - 1 - i);  // the variances ascend
     Eigen::Index largest = 0;
     v.cwiseAbs().maxCoeff(&largest);
-    const double scale = std::copysign(1 / std::sqrt(solver.eigenvalues()[size - 1 - i] + eps), v[largest]);
+    const double variance = std::max(solver.eigenvalues()[size - 1 - i], 0.0);  // below by a rounding error
+    const double scale = std::copysign(1 / std::sqrt(variance + eps), v[largest]);
     for (std::int64_t j = 0; j < size; ++j) {
       to[i * size + j] = static_cast<float>(scale * v[j]);
       to[(size + i) * size + j] = -to[i * size + j];

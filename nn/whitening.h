@@ -26,7 +26,8 @@ Tensor whitening_filters(const Tensor& images, const WhiteningOptions& options =
 class Whitening : public Module {
  public:
   explicit Whitening(Tensor filters) : weight(std::move(filters)) {
-    check(weight.rank() == 4, "Whitening: filters ", weight.shape(), " must be [out, kh, kw, in]");
+    check(weight.rank() == 4 && weight.numel() > 0, "Whitening: filters ", weight.shape(),
+          " must be [out, kh, kw, in]");
     bias = parameter(Tensor::zeros({weight.size(0)}));
   }
 

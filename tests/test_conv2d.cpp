@@ -317,6 +317,27 @@ TEST_CASE("conv2d: no image, and a nan, go through") {
   CHECK(std::isnan(nn::conv2d_relu(Tensor::full({1, 3, 3, 2}, nan), weight, bias).to_vector<float>()[0]));
 }
 
+TEST_CASE("conv2d: in f64, a batch whose patches take more than 128 MiB goes through in parts") {
+  std::mt19937 random(15);
+  const auto whole = [&](const Shape& shape) {
+    std::vector<float> values(static_cast<std::size_t>(shape.numel()));
+    for (float& value : values) value = static_cast<float>(random() % 3) - 1;
+    return Tensor::from(values, shape);
+  };
+  const Tensor x = whole({2, 172, 172, 64}), weight = whole({1, 3, 3, 64}), bias = whole({1}),
+               dy = whole({2, 172, 172, 1});
+  const auto results = [&](DType dtype) {
+    const Tensor a = nn::parameter(x.to(dtype).clone()), w = nn::parameter(weight.to(dtype).clone());
+    const Tensor b = nn::parameter(bias.to(dtype).clone()), y = nn::conv2d(a, w, b, {.padding = 1});
+    sum(y * dy.to(dtype)).backward();
+    std::vector<std::vector<double>> all;
+    for (const Tensor& t : {y.detach(), a.grad(), w.grad(), b.grad()})
+      all.push_back(t.to(DType::f64).to_vector<double>());
+    return all;
+  };
+  CHECK(results(DType::f64) == results(DType::f32));
+}
+
 TEST_CASE("conv2d: a stride larger than the image, and no output channel") {
   const Tensor weight = Tensor::ones({2, 3, 3, 1}), bias = Tensor::zeros({2});
   Tensor x = Tensor::ones({1, 5, 5, 1}).clone();

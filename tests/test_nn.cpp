@@ -191,6 +191,8 @@ TEST_CASE("sequential: a convolution in front of a pooling computes what that re
                         {8, 8, 3, 4, 2, {.stride = 3}, {.padding = 1}, 8, 8},
                         {8, 9, 3, 4, 2, {.padding = 1}, {.padding = 1}, 8, 9},
                         {9, 9, 4, 4, 2, {}, {.padding = 1, .groups = 4}, 8, 8},
+                        {9, 11, 4, 6, 2, {}, {.kernel_size = 1}, 8, 10},
+                        {7, 9, 128, 5, 2, {}, {.kernel_size = 1}, 6, 8},
                         {9, 11, 4, 6, 2, {}, {.kernel_size = 1, .stride = 2}, 4, 6}})
     for (const DType dtype : {DType::f32, DType::f64})
       for (const bool relu_between : {false, true})

@@ -67,7 +67,7 @@ void conv2d_backward(Cpu device, const Conv2dShape& s, const Tensor& x, const Te
     if (dweight.defined() || dbias.defined()) conv2d_depthwise::parameter_gradients(s, x, dy, dweight, dbias);
     return;
   }
-  const Tensor xs = split_groups(s, x), ys = split_groups(s, y), dys = split_groups(s, dy);
+  const Tensor xs = split_groups(s, x), ys = split_groups(s, products ? Tensor() : y), dys = split_groups(s, dy);
   const Tensor dxs = s.groups == 1 || !dx.defined() ? dx : Tensor::empty(dx.shape(), dx.options());
   const Conv2dShape one = one_group(s);
   const auto input_gradient = by_winograd(one) ? conv2d_winograd::input_gradient : conv2d_tiles::input_gradient;

@@ -10,8 +10,10 @@ namespace mixgrad::kernels {
 
 // A group for each channel: a channel is a lane of a vector.
 inline bool by_depthwise(const Conv2dShape& s) { return s.in_channels == s.groups && s.out_channels == s.groups; }
-// A product of matrices, with x as one of them.
-inline bool is_product(const Conv2dShape& s) { return s.patch() == s.in_channels && s.stride == 1 && s.padding == 0; }
+// A product of matrices, with all of x as one of them.
+inline bool is_product(const Conv2dShape& s) {
+  return s.patch() == s.in_channels && s.stride == 1 && s.padding == 0 && s.positions() == s.height * s.width;
+}
 // f64 is computed as products, and gradients of f32 that are products of so many channels that threads share those.
 // The rest of f32 are tiles that stay in registers.
 inline bool gradients_by_products(const Conv2dShape& s, DType dtype) {
@@ -20,9 +22,9 @@ inline bool gradients_by_products(const Conv2dShape& s, DType dtype) {
 // Of tiles: the outputs are so few that vectors of them would be nearly empty; vectors hold elements of a patch
 // instead, and patches are copied for that.
 inline bool by_patches(const Conv2dShape& s) { return s.out_channels <= lanes / 4 && s.patch() >= lanes; }
-// Of tiles, for the input gradient, the same with inputs: vectors hold neighbouring outputs instead, and what each adds
-// to the pixels under the kernel is added up afterwards, which many taps would make inexact.
-inline bool input_gradient_by_patches(const Conv2dShape& s) {
+// Of tiles, for the input gradient: the inputs are so few. Vectors hold neighbouring outputs, and what each adds to the
+// pixels under the kernel is added up afterwards, which many taps would make inexact.
+inline bool by_few_inputs(const Conv2dShape& s) {
   const std::int64_t taps = s.kernel_height * s.kernel_width;
   return s.in_channels <= lanes / 2 && taps >= 4 && taps <= 192 &&
          s.stride <= std::min(s.kernel_height, s.kernel_width);

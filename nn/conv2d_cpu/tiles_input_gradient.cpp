@@ -147,7 +147,7 @@ void input_gradient_of_few_inputs(const Conv2dShape& s, const float* weight, con
 }  // namespace
 
 void input_gradient(const Conv2dShape& s, const Tensor& weight, const Tensor& y, const Tensor& dy, Out dx) {
-  if (input_gradient_by_patches(s))
+  if (by_few_inputs(s))
     return input_gradient_of_few_inputs(s, weight.data<float>(), s.relu ? y.data<float>() : nullptr, dy.data<float>(),
                                         dx.mutable_data<float>());
   const std::int64_t blocks = num_blocks(s.in_channels), at_once = images_at_once(s);

@@ -13,7 +13,7 @@
 //   3x3 weights of each pair  -> [16, in, out]   /
 //
 // The input gradient is the same over dy, with each filter turned by 180 degrees; or where dy has clearly fewer tiles
-// than x, since a pooling reads only part of y, the transpose of all that: dy's tiles of 2x2 become 4x4, meet the
+// than x, as where a pooling reads only part of y, the transpose of all that: dy's tiles of 2x2 become 4x4, meet the
 // filters, and become 4x4 pixels each, which are added where they overlap. For the gradient of the weight, the
 // filter is dy: along one axis, the gradients e of two outputs and four pixels give those of three weights, also by
 // four multiplications, and the products are summed over tiles before they are combined:

@@ -39,6 +39,7 @@ read_options() {
 requirements() {
   need_to_build
   need nlohmann-json3-dev has_header nlohmann/json.hpp
+  need libxxhash-dev has_header xxhash.h
   need python3 have "$python"
 }
 

@@ -22,7 +22,7 @@ using namespace mixgrad::test;
 namespace {
 
 using Words = std::array<std::uint32_t, 4>;
-constexpr int draws = 100'000;
+constexpr int num_draws = 100'000;
 
 struct Moments {
   double mean = 0, variance = 0;  // the variance about the mean that is expected
@@ -31,10 +31,10 @@ struct Moments {
 template <class Draw>
 Moments moments(double expected_mean, Draw draw) {
   Moments result;
-  for (int i = 0; i < draws; ++i) {
+  for (int i = 0; i < num_draws; ++i) {
     const double x = draw();
-    result.mean += x / draws;
-    result.variance += (x - expected_mean) * (x - expected_mean) / draws;
+    result.mean += x / num_draws;
+    result.variance += (x - expected_mean) * (x - expected_mean) / num_draws;
   }
   return result;
 }
@@ -42,8 +42,8 @@ Moments moments(double expected_mean, Draw draw) {
 // Whether mean and variance agree with those expected, to five standard errors; kurtosis is the fourth central moment
 // over the squared variance.
 void check_moments(const Moments& drawn, double mean, double variance, double kurtosis) {
-  CHECK(std::abs(drawn.mean - mean) <= 5 * std::sqrt(variance / draws));
-  CHECK(std::abs(drawn.variance - variance) <= 5 * variance * std::sqrt((kurtosis - 1) / draws));
+  CHECK(std::abs(drawn.mean - mean) <= 5 * std::sqrt(variance / num_draws));
+  CHECK(std::abs(drawn.variance - variance) <= 5 * variance * std::sqrt((kurtosis - 1) / num_draws));
 }
 
 // |value - exact| in units of the last place of a double near `exact`; infinity for a nan.
@@ -174,11 +174,11 @@ TEST_CASE("random: normal has the moments of its distribution") {
   double fourth = 0;
   const Moments drawn = moments(0, [&] {
     const double x = random.normal();
-    fourth += x * x * x * x / draws;
+    fourth += x * x * x * x / num_draws;
     return x;
   });
   check_moments(drawn, 0, 1, 3);
-  CHECK(std::abs(fourth - 3) <= 5 * std::sqrt(96.0 / draws));  // Var[x^4] = 105 - 9
+  CHECK(std::abs(fourth - 3) <= 5 * std::sqrt(96.0 / num_draws));  // Var[x^4] = 105 - 9
 }
 
 TEST_CASE("random: gamma has mean and variance alpha") {
@@ -232,36 +232,36 @@ TEST_CASE("random: Beta(2, 5) is lopsided the right way") {
 TEST_CASE("random: at alpha 0.4, max(t, 1-t) averages .840 and the entropy of t .346") {
   Random random(9);
   double larger = 0, entropy = 0;
-  for (int i = 0; i < draws; ++i) {
+  for (int i = 0; i < num_draws; ++i) {
     const double t = random.beta(0.4, 0.4);
-    larger += std::max(t, 1 - t) / draws;
-    if (t > 0 && t < 1) entropy -= (t * std::log(t) + (1 - t) * std::log(1 - t)) / draws;
+    larger += std::max(t, 1 - t) / num_draws;
+    if (t > 0 && t < 1) entropy -= (t * std::log(t) + (1 - t) * std::log(1 - t)) / num_draws;
   }
   // E[max^2] = 1/4 + E|t - 1/2| + Var[t] = .7287, so the deviation of max(t, 1-t) is .153; that of the entropy is at
   // most half its range of ln 2.
-  CHECK(std::abs(larger - 0.8397576) <= 5 * 0.153 / std::sqrt(draws));
-  CHECK(std::abs(entropy - 0.3463760) <= 5 * 0.347 / std::sqrt(draws));
+  CHECK(std::abs(larger - 0.8397576) <= 5 * 0.153 / std::sqrt(num_draws));
+  CHECK(std::abs(entropy - 0.3463760) <= 5 * 0.347 / std::sqrt(num_draws));
 }
 
 TEST_CASE("random: below is in range and without bias") {
   Random random(10);
   CHECK(random.below(1) == 0);
   std::array<int, 6> counts{};
-  for (int i = 0; i < draws; ++i) ++counts.at(random.below(6));
-  const double expected = draws / 6.0;
+  for (int i = 0; i < num_draws; ++i) ++counts.at(random.below(6));
+  const double expected = num_draws / 6.0;
   double chi_square = 0;
   for (const int count : counts) chi_square += (count - expected) * (count - expected) / expected;
   CHECK(chi_square < 25);  // 5 degrees of freedom: exceeded once in 7,000
   // 3/4 of 2^32. Without rejection, a remainder would fall into the first third half of the time, and a product's high
   // word would be a multiple of three half of the time.
   int first_third = 0, multiples = 0;
-  for (int i = 0; i < draws; ++i) {
+  for (int i = 0; i < num_draws; ++i) {
     const std::uint32_t number = random.below(3u << 30);
     first_third += number < (1u << 30);
     multiples += number % 3 == 0;
   }
   for (const int count : {first_third, multiples})
-    CHECK(std::abs(count / double{draws} - 1.0 / 3) <= 5 * std::sqrt(2.0 / 9 / draws));
+    CHECK(std::abs(count / double{num_draws} - 1.0 / 3) <= 5 * std::sqrt(2.0 / 9 / num_draws));
 }
 
 TEST_CASE("random: a permutation holds each number once and moves them by n/3 on average") {
@@ -308,7 +308,7 @@ TEST_CASE("portable: log is within one ulp, from the smallest number to the larg
   const auto try_at = [&](double x) {
     if (x > 0) worst = std::max(worst, ulps(portable::log(x), std::log(static_cast<long double>(x))));
   };
-  for (int i = 0; i < draws; ++i) {
+  for (int i = 0; i < num_draws; ++i) {
     try_at(std::ldexp(1 + random.uniform(), static_cast<int>(random.below(2046)) - 1022));
     try_at(std::ldexp(random.uniform(), -1022 - static_cast<int>(random.below(40))));     // subnormal
     try_at(0.5 + random.uniform());                                                       // near 1
@@ -327,7 +327,7 @@ TEST_CASE("portable: exp is within 1.25 ulp, down to the subnormals and up to ov
   const auto try_at = [&](double x) {
     worst = std::max(worst, ulps(portable::exp(x), std::exp(static_cast<long double>(x))));
   };
-  for (int i = 0; i < draws; ++i) {
+  for (int i = 0; i < num_draws; ++i) {
     try_at(random.uniform(-708, 709.78));
     try_at(random.uniform(-746, -708));  // subnormal results
     try_at(std::ldexp(random.uniform() - 0.5, -static_cast<int>(random.below(60))));

@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import cifar_cases
 import core_cases
 import nn_cases
-from golden_file import GoldenFile, from_mixgrad, grid, leaf, nchw, nhwc, oihw, to_mixgrad
+from golden_file import LAMBDA, PERMUTATION, GoldenFile, from_mixgrad, grid, leaf, nchw, nhwc, oihw, to_mixgrad
 
 # ---- Single operations. Every gradient is that of sum(y * dy) for a given dy.
 
@@ -204,8 +205,6 @@ def optimizers():
 
 # ---- Whole models: three steps of AdamW on one batch.
 
-LAMBDA = torch.tensor([0.9375, 0.5, 1, 0.640625, 0.75, 0.5625, 0.984375, 0.8125])
-PERMUTATION = torch.tensor([3, 5, 0, 7, 4, 1, 2, 6])  # sample 4 is its own partner
 LABELS = torch.tensor([0, 1, 1, 0, 1, 0, 0, 1])
 
 
@@ -308,3 +307,4 @@ if __name__ == "__main__":
     models()
     core_cases.make()
     nn_cases.make()
+    cifar_cases.make()

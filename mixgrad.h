@@ -66,6 +66,7 @@
 #include "train/learner.h"
 #include "train/lr_find.h"
 #include "train/metrics.h"
+#include "train/muon.h"
 #include "train/monitor.h"
 #include "train/optimizer.h"
 #include "train/pair_mix_callback.h"

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <string>
+#include <type_traits>
 
 #include "core/check.h"
 
@@ -35,6 +36,16 @@ CLI::Validator whole_number(T least, T most) {
         return {};
       },
       "");
+}
+
+// Options with such values.
+inline CLI::Option* add_path(CLI::App& app, const char* name, std::string& to, const char* what) {
+  return app.add_option(name, to, what)->check(path);
+}
+template <class T>
+CLI::Option* add_count(CLI::App& app, const char* name, T& to, std::type_identity_t<T> least,
+                       std::type_identity_t<T> most, const char* what) {
+  return app.add_option(name, to, what)->transform(whole_number(least, most));
 }
 
 }  // namespace mixgrad::apps

@@ -1,16 +1,15 @@
 // train_mnist: fastai's mixup lesson. Trains simple_cnn, or another small model, on the 3s and 7s of MNIST, or on all
 // its digits, without and with mixup, and prints the two tables.
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "apps/program.h"
 #include "apps/train_options.h"
 #include "apps/train_outputs.h"
+#include "apps/training.h"
 #include "mixgrad.h"
 
 using namespace mixgrad;
@@ -78,29 +77,29 @@ std::unique_ptr<train::Learner> make_learner(const Options& options, const data:
   auto learn = mixup && options.stack_x ? std::make_unique<train::Learner>(seeded, StackedCnn(cnn), settings)
                                         : std::make_unique<train::Learner>(seeded, cnn, settings);
   if (mixup) learn->add(options.mix());
+  if (options.one_cycle)
+    learn->add(std::make_shared<train::LrSchedule>(train::one_cycle_lr(options.lr), train::one_cycle_momentum()));
   return learn;
 }
 
-// Ends training when its table can't be printed, such as into a closed pipe.
-struct StopIfUnprintable : train::Callback {
-  void on_epoch_end(train::Learner& learner) override {
-    if (std::ferror(stdout)) learner.stop();
-  }
+// A run from one seed.
+struct Run {
+  bool mixup;
+  std::uint64_t seed;
 };
 
-// A learner with the callbacks of its run, resumed from its checkpoint if requested.
-struct Training {
-  std::unique_ptr<train::Learner> learn;
-  std::shared_ptr<train::StopOnInterrupt> interrupt = std::make_shared<train::StopOnInterrupt>();
-  std::shared_ptr<train::TerminateOnNan> terminate =
-      std::make_shared<train::TerminateOnNan>(train::TerminateOnNanOptions{.print = false});  // the error says it
-};
+std::vector<Run> runs_of(const Options& options) {
+  std::vector<Run> runs;
+  for (const bool mixup : options.runs())
+    for (int i = 0; i < options.seeds; ++i) runs.push_back({mixup, options.seed + static_cast<std::uint64_t>(i)});
+  return runs;
+}
 
-Training prepare(const Options& options, const data::DataLoaders& data, bool mixup, std::uint64_t seed) {
-  Training training{.learn = make_learner(options, data, mixup, seed)};
-  train::Learner& learn = *training.learn;
-  learn.add(training.interrupt).add(training.terminate).add(std::make_shared<StopIfUnprintable>());
-  const std::string checkpoint = apps::checkpoint_path(options, mixup, seed);
+std::string checkpoint_of(const Options& options, const Run& run) {
+  return apps::checkpoint_path(options, options.run_name(run.mixup), run.seed);
+}
+
+apps::Training prepare(const Options& options, const data::DataLoaders& data, const Run& run) {
   const auto word = [](bool yes) { return yes ? "yes" : "no"; };
   const train::Settings settings{{"--epochs", std::to_string(options.epochs)},
                                  {"--lr", text_of(options.lr)},
@@ -108,61 +107,22 @@ Training prepare(const Options& options, const data::DataLoaders& data, bool mix
                                  {"--one-cycle", word(options.one_cycle)},
                                  {"--synthetic", word(options.synthetic)},
                                  {"--train-accuracy", word(options.train_accuracy)}};
-  if (options.checkpoint_every)
-    learn.add(std::make_shared<train::Checkpoint>(checkpoint, options.checkpoint_every, settings));
-  if (options.one_cycle)
-    learn.add(std::make_shared<train::LrSchedule>(train::one_cycle_lr(options.lr), train::one_cycle_momentum()));
-  if (options.resume && std::filesystem::exists(checkpoint)) train::resume(learn, checkpoint, settings);
-  return training;
-}
-
-// Throws unless there is a checkpoint, or will be one, and each is valid for its run: before anything is written.
-void check_checkpoints(const Options& options, const data::DataLoaders& data) {
-  bool any = options.checkpoint_every > 0;
-  for (const bool mixup : options.runs())
-    for (int i = 0; i < options.seeds; ++i) {
-      const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(i);
-      if (!std::filesystem::exists(apps::checkpoint_path(options, mixup, seed))) continue;
-      const Training training = prepare(options, data, mixup, seed);
-      training.learn->start()->compare(*training.learn);
-      any = true;
-    }
-  check(any, "--resume: there is no checkpoint of this training in ", options.out);
-}
-
-void print_start(const train::Learner& learn, const std::string& checkpoint) {
-  if (const auto& start = learn.start(); !start)
-    apps::print_line("no checkpoint ", checkpoint, ": starts from the beginning");
-  else if (start->epoch == start->epochs) apps::print_line("resumed from ", checkpoint, ": already complete");
-  else
-    apps::print_line("resumed from ", checkpoint, ": in epoch ", start->epoch + 1, " after batch ", start->batch,
-                     " of ", learn.data.train.num_batches());
+  return apps::make_training(make_learner(options, data, run.mixup, run.seed), options, checkpoint_of(options, run),
+                             settings);
 }
 
 // Trains one model from one seed.
-Training train_once(const Options& options, const data::DataLoaders& data, bool mixup, std::uint64_t seed,
-                    const std::string& metrics, bool append) {
-  Training training = prepare(options, data, mixup, seed);
-  const auto& [learn, interrupt, terminate] = training;
-  if (options.resume) print_start(*learn, apps::checkpoint_path(options, mixup, seed));
-  const train::CsvOptions columns{.labels = {{"run", options.run_name(mixup)}, {"seed", std::to_string(seed)}},
+apps::Training train_once(const Options& options, const data::DataLoaders& data, const Run& run,
+                          const std::string& metrics, bool append) {
+  apps::Training training = prepare(options, data, run);
+  train::Learner& learn = *training.learn;
+  const train::CsvOptions columns{.labels = {{"run", options.run_name(run.mixup)}, {"seed", std::to_string(run.seed)}},
                                   .append = append};
-  if (!metrics.empty()) learn->add(std::make_shared<train::CsvLogger>(metrics, columns));
-  if (options.profile) learn->add(std::make_shared<train::ProfileCallback>());
-  learn->fit(options.epochs, options.one_cycle ? std::nullopt : std::optional(options.lr));
-  if (const auto& bad = terminate->bad())
-    fail("the loss of ", bad->batch > 0 ? text_of("batch ", bad->batch) : "the validation", " in epoch ", bad->epoch,
-         " is not finite; try a smaller --lr");
-  if (!interrupt->interrupted() && std::ssize(learn->recorder->epochs()) < options.epochs) apps::check_printed();
-  if (!options.save.empty()) {
-    const bool stopped = interrupt->interrupted();
-    if (!stopped)
-      nn::save_weights(*learn->model, options.save, nn::WeightLayout::ohwi,
-                       {{"classes", options.digit_list()}, {"model", options.model}});
-    apps::print_line(stopped ? "not written: " : "wrote ", options.save, stopped ? ", as training was stopped" : "");
-  }
-  if (!options.out.empty() && seed == options.seed && !learn->recorder->epochs().empty())
-    apps::output_mistakes(options, *learn, options.run_name(mixup));
+  apps::train_once(training, options, options.epochs, options.one_cycle ? std::nullopt : std::optional(options.lr),
+                   checkpoint_of(options, run), metrics, columns);
+  apps::save_weights(training, options, {{"classes", options.digit_list()}, {"model", options.model}});
+  if (!options.out.empty() && run.seed == options.seed && !learn.recorder->epochs().empty())
+    apps::output_mistakes(options, learn, options.run_name(run.mixup));
   return training;
 }
 
@@ -190,15 +150,11 @@ void predict(const Options& options) {
     std::printf("%d  %.4f\n", options.digits[i], double{probability[i]});
 }
 
-void print_statistics(const char* run, const std::vector<train::EpochRecord>& finals) {
+void print_statistics(const std::string& run, const std::vector<train::EpochRecord>& finals) {
   const auto print = [&](const char* name, auto value) {
-    double mean = 0, square = 0;
-    const auto n = static_cast<double>(finals.size());
-    for (const auto& record : finals) mean += value(record) / n;
-    for (const auto& record : finals) square += std::pow(value(record) - mean, 2);
-    const double deviation = std::sqrt(square / (n - 1));
-    std::printf("%s: %-10s  mean %.5f  sd %.5f  se %.5f  over %zu seeds\n", run, name, mean, deviation,
-                deviation / std::sqrt(n), finals.size());
+    std::vector<double> values;
+    for (const train::EpochRecord& record : finals) values.push_back(value(record));
+    apps::print_statistics(run, name, values);
   };
   print("train_loss", [](const auto& record) { return record.train_loss; });
   print("valid_loss", [](const auto& record) { return record.valid_loss; });
@@ -207,39 +163,37 @@ void print_statistics(const char* run, const std::vector<train::EpochRecord>& fi
 
 // Returns the exit code: 0, or 130 after Ctrl-C.
 int run(const Options& options) {
-  if (options.threads > 0) set_num_threads(options.threads);
-  if (const int cores = static_cast<int>(std::thread::hardware_concurrency()); cores > 0 && options.threads > cores)
-    std::fprintf(stderr, "train_mnist: %d threads are more than the %d cores here: slower than --threads %d\n",
-                 options.threads, cores, cores);
+  apps::use_threads("train_mnist", options.threads);
   if (!options.predict.empty()) return predict(options), 0;
   if (!options.save.empty()) check_can_write_atomically(options.save);
   if (!options.load.empty()) make_model(options);  // throws unless it can, before data is read or --out replaced
   const data::DataLoaders data = load(options);
   if (options.lr_find) return find_lr(options, data), 0;
-  if (options.resume) check_checkpoints(options, data);
-  if (options.resume && options.checkpoint_every == 0)
-    std::printf("no more checkpoints are written without --checkpoint-every\n");
+  const std::vector<Run> runs = runs_of(options);
+  if (options.resume) {
+    std::vector<std::string> checkpoints;
+    for (const Run& run : runs) checkpoints.push_back(checkpoint_of(options, run));
+    apps::check_checkpoints(options, checkpoints, [&](std::size_t i) { return prepare(options, data, runs[i]); });
+  }
   const std::string metrics = options.out.empty() ? "" : apps::start_output(options, data);
   std::vector<apps::RunCurves> curves;
-  bool first = true;
-  for (const bool mixup : options.runs()) {
-    std::vector<train::EpochRecord> finals;
-    for (int i = 0; i < options.seeds; ++i) {
-      const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(i);
-      std::printf("%s%s, seed %llu\n", mixup ? text_of("with ", options.run_name(mixup)).c_str() : "without mixup",
-                  options.synthetic ? ", drawn digits" : "", static_cast<unsigned long long>(seed));
-      const Training run = train_once(options, data, mixup, seed, metrics, !std::exchange(first, false));
-      const std::vector<train::EpochRecord>& epochs = run.learn->recorder->epochs();
-      if (run.interrupt->interrupted()) {
-        if (options.checkpoint_every)
-          std::printf("the same command with --resume continues from the last checkpoint\n");
-        return 130;
-      }
-      if (i == 0 && !epochs.empty()) curves.push_back({options.run_name(mixup), epochs});
-      if (!epochs.empty()) finals.push_back(epochs.back());
-      std::printf("\n");
+  std::vector<train::EpochRecord> finals;
+  for (const Run& run : runs) {
+    const std::string name = options.run_name(run.mixup);
+    apps::print_line(run.mixup ? "with " + name : "without mixup", options.synthetic ? ", drawn digits" : "", ", seed ",
+                     run.seed);
+    const apps::Training training = train_once(options, data, run, metrics, &run != runs.data());
+    const std::vector<train::EpochRecord>& epochs = training.learn->recorder->epochs();
+    if (training.interrupted()) {
+      if (options.checkpoint_every) std::printf("the same command with --resume continues from the last checkpoint\n");
+      return 130;
     }
-    if (finals.size() > 1) print_statistics(options.run_name(mixup), finals);
+    std::printf("\n");
+    if (run.seed == options.seed) finals.clear();
+    if (epochs.empty()) continue;
+    if (run.seed == options.seed) curves.push_back({name, epochs});
+    finals.push_back(epochs.back());
+    if (std::ssize(finals) == options.seeds && options.seeds > 1) print_statistics(name, finals);
   }
   if (!options.out.empty()) apps::output_curves(options, curves);
   if (!metrics.empty()) apps::print_line("wrote ", metrics);

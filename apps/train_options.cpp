@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
-#include <limits>
 #include <set>
 #include <sstream>
-#include <type_traits>
 
 #include "apps/command_line.h"
 #include "apps/program.h"
@@ -55,13 +53,6 @@ void add_mixup_options(CLI::App& app, TrainOptions& o) {
 }
 
 void add_options(CLI::App& app, TrainOptions& o) {
-  const auto add_path = [&](const char* name, std::string& to, const char* what) {
-    app.add_option(name, to, what)->check(path);
-  };
-  const auto add_count = [&]<class T>(const char* name, T& to, std::type_identity_t<T> least,
-                                      std::type_identity_t<T> most, const char* what) {
-    return app.add_option(name, to, what)->transform(whole_number(least, most));
-  };
   const auto set_digits = [&o](const std::string& list) {
     try {
       o.digits = parse_digits(list);
@@ -70,58 +61,37 @@ void add_options(CLI::App& app, TrainOptions& o) {
     }
   };
   add_path(
-      "--data", o.data,
+      app, "--data", o.data,
       "folder with the four MNIST files, plain or .gz, or with images in train/3, ..., valid/7 (or training, test)");
   app.add_flag("--synthetic", o.synthetic, "train on digits drawn by the program; with --data, validate on MNIST");
   app.add_option_function<std::string>("--digits", set_digits, "classes, such as 3,7, or all")
       ->default_str(o.digit_list());
-  add_count("--epochs", o.epochs, 0, 100000, "passes over the training images")->capture_default_str();
+  add_count(app, "--epochs", o.epochs, 0, 100000, "passes over the training images")->capture_default_str();
   app.add_option("--lr", o.lr, "learning rate")->capture_default_str()->check(number);
-  add_count("--batch-size", o.batch_size, 1, 1000000000, "images per training step")->capture_default_str();
+  add_count(app, "--batch-size", o.batch_size, 1, 1000000000, "images per training step")->capture_default_str();
   add_mixup_options(app, o);
-  add_count("--seed", o.seed, 0, std::numeric_limits<std::uint64_t>::max(), "seed of weights, shuffling and mixing")
-      ->capture_default_str();
-  add_count("--seeds", o.seeds, 1, 10000, "train with this many seeds, print mean and standard deviation")
-      ->capture_default_str();
   app.add_option("--model", o.model, "simple (simple_cnn), lenet or resnet")
       ->capture_default_str()
       ->check(CLI::IsMember(std::set<std::string>(std::begin(models), std::end(models))));
   app.add_flag("--one-cycle", o.one_cycle, "one-cycle schedule: the learning rate rises to --lr and falls again");
   app.add_flag("--lr-find", o.lr_find, "do not train; run a learning-rate range test and suggest a rate");
-  add_path("--save", o.save, "write the weights of the (last) model trained to a safetensors file");
-  add_path("--load", o.load, "start from these weights; the file names their --model and --digits");
-  add_path("--predict", o.predict,
+  add_path(app, "--load", o.load, "start from these weights; the file names their --model and --digits");
+  add_path(app, "--predict", o.predict,
            "do not train; classify this 28x28 PNG or JPEG, white on black, with the weights of --load");
-  add_count("--checkpoint-every", o.checkpoint_every, 1, 1000000000, "write a checkpoint to --out every N batches");
-  app.add_flag("--resume", o.resume, "resume from the checkpoints in --out, bit for bit");
   app.add_flag("--train-accuracy", o.train_accuracy,
                "add a column: accuracy on the training images, weighted by lambda on mixed ones");
-  app.add_flag("--profile", o.profile, "print the time each operation took");
-  app.add_option_function<std::string>(
-         "--device", [&o](const std::string& name) { o.device = name == "cuda" ? cuda : cpu; },
-         "where to train: cpu (default) or cuda, the first GPU")
-      ->check(CLI::IsMember({"cpu", "cuda"}));
-  add_count("--threads", o.threads, 1, 4096, "default: all cores");
-  add_path("--out", o.out, "folder for metrics.csv and pictures");
-}
-
-std::vector<std::string> words(const std::string& text) {
-  std::istringstream list(text);
-  return {std::istream_iterator<std::string>(list), {}};
+  add_run_options(app, o);
 }
 
 // An option that a run does not use is refused, not ignored.
 void add_exclusions(CLI::App& app) {
-  const auto exclude = [&](const char* option, const std::string& others) {
-    for (const std::string& other : words(others)) app.get_option(option)->excludes(app.get_option(other));
-  };
   const std::string training =
       "--epochs --lr --one-cycle --compare --seeds --save --checkpoint-every --resume --profile --train-accuracy ";
-  exclude("--mixup", "--no-mixup --cutmix --compare");
-  exclude("--no-mixup", text_of("--cutmix --compare ", mixup_option_names));
-  exclude("--cutmix", "--compare --stack-x --stack-y --no-dedupe --batch-mean-lambda");
-  exclude("--lr-find", training);
-  exclude("--predict",
+  exclude(app, "--mixup", "--no-mixup --cutmix --compare");
+  exclude(app, "--no-mixup", text_of("--cutmix --compare ", mixup_option_names));
+  exclude(app, "--cutmix", "--compare --stack-x --stack-y --no-dedupe --batch-mean-lambda");
+  exclude(app, "--lr-find", training);
+  exclude(app, "--predict",
           training + "--lr-find --batch-size --mixup --cutmix --no-mixup --seed --out " + mixup_option_names);
 }
 
@@ -145,14 +115,11 @@ void complete_from_weights(const CLI::App& app, TrainOptions& options) {
 void check_values(const CLI::App& app, const TrainOptions& options) {
   check(std::isfinite(options.lr) && options.lr >= 0, "--lr: ", options.lr, " is not a learning rate");
   options.mix();  // refuses bad ones
-  check(options.seed <= std::numeric_limits<std::uint64_t>::max() - static_cast<std::uint64_t>(options.seeds - 1),
-        "--seeds: the last seed would exceed 2^64 - 1");
+  check_run_options(options);
   for (const std::string& name : words(mixup_option_names))
     check(!options.lr_find || options.mixup || options.cutmix || app.count(name) == 0,
           "--lr-find: cannot be used with ", name, " without --mixup or --cutmix");
   check(app.count("--stack-y") <= 1, "--stack-y: is given twice, or together with --no-stack-y");
-  check((!options.resume && !options.checkpoint_every) || !options.out.empty(),
-        "--checkpoint-every and --resume: need --out DIR, the folder of the checkpoints");
   check(options.predict.empty() || !options.load.empty(),
         "--predict: needs a trained model; give its weights with --load FILE");
   check(options.synthetic || !options.data.empty() || !options.predict.empty(),

@@ -6,23 +6,20 @@
 #include <string>
 #include <vector>
 
-#include "mixgrad.h"
+#include "apps/run_options.h"
 
 namespace mixgrad::apps {
 
-struct TrainOptions {
-  std::string data, out, model = "simple", save, load, predict;
+struct TrainOptions : RunOptions {
+  std::string model = "simple", load, predict;
   std::vector<int> digits = {3, 7};  // ascending
   bool synthetic = false, mixup = false, cutmix = false, no_mixup = false, compare = false;
-  int epochs = 8, threads = 0, seeds = 1;
+  int epochs = 8;
   std::int64_t batch_size = 64;
   double lr = 3e-3, alpha = 0.4;
-  std::uint64_t seed = 42;
-  Device device = cpu;
   bool stack_x = false, stack_y = true, per_batch_lambda = false, no_dedupe = false, second_loader = false;
   bool batch_mean_lambda = false;
-  bool one_cycle = false, lr_find = false, profile = false, resume = false, train_accuracy = false;
-  std::int64_t checkpoint_every = 0;
+  bool one_cycle = false, lr_find = false, train_accuracy = false;
 
   bool mixup_run() const { return !no_mixup; }
   // The runs to train: whether each is with mixup, or CutMix.

@@ -1,86 +1,20 @@
 #include "apps/train_outputs.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <set>
 
 namespace mixgrad::apps {
 
 namespace {
 
-namespace fs = std::filesystem;
-
-constexpr const char* training_pictures[] = {"mixed_batch.png",      "curves.png",           "lambda.png",
-                                             "plain_confusion.png",  "mixup_confusion.png",  "plain_top_losses.png",
-                                             "mixup_top_losses.png", "cutmix_confusion.png", "cutmix_top_losses.png"};
-constexpr const char* lr_picture = "lr_find.png";
-
-std::string in_output(const TrainOptions& options, const std::string& name) {
-  return (fs::path(options.out) / name).string();
-}
-
-// Creates the folder and locks it. It stays open, so that the kernel releases the lock when this process ends, for any
-// reason.
-void take_folder(const std::string& path) {
-  std::error_code error;
-  if (!fs::is_directory(path, error)) {
-    check(!fs::exists(path, error), "--out: ", path, " is a file, not a folder");
-    fs::create_directories(path, error);
-    check(!error, "--out: cannot create the folder ", path, ": ", error.message());
-  }
-  const int folder = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  check(folder >= 0, "--out: cannot open the folder ", path, ": ", std::strerror(errno));
-  const bool taken =
-      flock(folder, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;  // other errors: the file system has no locks
-  check(!taken, "--out: another run is writing to ", path, "; wait for it to end, or use another folder");
-}
-
-// Whether it is the name of a result: metrics, a picture, a checkpoint, or weights of --save; or of an unfinished one
-// (name.part, name.tmp-N).
-bool is_result(const fs::path& name) {
-  if (name.extension() == ".part" || name.extension().string().starts_with(".tmp-")) return is_result(name.stem());
-  const auto is = [&](const char* result) { return name == result; };
-  return is("metrics.csv") || is(lr_picture) || std::ranges::any_of(training_pictures, is) ||
-         name.extension() == ".checkpoint" || name.extension() == ".safetensors";
-}
-
-// Prints the names of the results in the folder that are not this run's own.
-void name_leftovers(const TrainOptions& options, const std::set<std::string>& own) {
-  std::set<std::string> names;
-  const auto is = [](const fs::directory_entry& entry, const std::string& path) {
-    std::error_code ignored;
-    return !path.empty() && fs::equivalent(entry.path(), path, ignored);
-  };
-  for (const fs::directory_entry& entry : fs::directory_iterator(options.out)) {
-    const fs::path name = entry.path().filename();
-    if (is_result(name) && !own.contains(name) && !is(entry, options.save) && !is(entry, options.load))
-      names.insert(printable(name.string()));
-  }
-  std::string list;
-  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
-  if (!list.empty()) print_line("left in ", options.out, " by other runs: ", list);
-}
-
 // The run that a picture is of.
 std::string description(const TrainOptions& options, bool mixup) {
   const std::string digits = options.digits.size() == 10 ? "0 to 9" : options.digit_list();
   return text_of(options.synthetic ? "drawn digits " : "digits ", digits, ", seed ", options.seed,
                  mixup ? text_of(", alpha = ", options.alpha) : "");
-}
-
-// Draws a picture and says so.
-template <class Write, class... Content>
-void announce(Write write, const std::string& png, const Content&... content) {
-  if (write(png, content...)) print_line("wrote ", png);
-  else print_line("skipped: the picture ", png, " (install the package gnuplot-nox)");
 }
 
 // The first images as they will be mixed for training, each with a caption such as "0.700 three + 0.300 seven".
@@ -112,29 +46,19 @@ void output_mixed_batch(const TrainOptions& options, const data::DataLoaders& da
 
 }  // namespace
 
-std::string checkpoint_path(const TrainOptions& options, bool mixup, std::uint64_t seed) {
-  return in_output(options, text_of(options.run_name(mixup), "_", seed, ".checkpoint"));
-}
-
 void start_lr_output(const TrainOptions& options) {
   take_folder(options.out);
   check_can_write_atomically(in_output(options, lr_picture));
-  name_leftovers(options, {lr_picture});
+  name_leftovers(options.out, {lr_picture}, {options.load});
 }
 
 std::string start_output(const TrainOptions& options, const data::DataLoaders& data) {
-  take_folder(options.out);
-  std::string metrics = in_output(options, "metrics.csv");
-  const bool writable = std::ofstream(metrics, std::ios::app).good();
-  check(writable, "--out: cannot write ", metrics, ": ", std::strerror(errno));
-  for (const std::string picture : training_pictures)
-    for (const char* const state : {"", ".part"}) fs::remove(in_output(options, picture + state));
-  std::set<std::string> own{"metrics.csv"};
+  std::set<std::string> checkpoints;
   for (const bool mixup : options.runs())
-    for (int i = 0; options.resume && i < options.seeds; ++i)
-      own.insert(
-          fs::path(checkpoint_path(options, mixup, options.seed + static_cast<std::uint64_t>(i))).filename().string());
-  name_leftovers(options, own);
+    for (int i = 0; i < options.seeds; ++i)
+      checkpoints.insert(
+          checkpoint_path(options, options.run_name(mixup), options.seed + static_cast<std::uint64_t>(i)));
+  const std::string metrics = start_output_folder(options, checkpoints, {options.load});
   if (options.mixup_run()) output_mixed_batch(options, data);
   return metrics;
 }

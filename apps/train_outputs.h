@@ -6,23 +6,16 @@
 #include <string>
 #include <vector>
 
+#include "apps/output_folder.h"
 #include "apps/pictures.h"
-#include "apps/program.h"
 #include "apps/train_options.h"
 #include "mixgrad.h"
 
 namespace mixgrad::apps {
 
-// The checkpoint of a run, in the folder of --out.
-std::string checkpoint_path(const TrainOptions& options, bool mixup, std::uint64_t seed);
-
-// Creates the folder, unless it exists, and locks it until this process ends; lists what earlier runs left there.
-// Throws, with the reason, when the folder can't be created or written, or another process has locked it.
+// Takes the folder, for --lr-find; for a run that trains (apps/output_folder.h), and draws the first batch as mixup
+// will train on it.
 void start_lr_output(const TrainOptions& options);
-
-// The same for a run that trains: removes the pictures of an earlier training. Draws the first batch as mixup will
-// train on it. Returns the path of metrics.csv, which has been checked to be writable; its content is replaced only
-// when training begins.
 std::string start_output(const TrainOptions& options, const data::DataLoaders& data);
 
 // The curve of --lr-find.

@@ -42,9 +42,12 @@ DataLoader DataLoader::to(Device device) const {
   return moved ? DataLoader(moved, options_) : *this;
 }
 
-DataLoader::Epoch::Epoch(const DataLoader& loader, std::uint32_t epoch, std::int64_t first_batch)
-    : loader_(&loader), first_batch_(first_batch) {
-  check(first_batch >= 0 && first_batch <= size(), "data loader: an epoch of ", size(), " batches from batch ",
+DataLoader::Epoch::Epoch(const DataLoader& loader, std::uint32_t epoch, std::int64_t first_batch,
+                         std::int64_t end_batch)
+    : loader_(&loader), first_batch_(first_batch), end_batch_(end_batch) {
+  check(end_batch <= loader.num_batches(), "data loader: an epoch of ", end_batch, " batches, there are ",
+        loader.num_batches());
+  check(first_batch >= 0 && first_batch <= end_batch, "data loader: an epoch of ", end_batch, " batches from batch ",
         first_batch, " on");
   const std::int64_t n = loader.dataset().size();
   if (loader.options_.shuffle) {

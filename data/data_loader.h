@@ -45,8 +45,8 @@ class DataLoader {
   // iterator is destroyed, however the loop ends. epoch[i] reads batch i at once, without workers.
   class Epoch {
    public:
-    Epoch(const DataLoader& loader, std::uint32_t epoch, std::int64_t first_batch);
-    std::int64_t size() const { return loader_->num_batches(); }
+    Epoch(const DataLoader& loader, std::uint32_t epoch, std::int64_t first_batch, std::int64_t end_batch);
+    std::int64_t size() const { return end_batch_; }
     Batch operator[](std::int64_t batch) const { return loader_->dataset().get(indices(batch)); }
     std::span<const std::int32_t> indices(std::int64_t batch) const;  // of the samples in the batch
 
@@ -63,11 +63,17 @@ class DataLoader {
 
    private:
     const DataLoader* loader_;
-    std::int64_t first_batch_;
+    std::int64_t first_batch_, end_batch_;
     std::vector<std::int32_t> order_;
   };
-  // A loop over it begins at first_batch. Throws unless 0 <= first_batch <= num_batches().
-  Epoch epoch(std::uint32_t epoch, std::int64_t first_batch = 0) const { return {*this, epoch, first_batch}; }
+  // A loop over it has the batches from first_batch to before end_batch; all unless they are given. Throws unless 0 <=
+  // first_batch <= end_batch <= num_batches().
+  Epoch epoch(std::uint32_t epoch, std::int64_t first_batch, std::int64_t end_batch) const {
+    return {*this, epoch, first_batch, end_batch};
+  }
+  Epoch epoch(std::uint32_t epoch, std::int64_t first_batch = 0) const {
+    return {*this, epoch, first_batch, num_batches()};
+  }
 
  private:
   std::shared_ptr<const Dataset> dataset_;

@@ -126,14 +126,20 @@ Transform cutout(const CutoutOptions& options) {
 }
 
 Transform brightness_contrast(const BrightnessContrastOptions& options) {
-  const auto [brightness, contrast] = options;
+  const auto [brightness, contrast, pivot] = options;
   for (const double most : {brightness, contrast})
     check(most >= 0 && most <= static_cast<double>(most_pixels), "brightness_contrast: brightness ", brightness,
           " and contrast ", contrast, " are not in 0..", most_pixels);
-  return planned(pixel_maps::BrightnessContrast{}, text_of("brightness ", brightness, ", contrast ", contrast),
+  check(pivot == 0 || (std::isfinite(pivot) && contrast < 1), "brightness_contrast: contrast ", contrast,
+        " about a pivot of ", pivot, " is not below 1");
+  const std::string about = pivot == 0 ? "" : text_of(", pivot ", pivot);
+  return planned(pixel_maps::BrightnessContrast{}, text_of("brightness ", brightness, ", contrast ", contrast, about),
                  [options](const DrawContext&, std::size_t, Random& random, std::span<float> by) {
-                   by[0] = static_cast<float>(random.uniform(-options.brightness, options.brightness));
-                   by[1] = static_cast<float>(random.uniform(-options.contrast, options.contrast));
+                   const double u = random.uniform(-options.brightness, options.brightness);
+                   const double v = random.uniform(-options.contrast, options.contrast);
+                   const double p = options.pivot;
+                   by[0] = static_cast<float>(p == 0 ? u : u - p + p / (1 + v));
+                   by[1] = static_cast<float>(v);
                  });
 }
 

@@ -114,9 +114,11 @@ Transform cutout(const CutoutOptions& options = {});
 
 struct BrightnessContrastOptions {
   double brightness = 0.1, contrast = 0.1;
+  double pivot = 0;  // p, the brightness that contrast leaves as it is, such as the mean of the data
 };
-// y[n] = (x[n] + u_n) (1 + v_n);  u ~ U(-brightness, brightness), v ~ U(-contrast, contrast), the table's columns.
-// Throws unless both are in 0..2^20.
+// y[n] = p + (x[n] - p + u_n) (1 + v_n) = (x[n] + u'_n) (1 + v_n);  u ~ U(-brightness, brightness), v ~ U(-contrast,
+// contrast); u' and v are the table's columns. Throws unless both are in 0..2^20, and contrast below 1 where p is not
+// 0.
 Transform brightness_contrast(const BrightnessContrastOptions& options = {});
 
 }  // namespace mixgrad::data

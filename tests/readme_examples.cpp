@@ -128,3 +128,25 @@ TEST_CASE("augment/README.md: a mix of one's own is added as a callback") {
   learn.fit(1);
   CHECK(learn.plan.mix->mix->description() == "cutmix: alpha 1, one box per sample");
 }
+
+TEST_CASE("train/README.md: groups of parameters with rules of their own, for a part of an epoch") {
+  const data::DataLoader loader = data::synthetic_mnist({.digits = {3, 7}}).valid;
+  const data::DataLoaders data{loader, loader};
+  const nn::Sequential model = nn::simple_cnn({3, 4, 4, 2});
+  train::Learner learn(data, model,
+                       {.optimizer = train::sgd({.lr = 1, .momentum = 0.85, .nesterov = true}),
+                        .groups = [](nn::Module& model) -> train::ParameterGroups {
+                          train::ParameterGroup filters{.parameters = {}, .lr_scale = 0.24, .rule = train::muon()};
+                          train::ParameterGroup others{.parameters = {}, .lr_scale = 0.05};
+                          for (const Tensor& parameter : nn::parameters(model))
+                            (parameter.rank() == 4 ? filters : others).parameters.push_back(parameter);
+                          return std::vector{filters, others};
+                        },
+                        .verbose = false});
+  learn.add(std::make_shared<train::LrSchedule>(train::linear(1, 0)));  // of all groups, before their lr_scale
+  learn.fit(7.59);                                                      // the last epoch is a part of one
+  CHECK(learn.optimizer->steps ==
+        static_cast<std::int64_t>(std::ceil(7.59 * static_cast<double>(loader.num_batches()))));
+  CHECK(learn.plan.rates[0].lr == learn.plan.rates[1].lr);
+  CHECK(learn.plan.rates[0].lr == doctest::Approx(1.0 / static_cast<double>(learn.optimizer->steps)));
+}

@@ -113,13 +113,13 @@ TEST_CASE("checkpoint: a momentum set by hand, and which weights are drawn next,
   const TemporaryFolder folder;
   const std::string path = folder / "run.safetensors";
   Training first;
-  first.learn.optimizer->momentum = 0.5;
+  first.learn.optimizer->rates.front().momentum = 0.5;
   nn::Linear(2, 2);
   save_checkpoint(first.learn, path);
   const auto drawn = nn::Linear(2, 2).weight.to_vector<float>();
   Training second;
   resume(second.learn, path);
-  CHECK(second.learn.optimizer->momentum == 0.5);
+  CHECK(second.learn.optimizer->rates.front().momentum == 0.5);
   CHECK(nn::Linear(2, 2).weight.to_vector<float>() == drawn);
 }
 
@@ -321,7 +321,7 @@ TEST_CASE("checkpoint: a training that would do something else is refused, with 
   refused("cross_entropy, class_weights 1 2, ", [](L& options, M&, Names&) {
     options.loss = nn::cross_entropy_with({.class_weights = Tensor::from({1.f, 2.f}, {2})});
   });
-  const auto with_optimizer = [&](const std::string& words, const OptimizerFactory& optimizer) {
+  const auto with_optimizer = [&](const std::string& words, const Rule& optimizer) {
     refused(words, [&](L& options, M&, Names&) { options.optimizer = optimizer; });
   };
   with_optimizer("this training has adam: ", adam());

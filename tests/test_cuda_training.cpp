@@ -302,6 +302,27 @@ TEST_CASE("captured steps: the same bits as plain launches, without mixup, in on
   });
 }
 
+TEST_CASE("captured steps: the same bits as plain launches, with rules of their own, Muon too, for 1.7 epochs") {
+  const auto train_with = [&](bool capture) {
+    LearnerOptions options = on_cuda(capture);
+    options.optimizer = train::sgd({.lr = 0.1, .momentum = 0.9, .nesterov = true});
+    options.groups = [](nn::Module& model) -> train::ParameterGroups {
+      const auto every_third = [](std::int64_t step) { return step % 3 == 0; };
+      train::ParameterGroup matrices{.parameters = {}, .rule = train::muon({.normalises = every_third})}, vectors{};
+      for (const Tensor& parameter : nn::parameters(model))
+        (parameter.rank() > 1 ? matrices : vectors).parameters.push_back(parameter);
+      return std::vector{matrices, vectors};
+    };
+    OnDevice training(options);
+    training.learn.add(std::make_shared<train::LrSchedule>(train::linear(0.1, 0)));
+    training.learn.add(std::make_shared<train::LrSchedule>(train::linear(0, 0.1), train::constant(0.5), 1));
+    training.learn.fit(1.7);
+    CHECK(training.learn.recorder->obstacle() == "");
+    return result_of(training.learn);
+  };
+  CHECK(same(in_every_order([&] { return train_with(true); }), train_with(false)));
+}
+
 TEST_CASE("captured steps: the same bits as plain launches where layers are frozen, and unfrozen between fits") {
   for (const auto& optimizer : {train::sgd({.momentum = 0.9, .weight_decay = 0.1}), train::adamw()}) {
     const auto train_with = [&](bool capture) {
@@ -366,7 +387,7 @@ TEST_CASE("captured steps: the same bits as plain launches, in an epoch that is 
 TEST_CASE("captured steps: after each batch, the rate and the momentum are those that it was trained with") {
   struct Rates : train::Callback {
     void on_batch_end(Learner& learner) override {
-      all.insert(all.end(), {learner.optimizer->lr, learner.optimizer->momentum});
+      all.insert(all.end(), {learner.optimizer->rates.front().lr, learner.optimizer->rates.front().momentum});
     }
     std::vector<double> all;
   };

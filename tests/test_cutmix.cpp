@@ -150,7 +150,7 @@ TEST_CASE("prepare: a loop of one's own trains as a Learner does, bit for bit") 
   auto model = nn::simple_cnn({3, 4, 4, 2});
   const data::DataLoaders data = digits(70);
   {
-    const auto optimizer = train::adamw()(nn::parameters(model));
+    train::Optimizer optimizer(nn::parameters(model), train::adamw());
     const auto mixup = std::make_shared<MixUp>();
     const MixUpLoss loss_function(nn::cross_entropy);
     const std::uint64_t seed = quiet().seed;
@@ -162,8 +162,8 @@ TEST_CASE("prepare: a loop of one's own trains as a Learner does, bit for bit") 
       plan.mix = {.mix = mixup, .plan = mixup->draw({std::ssize(indices)}, random)};
       const auto [input, target] = train::prepare(data.train.dataset(), plan);
       loss_function(model(std::get<Tensor>(input)), target).backward();
-      optimizer->step();
-      optimizer->zero_grad();
+      optimizer.step();
+      optimizer.zero_grad();
     }
   }
   manual_seed(8);
@@ -173,7 +173,7 @@ TEST_CASE("prepare: a loop of one's own trains as a Learner does, bit for bit") 
 }
 
 TEST_CASE("a batch's plan: what transforms and a mix drew is printed with it") {
-  train::BatchPlan plan{.pass = 1, .batch = 2, .indices = {5, 0}, .shape = {2, 4, 4, 1}, .lr = 0.25};
+  train::BatchPlan plan{.pass = 1, .batch = 2, .indices = {5, 0}, .shape = {2, 4, 4, 1}, .rates = {{.lr = 0.25}}};
   plan.transforms.push_back({data::random_crop({.padding = 1}), {1, 0, -1, 1}, Random(0)});
   plan.mix = {
       .mix = std::make_shared<CutMix>(), .plan = {{0.75f, 1}, {1, 0}, {1, 3, 0, 2, 0, 0, 0, 0}}, .partners = {7, 8}};

@@ -22,7 +22,7 @@ nn::Sequential network() {
   return nn::Sequential(nn::Linear(2, 8), nn::ReLU(), nn::Linear(8, 8), nn::ReLU(), nn::Linear(8, 2));
 }
 
-LearnerOptions quiet_with(OptimizerFactory optimizer) {
+LearnerOptions quiet_with(Rule optimizer) {
   LearnerOptions options = quiet();
   options.optimizer = std::move(optimizer);
   return options;
@@ -30,7 +30,7 @@ LearnerOptions quiet_with(OptimizerFactory optimizer) {
 
 const struct {
   const char* name;
-  OptimizerFactory make;
+  Rule make;
 } optimizers[] = {{"sgd", sgd({.lr = 0.1, .momentum = 0.9, .weight_decay = 0.1})},
                   {"adamw", adamw({.weight_decay = 0.5})},
                   {"adam", adam({.weight_decay = 0.5})}};
@@ -134,7 +134,7 @@ TEST_CASE("frozen: freezing and unfreezing while training counts from the next b
 
 TEST_CASE("frozen: what a frozen parameter had accumulated is not left among the gradients") {
   nn::Linear a(2, 2), b(2, 2);
-  Sgd optimizer(std::vector{a.weight, b.weight});
+  Optimizer optimizer(std::vector{a.weight, b.weight}, sgd());
   optimizer.gradients().fill_(1);
   a.weight.requires_grad_(false);
   CHECK(sum(optimizer.gradients()).item() < 32);

@@ -10,6 +10,7 @@
 #include "core/reduce.h"
 #include "core/view.h"
 #include "golden.h"
+#include "golden_models.h"
 #include "nn/conv2d.h"
 #include "nn/cross_entropy.h"
 #include "nn/function.h"
@@ -23,10 +24,13 @@ namespace mixgrad {
 namespace {
 
 using test::check_case;
+using test::digest;
 using test::GoldenFile;
 using test::in_both;
 using test::Inputs;
+using test::noise;
 using test::relative_error;
+using test::Start;
 using test::Tolerance;
 
 // ---- Layers. Tolerance 0 where the inputs' grid leaves nothing to round, in f32 either.
@@ -187,62 +191,14 @@ TEST_CASE("golden: bce_with_logits equals PyTorch's, and to its own last digits 
 
 // ---- Models: one step of AdamW. nn_cases.py has the same formulas.
 
-// In -1..1, multiples of 1/128 that look like noise.
-Tensor noise(const Shape& shape, std::int64_t offset, DType dtype) {
-  std::vector<double> values;
-  for (std::int64_t k = offset; k < offset + shape.numel(); ++k)
-    values.push_back(static_cast<double>(k * k * k % 251 - 125) / 128);
-  return Tensor::from(values, shape).to(dtype);
-}
-
-Tensor starting_value(const std::string& name, const Shape& shape, std::int64_t offset, DType dtype) {
-  const Tensor values = noise(shape, offset, dtype);
-  if (shape.rank() == 1) return values / 4.0 + (name.ends_with("weight") ? 1.0 : 0.0);
-  const double fan_in = static_cast<double>(shape.numel() / shape[0]);
-  return values * std::exp2(std::floor(std::log2(6 / fan_in) / 2));
-}
-
-// 16 elements, or all of fewer, evenly spaced; then the mean and the root mean square.
-Tensor digest(const Tensor& tensor) {
-  const std::vector<double> all = tensor.detach().to(DType::f64).to_vector<double>();
-  std::vector<double> result;
-  const std::size_t count = std::min<std::size_t>(all.size(), 16);
-  for (std::size_t i = 0; i < count; ++i) result.push_back(all[i * all.size() / count]);
-  double total = 0, squares = 0;
-  for (const double value : all) {
-    total += value;
-    squares += value * value;
-  }
-  const auto n = static_cast<double>(all.size());
-  result.insert(result.end(), {total / n, std::sqrt(squares / n)});
-  return Tensor::from(result, {static_cast<std::int64_t>(result.size())});
-}
-
-// Gives the parameters of a model their starting values, and parameters and buffers the dtype: layers make f32 alone.
-class Start : public nn::Visitor {
- public:
-  explicit Start(DType dtype) : dtype_(dtype) {}
-  void parameter(const std::string& name, const Tensor& tensor) override {
-    if (!tensor) return;  // a bias that is not there
-    replace(tensor, nn::parameter(starting_value(name, tensor.shape(), count_++, dtype_)));
-  }
-  void buffer(const std::string&, const Tensor& tensor) override { replace(tensor, tensor.to(dtype_)); }
-  void child(const std::string&, nn::Module& module) override { module.visit(*this); }
-
- private:
-  // A visitor is shown the layer's own member, which is not const.
-  static void replace(const Tensor& member, const Tensor& value) { const_cast<Tensor&>(member) = value; }
-  DType dtype_;
-  std::int64_t count_ = 0;
-};
-
 void check_model(const std::string& name, std::int64_t size, nn::Sequential (*make)(), double f32_tolerance) {
   const GoldenFile golden(name);
   in_both(1e-11, f32_tolerance, [&](DType dtype, double tolerance) {  // the files have twelve digits
     nn::Sequential model = make();
     Start start(dtype);
     model.visit(start);
-    const auto optimizer = train::adamw({.lr = 0x1p-8, .beta2 = 0.99, .weight_decay = 0.01})(nn::parameters(model));
+    train::Optimizer optimizer(nn::parameters(model),
+                               train::adamw({.lr = 0x1p-8, .beta2 = 0.99, .weight_decay = 0.01}));
     const auto check_near = [&](const std::string& tensor, const Tensor& actual) {
       CAPTURE(tensor);
       CHECK(relative_error(actual, golden[tensor]) <= tolerance);
@@ -250,7 +206,7 @@ void check_model(const std::string& name, std::int64_t size, nn::Sequential (*ma
     const Tensor x = noise({4, size, size, 3}, 100, dtype), labels = Tensor::from({3, 0, 9, 5}, {4});
     const Tensor logits = model(x), loss = nn::cross_entropy(logits, labels);
     loss.backward();
-    optimizer->step();
+    optimizer.step();
     check_near("logits", logits);
     check_near("loss", loss);
     for (const auto& [key, tensor] : nn::named_parameters(model)) {

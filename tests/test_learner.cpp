@@ -67,7 +67,7 @@ TEST_CASE("learner: a second fit goes on from the first, in another order") {
 TEST_CASE("learner: a batch is planned as a value, which can be printed, before any of it is computed") {
   struct Plans : Callback {
     void on_batch_plan(Learner& learner, BatchPlan& plan) override {
-      plan.lr = 0.5;
+      set_lr(plan.rates, 0.5);
       plan.values["scale"] = std::vector{2.0f};
       CHECK(plan.pass == learner.pass);
       planned.push_back(plan.indices);
@@ -75,7 +75,7 @@ TEST_CASE("learner: a batch is planned as a value, which can be printed, before 
     void on_batch_end(Learner& learner) override {
       CHECK(learner.plan.indices == planned.back());
       CHECK(learner.plan.batch == learner.batch);
-      CHECK(learner.optimizer->lr == 0.5);
+      CHECK(learner.optimizer->rates.front().lr == 0.5);
       CHECK(learner.planned("scale").item() == 2);
       CHECK_THROWS_WITH_AS(learner.planned("shift"), "learner: the plan of this batch has no shift", Error);
     }
@@ -91,7 +91,7 @@ TEST_CASE("learner: a batch is planned as a value, which can be printed, before 
         order[1].y.to_vector<std::int32_t>());
 
   std::ostringstream out;
-  out << BatchPlan{.pass = 1, .batch = 2, .indices = {5, 0, 3}, .lr = 0.25, .momentum = 0.9};
+  out << BatchPlan{.pass = 1, .batch = 2, .indices = {5, 0, 3}, .rates = {{.lr = 0.25, .momentum = 0.9}}};
   CHECK(out.str() == "pass 1, batch 2: lr 0.25, momentum 0.9, samples 5 0 3\n");
 }
 
@@ -135,14 +135,33 @@ TEST_CASE("learner: stopped before validation, the epoch still counts when it is
   CHECK(learn.recorder->epochs().size() == 1);
 }
 
+TEST_CASE("learner: the last epoch may be a part of one, rounded up to whole batches, and is validated") {
+  for (const std::int64_t workers : {0, 2})
+    for (const auto& [epochs, batches] : std::vector<std::pair<double, int>>{
+             {0, 0}, {0.1, 1}, {0.25, 1}, {0.26, 2}, {1, 4}, {1.5, 6}, {1 + 1e-12, 4}, {2.99, 12}}) {
+      CAPTURE(epochs);
+      Learner learn(digits(64, {.batch_size = 16, .workers = static_cast<int>(workers)}), nn::simple_cnn({3, 4, 2}),
+                    quiet());
+      int seen = 0;
+      learn.add(at(&At::batch_end, [&](Learner&) { ++seen; }));
+      learn.fit(epochs);
+      CHECK(seen == batches);
+      CHECK(learn.total_batches() == batches);
+      CHECK(std::ssize(learn.recorder->epochs()) == (batches + 3) / 4);
+    }
+  Learner learn(digits(64), nn::simple_cnn({3, 4, 2}), quiet());
+  CHECK_THROWS_WITH_AS(learn.fit(-0.5), "fit: -0.5 epochs", Error);
+  CHECK_THROWS_AS(learn.fit(std::nan("")), Error);
+}
+
 TEST_CASE("learner: without a learning rate of its own, fit keeps the optimizer's") {
   LearnerOptions options = quiet();
   options.optimizer = sgd({.lr = 0.5});
   Learner learn(digits(32), nn::simple_cnn({3, 4, 2}), options);
   learn.fit(1);
-  CHECK(learn.optimizer->lr == 0.5);
+  CHECK(learn.optimizer->rates.front().lr == 0.5);
   learn.fit(1, 0.25);
-  CHECK(learn.optimizer->lr == 0.25);
+  CHECK(learn.optimizer->rates.front().lr == 0.25);
 }
 
 TEST_CASE("learner: callbacks come off in reverse order, so whoever wraps the loss leaves it as it was") {

@@ -118,7 +118,8 @@ TEST_CASE("csv logger: what the file held is lost when the first epoch begins, n
   CHECK_THROWS_WITH_AS(learn.fit(1), "refused", Error);
   refused.fit(1);  // an epoch that is none of the logger's
   refused.add(std::make_shared<CsvLogger>(folder / "new.csv"));
-  refused.start_from({.epochs = 1, .lr = refused.optimizer->lr, .compare = [](Learner&) { fail("refused"); }});
+  refused.start_from(
+      {.epochs = 1, .lr = refused.optimizer->rates.front().lr, .compare = [](Learner&) { fail("refused"); }});
   CHECK_THROWS_WITH_AS(refused.fit(1), "refused", Error);
   CHECK(test::content(path) == "old\n");
   CHECK(!std::filesystem::exists(folder / "new.csv"));

@@ -48,8 +48,9 @@ std::vector<double> rates(const Schedule& schedule, Learner& learn, int epochs) 
     for (learn.batch = 0; learn.batch < learn.data.train.num_batches(); ++learn.batch) {
       BatchPlan plan;
       plan.batch = learn.batch;
+      plan.rates = learn.optimizer->rates;
       callback.on_batch_plan(learn, plan);
-      all.push_back(plan.lr);
+      all.push_back(plan.rates.front().lr);
     }
   return all;
 }
@@ -91,13 +92,48 @@ TEST_CASE("schedules: a step comes with the batch that begins at its share, also
   CHECK(cycle[3] == 0.5);
 }
 
+TEST_CASE("schedules: a line, and a trapezoid, have the values at its corners and between them") {
+  CHECK(linear(2, 4)(0) == 2);
+  CHECK(linear(2, 4)(0.25) == 2.5);
+  CHECK(linear(2, 4)(1) == 4);
+  const Schedule shape = trapezoid(8, 0.25, 0.5);
+  CHECK(shape(0) == 0);
+  CHECK(shape(0.125) == 4);
+  for (const double flat : {0.25, 0.4, 0.5}) CHECK(shape(flat) == 8);
+  CHECK(shape(0.75) == 4);
+  CHECK(shape(1) == 0);
+  CHECK(trapezoid(8, 0, 0)(0) == 8);
+  CHECK(trapezoid(8, 0, 0)(1) == 8);
+  CHECK_THROWS_AS(trapezoid(1, 0.6, 0.5), Error);
+  CHECK_THROWS_AS(trapezoid(1, -0.1, 0.5), Error);
+}
+
+TEST_CASE("schedules: one of a group alone, after one of all; in a last epoch that is a part of one") {
+  LearnerOptions options = quiet();
+  options.groups = no_decay_of_vectors;
+  Learner learn(digits(80), small_network(), options);
+  std::vector<std::vector<Rates>> all;
+  learn.add(std::make_shared<LrSchedule>(linear(1, 0), constant(0.5)));
+  learn.add(std::make_shared<LrSchedule>(linear(0, 10), std::nullopt, 1));
+  learn.add(test::at(&test::At::batch_end, [&](Learner& learner) { all.push_back(learner.plan.rates); }));
+  learn.fit(1.6);  // 8 of 10 batches
+  REQUIRE(all.size() == 8);
+  for (std::size_t i = 0; i < 8; ++i) {
+    const double progress = static_cast<double>(i) / 8;
+    CHECK(all[i] == std::vector<Rates>{{1 - progress, 0.5}, {10 * progress, 0.5}});
+  }
+  CHECK(learn.recorder->epochs().size() == 2);
+  learn.add(std::make_shared<LrSchedule>(constant(1), std::nullopt, 2));
+  CHECK_THROWS_WITH_AS(learn.fit(1), "LrSchedule: of group 2, the optimizer has 2", Error);
+}
+
 TEST_CASE("one cycle: sets rate and momentum before every batch, and leaves both as they were") {
   Training training;
   struct Watch : StepCallback {
     std::vector<double> lr, momentum;
     void on_backward_end(Learner& learner) override {
-      lr.push_back(learner.optimizer->lr);
-      momentum.push_back(learner.optimizer->momentum);
+      lr.push_back(learner.optimizer->rates.front().lr);
+      momentum.push_back(learner.optimizer->rates.front().momentum);
     }
     StepWork step_work() const override { return StepWork::varies; }
   };
@@ -108,8 +144,8 @@ TEST_CASE("one cycle: sets rate and momentum before every batch, and leaves both
     CHECK(watch->lr[i] == doctest::Approx(one_cycle_lr(0.5)(static_cast<double>(i) / 12)));
     CHECK(watch->momentum[i] == doctest::Approx(one_cycle_momentum()(static_cast<double>(i) / 12)));
   }
-  CHECK(training.learn.optimizer->lr == AdamOptions{}.lr);
-  CHECK(training.learn.optimizer->momentum == 0.9);
+  CHECK(training.learn.optimizer->rates.front().lr == AdamOptions{}.lr);
+  CHECK(training.learn.optimizer->rates.front().momentum == 0.9);
   CHECK(training.learn.callbacks().back() == watch);
 }
 
@@ -125,7 +161,7 @@ TEST_CASE("lr_find: finds a rate that trains, and leaves model, optimizer and ra
   CHECK(training.learn.optimizer->state()[0].tensor.to_vector<float>() == mean);
   CHECK(random_state().streams == random.streams);
   CHECK(training.learn.pass == pass);
-  CHECK(training.learn.optimizer->lr == 1e-3);
+  CHECK(training.learn.optimizer->rates.front().lr == 1e-3);
   CHECK(training.learn.recorder->epochs().size() == 1);
   REQUIRE(curve.lr.size() == curve.loss.size());
   REQUIRE(curve.lr.size() >= 20);
@@ -150,12 +186,12 @@ TEST_CASE("lr_find: trains with the callbacks that change what is trained, at it
   const auto changing = std::make_shared<Counting>("it changes something"), looking_on = std::make_shared<Counting>("");
   training.learn.mixup().add(changing).add(looking_on);
   training.learn.add(std::make_shared<train::LrSchedule>(train::constant(0.5), train::constant(0.25)));
-  const double momentum = training.learn.optimizer->momentum;
+  const double momentum = training.learn.optimizer->rates.front().momentum;
   const LrCurve curve = lr_find(training.learn, {.steps = 20});
   CHECK(changing->batches >= 10);
   CHECK(looking_on->batches == 0);
   CHECK(curve.lr[0] == doctest::Approx(1e-6));
-  CHECK(training.learn.optimizer->momentum == momentum);
+  CHECK(training.learn.optimizer->rates.front().momentum == momentum);
   CHECK(training.learn.callbacks().size() == 5);  // the recorder, and the four
 }
 

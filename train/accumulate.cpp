@@ -15,7 +15,7 @@ void AccumulateGradients::on_epoch_begin(Learner&) { accumulated_ = 0; }
 
 void AccumulateGradients::on_backward_end(Learner& learner) {
   ++accumulated_;
-  const bool last = learner.batch + 1 == learner.data.train.num_batches();
+  const bool last = learner.batch + 1 == learner.num_batches();
   if (accumulated_ < static_cast<double>(batches_) && !last) learner.skip_step = true;
   if (learner.skip_step) return;
   const NoGrad off;

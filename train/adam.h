@@ -16,36 +16,17 @@ struct AdamOptions {
   double weight_decay = 1e-2;  // of every parameter, biases too
 };
 
-enum class WeightDecay { decoupled, l2 };  // AdamW's, or Adam's: added to the gradient
-
 // At step t:  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;
-//             p -= lr weight_decay p                                    (decoupled; else g += weight_decay p first)
+//             p -= lr weight_decay p                                    (adamw; in adam g += weight_decay p first)
 //             p -= lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
-class Adam : public Optimizer {
- public:
-  // Throws unless 0 <= beta < 1 for both, eps > 0 and weight_decay >= 0.
-  explicit Adam(const ParameterGroups& groups, const AdamOptions& options = {},
-                WeightDecay decay = WeightDecay::decoupled);
-  std::vector<NamedTensor> state() const override { return {{"mean", mean_}, {"square", square_}}; }
-
- protected:
-  std::vector<double> coefficients(std::int64_t step, double lr, double weight_decay) const override;
-  void update(const Tensor& coefficients, const Tensor& values, const Tensor& gradients, std::int64_t first) override;
-  std::string name_and_options() const override;
-
- private:
-  AdamOptions options_;
-  WeightDecay decay_;
-  Tensor mean_, square_;
-};
-
-OptimizerFactory adamw(AdamOptions options = {});  // with weight_decay decoupled
-OptimizerFactory adam(AdamOptions options = {});   // with weight_decay as an L2 penalty
+// Throws unless 0 <= beta < 1 for both, eps > 0 and weight_decay >= 0.
+Rule adamw(const AdamOptions& options = {});
+Rule adam(const AdamOptions& options = {});
 
 }  // namespace mixgrad::train
 
 namespace mixgrad::kernels {
-// The update of one parameter p with gradient g; Adam::coefficients has its coefficients.
+// The update of one parameter p with gradient g; the rule's coefficients().
 template <class T>
 struct AdamStep {
   MIXGRAD_HOST_DEVICE explicit AdamStep(const T* c)

@@ -12,7 +12,12 @@ std::ostream& operator<<(std::ostream& out, const BatchPlan& plan) {
     for (const auto value : values) text += text_of(" ", value);
     return text;
   };
-  out << text_of("pass ", plan.pass, ", batch ", plan.batch, ": lr ", plan.lr, ", momentum ", plan.momentum,
+  std::vector<double> lr, momentum;
+  for (const Rates& group : plan.rates) {
+    lr.push_back(group.lr);
+    momentum.push_back(group.momentum);
+  }
+  out << text_of("pass ", plan.pass, ", batch ", plan.batch, ": lr", list(lr), ", momentum", list(momentum),
                  ", samples", list(plan.indices), "\n");
   for (const auto& [transform, table, random] : plan.transforms)
     out << transform.description() << ":" << list(table) << "\n";

@@ -14,6 +14,7 @@
 
 #include "augment/pair_mix.h"
 #include "data/transform.h"
+#include "train/optimizer.h"
 
 namespace mixgrad::train {
 
@@ -37,7 +38,7 @@ struct BatchPlan {
   std::int64_t batch = 0;                         // of the epoch, from 0
   std::vector<std::int32_t> indices;              // of its samples in the training data
   Shape shape = {};                               // of the input [N, ...]
-  double lr = 0, momentum = 0;                    // of the optimizer's step
+  std::vector<Rates> rates = {};                  // of the optimizer's step, for each group of parameters
   std::vector<PlannedTransform> transforms = {};  // one after the other, before samples are mixed
   std::optional<PlannedMix> mix = {};
   // What callbacks decide besides, under names of their own; Learner::planned gives them on the device, [size].

@@ -58,7 +58,8 @@ void CapturedRunner::run(Learner& learner, const data::DataLoader::Epoch& epoch)
     kinds_.clear();
     frozen_ = std::move(frozen);
   }
-  const std::int64_t full = learner.data.train.dataset().size() / learner.data.train.options().batch_size;
+  const std::int64_t full =
+      std::min(epoch.size(), learner.data.train.dataset().size() / learner.data.train.options().batch_size);
   // The first half as many, so that the host never plans when it has just waited for results and the device is idle.
   std::int64_t ahead = BatchResults::most / 2;
   while (learner.batch < full && !learner.stopping && obstacle_.empty()) {

@@ -143,10 +143,11 @@ struct Position {
 
 void visit_position(Archive& visitor, Position& position, const Learner& learner) {
   visitor.prefix("position.");
-  visitor.number("epochs", position.epochs, whole_to(1e6));
-  visitor.number("epoch", position.epoch, whole_to(position.epochs));
+  visitor.number("epochs", position.epochs, {.least = 0, .most = 1e6});
+  visitor.number("epoch", position.epoch, whole_to(std::ceil(position.epochs)));
   visitor.number("lr", position.lr, rate);
-  visitor.number("pass", position.pass, whole_to(16777216 - (position.epochs - position.epoch)));  // core/random.h
+  visitor.number("pass", position.pass,
+                 whole_to(16777216 - (std::ceil(position.epochs) - position.epoch)));  // core/random.h
   visitor.number("batch", position.batch, whole_to(static_cast<double>(learner.data.train.num_batches())));
 }
 
@@ -172,8 +173,11 @@ void visit_model_and_optimizer(Archive& visitor, Learner& learner) {
   visitor.tensor("gradients", optimizer.gradients());  // of batches that were accumulated
   double steps = static_cast<double>(optimizer.steps);
   visitor.number("steps", steps, whole_to());
-  visitor.number("lr", optimizer.lr, rate);
-  visitor.number("momentum", optimizer.momentum, rate);
+  for (std::size_t group = 0; group < optimizer.rates.size(); ++group) {
+    const std::string number = group == 0 ? "" : text_of(".", group);  // of the first as it was when all had one
+    visitor.number("lr" + number, optimizer.rates[group].lr, rate);
+    visitor.number("momentum" + number, optimizer.rates[group].momentum, rate);
+  }
   optimizer.steps = static_cast<std::int64_t>(steps);
 }
 
@@ -189,7 +193,7 @@ void visit_callbacks(Archive& visitor, Learner& learner) {
 
 void save_checkpoint(Learner& learner, const std::string& path, Settings settings) {
   Archive save;
-  Position position{static_cast<double>(learner.epochs), static_cast<double>(learner.epoch), learner.first_lr,
+  Position position{learner.epochs, static_cast<double>(learner.epoch), learner.first_lr,
                     static_cast<double>(learner.pass), static_cast<double>(learner.batch)};
   visit_position(save, position, learner);
   visit_random(save);
@@ -222,7 +226,7 @@ void resume(Learner& learner, const std::string& path, const Settings& settings)
 
   visit_random(*load);
   visit_model_and_optimizer(*load, learner);
-  learner.start_from({.epochs = static_cast<int>(position.epochs),
+  learner.start_from({.epochs = position.epochs,
                       .epoch = static_cast<int>(position.epoch),
                       .lr = position.lr,
                       .pass = static_cast<std::uint32_t>(position.pass),
@@ -263,7 +267,7 @@ void Checkpoint::save_after_batch(Learner& learner) const {
 void Checkpoint::on_epoch_end(Learner& learner) {
   if (!learner.validation) {  // stopped
     if (trained_) save_after_batch(learner);
-  } else if (learner.epoch + 1 == learner.epochs) {  // as if the next epoch were
+  } else if (learner.epoch + 1 >= learner.epochs) {  // as if the next epoch were
     const Temporarily epoch(learner.epoch, learner.epoch + 1);
     const Temporarily pass(learner.pass, learner.pass + 1);
     const Temporarily<std::int64_t> batch(learner.batch, 0);

@@ -22,7 +22,7 @@ void Learner::each(void (Hooks::*hook)(Learner&)) {
     if (auto* const hooks = dynamic_cast<Hooks*>(callback.get())) (hooks->*hook)(*this);
 }
 
-void Learner::fit(int epochs, std::optional<double> lr) {
+void Learner::fit(double epochs, std::optional<double> lr) {
   begin_fit(epochs, lr);
   const struct Ending {
     Learner& learner;
@@ -34,12 +34,12 @@ void Learner::fit(int epochs, std::optional<double> lr) {
     if (start.restore) std::exchange(start.restore, nullptr)(*this);
   };
   pass = start.pass;
-  for (epoch = start.epoch; epoch < epochs && !stopping; ++epoch, ++pass) {
+  for (epoch = start.epoch; num_batches() > 0 && !stopping; ++epoch, ++pass) {
     each(&Callback::on_epoch_begin);
     restore();
     model->train();
     batch = std::exchange(start.batch, 0);
-    runner_->run(*this, data.train.epoch(pass, batch));
+    runner_->run(*this, data.train.epoch(pass, batch, num_batches()));
     read_results();
     validation.reset();
     if (!stopping) {
@@ -75,25 +75,22 @@ BatchPlan Learner::make_plan(const data::DataLoader::Epoch& epoch, std::int64_t 
                  .batch = batch,
                  .indices = {indices.begin(), indices.end()},
                  .shape = samples ? samples->x.shape() : sample_.with(0, std::ssize(indices)),
-                 .lr = optimizer->lr,
-                 .momentum = optimizer->momentum};
+                 .rates = optimizer->rates};
   for (const auto& callback : callbacks_) callback->on_batch_plan(*this, plan);
-  optimizer->lr = plan.lr;
-  optimizer->momentum = plan.momentum;
+  optimizer->rates = plan.rates;
   return plan;
 }
 
 void Learner::begin_batch(BatchPlan plan, NamedValues numbers) {
   batch = plan.batch;
-  optimizer->lr = plan.lr;
-  optimizer->momentum = plan.momentum;
+  optimizer->rates = plan.rates;
   this->plan = std::move(plan);
   numbers_ = std::move(numbers);
 }
 
 void Learner::end_batch() {
   results_.add_batch(batch, std::ssize(plan.indices));
-  const bool all_read = options.device == cpu || stopping || batch + 1 == data.train.num_batches();
+  const bool all_read = options.device == cpu || stopping || batch + 1 == num_batches();
   if (all_read || results_.waiting() == BatchResults::most) read_results();
   each(&Callback::on_batch_end);
   each(&Callback::on_save_point);

@@ -36,7 +36,7 @@ struct LearnerOptions {
   nn::Loss loss = nn::cross_entropy;
   std::vector<Metric> metrics = {};             // of the validation data
   std::vector<TrainMetric> train_metrics = {};  // of the training batches, as they were trained on
-  OptimizerFactory optimizer = adamw();
+  Rule optimizer = adamw();                     // how parameters are updated; a group may have a rule of its own
   // How the model's parameters are grouped for the optimizer; by default into one.
   std::function<ParameterGroups(nn::Module&)> groups = [](nn::Module& model) { return nn::parameters(model); };
   Device device = cpu;                     // where the model is moved to and trained, and a resident dataset
@@ -54,15 +54,16 @@ class Learner : NonCopyable {
   Learner(data::DataLoaders data, std::shared_ptr<nn::Module> model, LearnerOptions options = {});
   ~Learner();
 
-  // Trains for some epochs at a constant learning rate, the optimizer's own unless one is given; a further fit goes on
-  // from there. Leaves the model in evaluation mode. Throws unless epochs >= 0 and lr is finite and not negative.
-  void fit(int epochs, std::optional<double> lr = {});
+  // Trains for some epochs, the last of which may be a part of one, at a constant learning rate, the optimizer's own
+  // unless one is given; a further fit goes on from there. Leaves the model in evaluation mode. Throws unless epochs is
+  // finite and not negative, as is lr.
+  void fit(double epochs, std::optional<double> lr = {});
   // The same with a learning rate that rises to lr_max and falls (train/schedule.h: one_cycle_lr), and momentum against
   // it.
-  void fit_one_cycle(int epochs, double lr_max = 3e-3);
+  void fit_one_cycle(double epochs, double lr_max = 3e-3);
   // fit with this callback, and of the learner's own only with those that change what is trained, such as mixup,
   // transforms and clipping: those that describe themselves (train/resumable.h).
-  void fit_with(std::shared_ptr<Callback> callback, int epochs);
+  void fit_with(std::shared_ptr<Callback> callback, double epochs);
   // Loss and metrics on the validation data: plain loss, unmixed data, evaluation mode, no gradients.
   Validation validate();
   // The model's output for inputs [N, ...], in evaluation mode, without gradients.
@@ -77,7 +78,8 @@ class Learner : NonCopyable {
   // The next fit begins there (train/checkpoint.h: resume). It must be asked for as many epochs, and for no other
   // learning rate.
   struct Start {
-    int epochs = 0, epoch = 0;
+    double epochs = 0;
+    int epoch = 0;
     double lr = 0;  // that it first began with
     std::uint32_t pass = 0;
     std::int64_t batch = 0;
@@ -98,7 +100,10 @@ class Learner : NonCopyable {
   // What the training loss is computed by: options.loss, or whatever a callback puts in its place for a while.
   std::function<Tensor(const Tensor& output, const augment::Target& target)> loss_function;
 
-  int epochs = 0;          // that this fit is asked for
+  double epochs = 0;  // that this fit is asked for
+  // Of this fit, rounded up; and of this epoch: as many as the loader has, fewer in a last epoch that is a part of one.
+  std::int64_t total_batches() const;
+  std::int64_t num_batches() const;
   double first_lr = 0;     // that this fit began with, resumed or not
   int epoch = 0;           // of this fit, from 0
   std::uint32_t pass = 0;  // over the training data, from 0, counted over all fits: names the random streams
@@ -127,7 +132,7 @@ class Learner : NonCopyable {
 
  private:
   Learner& mix_by(std::shared_ptr<Callback> mix);
-  void begin_fit(int epochs, std::optional<double> lr);
+  void begin_fit(double epochs, std::optional<double> lr);
   void end_fit();
   void step_optimizer();
   template <class Hooks>

@@ -33,7 +33,7 @@ Learner::Learner(data::DataLoaders data, std::shared_ptr<nn::Module> model, Lear
     : data(data.to(options.device)),
       options(std::move(options)),
       model(moved(std::move(model), this->options.device)),
-      optimizer(this->options.optimizer(this->options.groups(*this->model))),
+      optimizer(std::make_unique<Optimizer>(this->options.groups(*this->model), this->options.optimizer)),
       recorder(std::make_shared<Recorder>(this->options.verbose)),
       loss_function(plain_loss(this->options.loss)),
       results_(this->options.device, std::ssize(this->options.train_metrics)) {
@@ -43,10 +43,10 @@ Learner::Learner(data::DataLoaders data, std::shared_ptr<nn::Module> model, Lear
 
 Learner::~Learner() = default;
 
-void Learner::begin_fit(int epochs, std::optional<double> lr) {
+void Learner::begin_fit(double epochs, std::optional<double> lr) {
   check(!fitting_, "fit: called while training");
-  check(epochs >= 0, "fit: ", epochs, " epochs");
-  const double rate = lr.value_or(optimizer->lr);
+  check(epochs >= 0 && std::isfinite(epochs), "fit: ", epochs, " epochs");
+  const double rate = lr.value_or(optimizer->rates.front().lr);
   check(std::isfinite(rate) && rate >= 0, "fit: ", rate, " is not a learning rate");
   this->epochs = epochs;
   if (start_) {
@@ -56,7 +56,8 @@ void Learner::begin_fit(int epochs, std::optional<double> lr) {
     if (start_->compare) start_->compare(*this);
     first_lr = start_->lr;
   } else {
-    optimizer->lr = first_lr = rate;
+    first_lr = rate;
+    if (lr) set_lr(optimizer->rates, *lr);
     optimizer->zero_grad();  // an exception may have left gradients behind
   }
   stopping = false;
@@ -76,23 +77,33 @@ void Learner::end_fit() {
   fitting_ = false;
 }
 
+std::int64_t Learner::total_batches() const {
+  const double batches = epochs * static_cast<double>(data.train.num_batches());
+  return static_cast<std::int64_t>(std::ceil(batches - 1e-6));  // .1 epochs of 30 batches, 3.0000000000000004, are 3
+}
+
+std::int64_t Learner::num_batches() const {
+  const std::int64_t whole = data.train.num_batches();
+  return std::clamp<std::int64_t>(total_batches() - epoch * whole, 0, whole);
+}
+
 void Learner::step_optimizer() {
   if (const auto rates = numbers_.find("plan.rates"); rates != numbers_.end()) optimizer->step(rates->second);
   else optimizer->step();
   optimizer->zero_grad();
 }
 
-void Learner::fit_one_cycle(int epochs, double lr_max) {
+void Learner::fit_one_cycle(double epochs, double lr_max) {
   check(std::isfinite(lr_max) && lr_max >= 0, "fit_one_cycle: ", lr_max, " is not a learning rate");
   check(!fitting_, "fit: called while training");
   auto callbacks = callbacks_;
   callbacks.push_back(std::make_shared<LrSchedule>(one_cycle_lr(lr_max), one_cycle_momentum()));
   const Temporarily scheduled(callbacks_, std::move(callbacks));
-  const Temporarily lr(optimizer->lr, optimizer->lr), momentum(optimizer->momentum, optimizer->momentum);
+  const Temporarily rates(optimizer->rates, optimizer->rates);
   fit(epochs);
 }
 
-void Learner::fit_with(std::shared_ptr<Callback> callback, int epochs) {
+void Learner::fit_with(std::shared_ptr<Callback> callback, double epochs) {
   check(!fitting_, "fit: called while training");
   check(!start_, "fit_with: a training was resumed; fit it before all else");
   auto callbacks = callbacks_;

@@ -16,7 +16,7 @@ class RangeTest : public Callback {
 
   void on_batch_plan(Learner&, BatchPlan& plan) override {
     const double share = static_cast<double>(planned_++) / (options_.steps - 1);
-    plan.lr = options_.from * std::pow(options_.to / options_.from, share);
+    set_lr(plan.rates, options_.from * std::pow(options_.to / options_.from, share));
   }
   void on_batch_end(Learner& learner) override {
     constexpr double decay = 0.9;
@@ -24,7 +24,7 @@ class RangeTest : public Callback {
     weight_ = decay * weight_ + (1 - decay);
     const double loss = average_ / weight_;
     if (std::isfinite(loss)) {
-      curve.lr.push_back(learner.optimizer->lr);
+      curve.lr.push_back(learner.optimizer->rates.front().lr);
       curve.loss.push_back(loss);
       best_ = std::min(best_, loss);
     }
@@ -44,15 +44,14 @@ class Restore : NonCopyable {
  public:
   explicit Restore(Learner& learner)
       : pass_(learner.pass, learner.pass),
-        lr_(learner.optimizer->lr, learner.optimizer->lr),
-        momentum_(learner.optimizer->momentum, learner.optimizer->momentum),
+        rates_(learner.optimizer->rates, learner.optimizer->rates),
         random_(random_state(), random_state()),
         snapshot_(learner) {}
   ~Restore() { snapshot_.restore(); }
 
  private:
   Temporarily<std::uint32_t> pass_;
-  Temporarily<double> lr_, momentum_;
+  Temporarily<std::vector<Rates>> rates_;
   Temporarily<RandomState> random_;
   Snapshot snapshot_;
 };
@@ -83,7 +82,7 @@ LrCurve lr_find(Learner& learner, const LrFindOptions& options) {
   const auto test = std::make_shared<RangeTest>(options);
   const Restore restore(learner);
   const std::int64_t epochs = (options.steps - 1) / learner.data.train.num_batches() + 1;
-  learner.fit_with(test, static_cast<int>(epochs));
+  learner.fit_with(test, static_cast<double>(epochs));
   test->curve.suggestion = steepest(test->curve, std::max(2, options.steps / 20));
   return test->curve;
 }

@@ -7,18 +7,22 @@
 
 namespace mixgrad::train {
 
-Optimizer::Optimizer(const ParameterGroups& groups, double lr, double momentum, double weight_decay)
-    : lr(lr), momentum(momentum) {
+Optimizer::Optimizer(const ParameterGroups& groups, const Rule& rule) {
   std::int64_t total = 0;
   for (const ParameterGroup& group : groups) {
+    const Rule& own = group.rule ? group.rule : rule;
     const std::size_t begin = parameters_.size();
     for (const Tensor& tensor : group.parameters) {
+      check(!own->by_matrix() || tensor.rank() >= 2, "optimizer: ", own->description(),
+            " is not for a parameter of shape ", tensor.shape(), ", which has fewer than two axes");
       const auto align = static_cast<std::int64_t>(64 / size_of(tensor.dtype()));
       const std::int64_t size = (tensor.numel() + align - 1) / align * align;
       parameters_.push_back({.tensor = tensor, .gradient = {}, .first = total, .size = size, .frozen = false});
       total += size;
     }
-    groups_.push_back({begin, parameters_.size(), group.lr_scale, group.weight_decay.value_or(weight_decay)});
+    const double decay = group.weight_decay.value_or(own->weight_decay);
+    groups_.push_back({begin, parameters_.size(), group.lr_scale, decay, own, {}});
+    rates.push_back(own->rates);
   }
   check(!parameters_.empty(), "optimizer: there are no parameters to train");
   const TensorOptions options = parameters_.front().tensor.options();
@@ -42,6 +46,12 @@ Optimizer::Optimizer(const ParameterGroups& groups, double lr, double momentum, 
     parameter.gradient = gradients_.raw_view(parameter.tensor.shape(), parameter.first);
     if (parameter.tensor.requires_grad()) parameter.tensor.node()->grad = parameter.gradient;
   }
+  for (Group& group : groups_)
+    for (const std::string& name : group.rule->state()) {
+      auto kept = std::ranges::find(state_, name, &NamedTensor::name);
+      if (kept == state_.end()) kept = state_.insert(kept, {name, Tensor::zeros({total}, options)});
+      group.state.push_back(kept->tensor);
+    }
   bind_gradients();
 }
 
@@ -72,27 +82,44 @@ const Tensor& Optimizer::gradients() {
 }
 
 Tensor Optimizer::coefficients(std::int64_t step) const {
+  std::vector<std::vector<double>> rows;
+  std::size_t columns = 0;
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    const Rates scaled{groups_[i].lr_scale * rates[i].lr, rates[i].momentum};
+    rows.push_back(groups_[i].rule->coefficients(step, scaled, groups_[i].weight_decay));
+    columns = std::max(columns, rows.back().size());
+  }
   std::vector<double> all;
-  for (const Group& group : groups_) {
-    const std::vector<double> row = coefficients(step, lr * group.lr_scale, group.weight_decay);
+  for (std::vector<double>& row : rows) {
+    row.resize(columns);
     all.insert(all.end(), row.begin(), row.end());
   }
-  const std::int64_t groups = std::ssize(groups_);
-  return Tensor::from(all, {groups, std::ssize(all) / groups}).to(values_.dtype());
+  return Tensor::from(all, {std::ssize(rows), static_cast<std::int64_t>(columns)}).to(values_.dtype());
 }
 
 void Optimizer::step(const Tensor& coefficients) {
   bind_gradients();
   const NoGrad off;
   ++steps;
-  for (std::int64_t group = 0; group < std::ssize(groups_); ++group) {
-    const auto& [begin, end, lr_scale, weight_decay] = groups_[static_cast<std::size_t>(group)];
-    const Tensor row = coefficients.raw_view({coefficients.size(1)}, group * coefficients.size(1));
-    for (std::size_t i = begin; i < end; ++i) {
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    const Group& group = groups_[g];
+    const std::int64_t columns = coefficients.size(1);
+    const Tensor row = coefficients.raw_view({columns}, static_cast<std::int64_t>(g) * columns);
+    const auto update = [&](const Shape& shape, std::int64_t first) {
+      std::vector<Tensor> state;
+      for (const Tensor& all : group.state) state.push_back(all.raw_view(shape, first));
+      group.rule->update(row, values_.raw_view(shape, first), gradients_.raw_view(shape, first), state);
+    };
+    for (std::size_t i = group.begin; i < group.end; ++i) {
       const std::int64_t first = parameters_[i].first;
+      if (group.rule->by_matrix()) {
+        const Shape& shape = parameters_[i].tensor.shape();
+        if (!parameters_[i].frozen && shape.numel() > 0) update({shape[0], shape.numel() / shape[0]}, first);
+        continue;
+      }
       std::int64_t size = 0;  // of neighbours that are not frozen
-      for (; i < end && !parameters_[i].frozen; ++i) size += parameters_[i].size;
-      if (size > 0) update(row, values_.raw_view({size}, first), gradients_.raw_view({size}, first), first);
+      for (; i < group.end && !parameters_[i].frozen; ++i) size += parameters_[i].size;
+      if (size > 0) update({size}, first);
     }
   }
 }
@@ -102,18 +129,26 @@ void Optimizer::zero_grad() {
   gradients_.fill_(0);
 }
 
-Tensor Optimizer::zeros_like_parameters() const { return Tensor::zeros(values_.shape(), values_.options()); }
+std::vector<NamedTensor> Optimizer::state() const { return state_; }
 
 std::string Optimizer::description() const {
-  std::string text = name_and_options();
-  for (const Group& group : groups_)
+  std::string text;
+  Rule last;
+  for (const Group& group : groups_) {
+    if (group.rule != last) text += text_of(last ? "; " : "", group.rule->description());
+    last = group.rule;
     text += text_of("; lr_scale ", group.lr_scale, ", weight_decay ", group.weight_decay);
+  }
   std::string frozen;
   for (std::size_t i = 0; i < parameters_.size(); ++i)
     if (!parameters_[i].tensor.requires_grad())
       frozen += text_of(frozen.empty() ? "; frozen parameters " : ", ", i + 1);
   text += frozen;
   return text;
+}
+
+void set_lr(std::vector<Rates>& rates, double lr) {
+  for (Rates& group : rates) group.lr = lr;
 }
 
 ParameterGroups no_decay_of_vectors(nn::Module& model) {

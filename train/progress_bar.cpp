@@ -42,10 +42,10 @@ void ProgressBar::on_batch_end(Learner& learner) {
 
 void ProgressBar::draw(const Learner& learner, double elapsed) const {
   const double done = static_cast<double>(learner.batch + 1);
-  const double total = static_cast<double>(learner.data.train.num_batches());
+  const double total = static_cast<double>(learner.num_batches());
   const double images = seen_ * static_cast<double>(learner.data.train.options().batch_size);
-  const double epochs_left = learner.epochs - learner.epoch - 1;
-  const double left = elapsed / seen_ * (total - done + epochs_left * total);
+  const auto before = static_cast<double>(learner.epoch * learner.data.train.num_batches());
+  const double left = elapsed / seen_ * (static_cast<double>(learner.total_batches()) - before - done);
   const int seconds = static_cast<int>(left);
   const std::string epoch = text_of("epoch ", learner.epoch + 1, "/", learner.epochs, " ");
   const std::string figures[] = {text_of(" ", static_cast<std::int64_t>(done), "/", static_cast<std::int64_t>(total)),

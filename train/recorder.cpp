@@ -77,7 +77,7 @@ void Recorder::on_epoch_end(Learner& learner) {
   if (!learner.validation) {
     if (print_)
       std::printf("stopped in epoch %d after batch %lld of %lld\n", learner.epoch + 1,
-                  static_cast<long long>(learner.batch + 1), static_cast<long long>(learner.data.train.num_batches()));
+                  static_cast<long long>(learner.batch + 1), static_cast<long long>(learner.num_batches()));
     return;
   }
   note_obstacle(learner);

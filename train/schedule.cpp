@@ -19,6 +19,19 @@ Schedule constant(double value) {
   return [=](double) { return value; };
 }
 
+Schedule linear(double from, double to) {
+  return [=](double progress) { return from + (to - from) * progress; };
+}
+
+Schedule trapezoid(double value, double rise, double fall) {
+  check(rise >= 0 && fall >= 0 && rise + fall <= 1, "trapezoid: rises for ", rise, " and falls for ", fall,
+        " of the whole");
+  return [=](double progress) {
+    if (progress < rise) return value * progress / rise;
+    return 1 - progress < fall ? value * (1 - progress) / fall : value;
+  };
+}
+
 Schedule cosine(double from, double to) {
   return [=](double progress) { return to + (from - to) * (1 + std::cos(std::numbers::pi * progress)) / 2; };
 }
@@ -57,7 +70,7 @@ Schedule one_cycle_momentum(const OneCycleOptions& options) {
 }
 
 std::string LrSchedule::description() const {
-  std::string text = "LrSchedule: lr";
+  std::string text = group_ ? text_of("LrSchedule: group ", *group_, ", lr") : "LrSchedule: lr";
   for (int tenths = 0; tenths <= 10; ++tenths) text += text_of(" ", lr_(tenths / 10.0));
   if (!momentum_) return text;
   text += ", momentum";
@@ -67,11 +80,14 @@ std::string LrSchedule::description() const {
 
 void LrSchedule::on_batch_plan(Learner& learner, BatchPlan& plan) {
   // One division of whole numbers: then 3 of 15 batches are the share 0.2, to the last bit.
-  const auto batches = static_cast<double>(learner.data.train.num_batches());
-  const double done = learner.epoch * batches + static_cast<double>(plan.batch);
-  const double progress = done / (learner.epochs * batches);
-  plan.lr = lr_(progress);
-  if (momentum_) plan.momentum = (*momentum_)(progress);
+  const std::int64_t done = learner.epoch * learner.data.train.num_batches() + plan.batch;
+  const double progress = static_cast<double>(done) / static_cast<double>(learner.total_batches());
+  check(!group_ || *group_ < plan.rates.size(), "LrSchedule: of group ", group_.value_or(0), ", the optimizer has ",
+        plan.rates.size());
+  for (std::size_t group = group_.value_or(0); group < (group_ ? *group_ + 1 : plan.rates.size()); ++group) {
+    plan.rates[group].lr = lr_(progress);
+    if (momentum_) plan.rates[group].momentum = (*momentum_)(progress);
+  }
 }
 
 }  // namespace mixgrad::train

@@ -18,6 +18,9 @@ namespace mixgrad::train {
 using Schedule = std::function<double(double progress)>;
 
 Schedule constant(double value);
+Schedule linear(double from, double to);
+// Rises in a line from 0 to `value` in the first `rise` of training, falls in a line to 0 in the last `fall`.
+Schedule trapezoid(double value, double rise, double fall);
 Schedule cosine(double from, double to);  // to + (from - to) (1 + cos(pi progress)) / 2
 // `value`, multiplied by `factor` at each of the given shares of training, from the first batch on that begins there.
 Schedule step(double value, double factor, std::vector<double> at);
@@ -36,11 +39,12 @@ struct OneCycleOptions {
 Schedule one_cycle_lr(double lr_max, const OneCycleOptions& options = {});
 Schedule one_cycle_momentum(const OneCycleOptions& options = {});
 
-// Sets the optimizer's learning rate, and its momentum if there is a schedule for that, before every batch.
+// Sets the optimizer's learning rate, and its momentum if there is a schedule for that, before every batch: of all
+// groups of parameters, or of one, by its number from 0. Of several, the last one that was added has the last word.
 class LrSchedule : public Callback, public Resumable {
  public:
-  explicit LrSchedule(Schedule lr, std::optional<Schedule> momentum = {})
-      : lr_(std::move(lr)), momentum_(std::move(momentum)) {}
+  explicit LrSchedule(Schedule lr, std::optional<Schedule> momentum = {}, std::optional<std::size_t> group = {})
+      : lr_(std::move(lr)), momentum_(std::move(momentum)), group_(group) {}
 
   void on_batch_plan(Learner& learner, BatchPlan& plan) override;
   std::string description() const override;
@@ -48,6 +52,7 @@ class LrSchedule : public Callback, public Resumable {
  private:
   Schedule lr_;
   std::optional<Schedule> momentum_;
+  std::optional<std::size_t> group_;
 };
 
 }  // namespace mixgrad::train

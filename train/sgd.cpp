@@ -3,29 +3,37 @@
 #include "core/parallel.h"
 
 namespace mixgrad::train {
+namespace {
 
-Sgd::Sgd(const ParameterGroups& groups, const SgdOptions& options)
-    : Optimizer(groups, options.lr, options.momentum, options.weight_decay),
-      options_(options),
-      velocity_(zeros_like_parameters()) {
-  check(options.momentum >= 0 && options.weight_decay >= 0, "sgd: momentum ", options.momentum, " and weight decay ",
-        options.weight_decay, " must not be negative");
-  check(!options.nesterov || options.momentum > 0, "sgd: Nesterov's momentum needs a momentum above 0");
-}
+class Sgd : public UpdateRule {
+ public:
+  explicit Sgd(const SgdOptions& options)
+      : UpdateRule({options.lr, options.momentum}, options.weight_decay), nesterov_(options.nesterov) {
+    check(options.momentum >= 0 && options.weight_decay >= 0, "sgd: momentum ", options.momentum, " and weight decay ",
+          options.weight_decay, " must not be negative");
+    check(!options.nesterov || options.momentum > 0, "sgd: Nesterov's momentum needs a momentum above 0");
+  }
 
-void Sgd::update(const Tensor& coefficients, const Tensor& values, const Tensor& gradients, std::int64_t first) {
-  const Tensor velocity = velocity_.raw_view(values.shape(), first);
-  dispatch("sgd_step", values.device(),
-           [&](auto device) { kernels::sgd_step(device, coefficients, gradients, values, velocity); });
-}
+  std::string description() const override {
+    return text_of("sgd: lr ", rates.lr, ", momentum ", rates.momentum, ", nesterov ", nesterov_);
+  }
+  std::vector<std::string> state() const override { return {"velocity"}; }
+  std::vector<double> coefficients(std::int64_t, const Rates& rates, double weight_decay) const override {
+    return {rates.lr, rates.momentum, weight_decay, nesterov_ ? 1.0 : 0.0};
+  }
+  void update(const Tensor& coefficients, const Tensor& values, const Tensor& gradients,
+              std::span<const Tensor> state) const override {
+    dispatch("sgd_step", values.device(),
+             [&](auto device) { kernels::sgd_step(device, coefficients, gradients, values, state[0]); });
+  }
 
-std::string Sgd::name_and_options() const {
-  return text_of("sgd: lr ", options_.lr, ", momentum ", options_.momentum, ", nesterov ", options_.nesterov);
-}
+ private:
+  bool nesterov_;
+};
 
-OptimizerFactory sgd(const SgdOptions& options) {
-  return [options](const ParameterGroups& groups) { return std::make_unique<Sgd>(groups, options); };
-}
+}  // namespace
+
+Rule sgd(const SgdOptions& options) { return std::make_shared<Sgd>(options); }
 
 }  // namespace mixgrad::train
 

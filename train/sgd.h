@@ -13,24 +13,8 @@ struct SgdOptions {
 };
 
 // g += weight_decay p;  v = momentum v + g;  p -= lr v, or, with Nesterov's momentum, p -= lr (g + momentum v).
-class Sgd : public Optimizer {
- public:
-  explicit Sgd(const ParameterGroups& groups, const SgdOptions& options = {});
-  std::vector<NamedTensor> state() const override { return {{"velocity", velocity_}}; }
-
- protected:
-  std::vector<double> coefficients(std::int64_t, double lr, double weight_decay) const override {
-    return {lr, momentum, weight_decay, options_.nesterov ? 1.0 : 0.0};
-  }
-  void update(const Tensor& coefficients, const Tensor& values, const Tensor& gradients, std::int64_t first) override;
-  std::string name_and_options() const override;
-
- private:
-  SgdOptions options_;
-  Tensor velocity_;
-};
-
-OptimizerFactory sgd(const SgdOptions& options = {});
+// Throws unless momentum and weight_decay are at least 0.
+Rule sgd(const SgdOptions& options = {});
 
 }  // namespace mixgrad::train
 

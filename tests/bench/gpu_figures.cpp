@@ -186,10 +186,10 @@ void print_memory_bound(const Options& options) {
   memory.print("ReLU, forward", 2 * bytes, [&] { relu(x); });
   memory.print("ReLU, backward", 3 * bytes, Backwards(relu(computed(x.clone()))));
   for (const bool adam : {true, false}) {
-    const auto factory = adam ? train::adamw() : train::sgd({.momentum = 0.9});
-    const auto optimizer = factory(std::vector<Tensor>{nn::parameter(x.clone())});
-    const Tensor coefficients = optimizer->coefficients(1).to(cuda);
-    memory.print(adam ? "AdamW" : "SGD with momentum", (adam ? 7 : 5) * bytes, [&] { optimizer->step(coefficients); });
+    train::Optimizer optimizer(std::vector<Tensor>{nn::parameter(x.clone())},
+                               adam ? train::adamw() : train::sgd({.momentum = 0.9}));
+    const Tensor coefficients = optimizer.coefficients(1).to(cuda);
+    memory.print(adam ? "AdamW" : "SGD with momentum", (adam ? 7 : 5) * bytes, [&] { optimizer.step(coefficients); });
   }
   const Tensor labels = Tensor::zeros({rows}, {.dtype = DType::i32, .device = cuda});
   memory.print("cross-entropy of two labels, and gradient", 2 * bytes, [&, logits = x.clone().requires_grad_()] {

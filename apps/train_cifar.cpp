@@ -1,0 +1,172 @@
+// train_cifar: CIFAR-10 to 94 %, the document's headline, by one of four recipes (apps/cifar_recipe.h). Prints the
+// table of each epoch, and what test-time augmentation makes of it.
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+#include "apps/cifar_options.h"
+#include "apps/output_folder.h"
+#include "apps/pictures.h"
+#include "apps/program.h"
+#include "apps/training.h"
+
+using namespace mixgrad;
+using Options = apps::CifarOptions;
+
+namespace {
+
+// Where the data is: --data, or else $MIXGRAD_DATA/cifar10, or the cache, into which it is downloaded.
+std::string find_data(const Options& options) {
+  if (!options.data.empty()) return options.data;
+  std::error_code ignored;
+  if (const char* const folder = std::getenv("MIXGRAD_DATA")) {
+    const std::filesystem::path found = std::filesystem::path(folder) / "cifar10";
+    if (std::filesystem::is_directory(found, ignored)) return found.string();
+    apps::print_line("MIXGRAD_DATA: there is no ", found.string(), "; looking further");
+  }
+  const data::Url& url = data::url::cifar10_binary;
+  const std::filesystem::path cached = std::filesystem::path(data::cache_folder()) / "cifar-10-binary";
+  const std::string advice = text_of("; give its folder with --data DIR (", url.address, ", unpacked)");
+  if (!std::filesystem::is_directory(cached, ignored)) {
+    check(!options.no_download, "CIFAR-10 is not in ", cached.string(), ", and --no-download was given", advice);
+    apps::print_line("downloading CIFAR-10 (170 MB) into ", cached.string());
+    std::fflush(stdout);
+  }
+  try {
+    return data::untar_data(url);
+  } catch (const Error& error) {
+    fail("CIFAR-10 cannot be downloaded: ", error.what(), advice);
+  }
+}
+
+// Ends training after the first epoch whose accuracy, with the recipe's test-time augmentation, reaches a share.
+class Until : public train::Callback {
+ public:
+  Until(double accuracy, train::TtaOptions tta) : accuracy_(accuracy), tta_(std::move(tta)) {}
+  void on_epoch_end(train::Learner& learner) override {
+    if (!learner.validation) return;
+    const auto [loss, metrics] = train::validate(*learner.model, learner.data.valid, learner.options.loss,
+                                                 learner.options.metrics, learner.options.device, tta_);
+    if (metrics[0] < accuracy_) return;
+    reached = true;
+    learner.stop();
+  }
+  bool reached = false;
+
+ private:
+  double accuracy_;
+  train::TtaOptions tta_;
+};
+
+std::string checkpoint_of(const Options& options, std::uint64_t seed) {
+  return apps::checkpoint_path(options, options.recipe.name, seed);
+}
+
+apps::Training prepare(const Options& options, const data::DataLoaders& data, std::uint64_t seed,
+                       const std::shared_ptr<Until>& until = {}) {
+  manual_seed(seed);
+  const data::LabelledImages& images = *data.train.dataset().stored();
+  const auto count = std::min(options.recipe.whitening_images, data.train.dataset().size());
+  const Tensor first = slice(images.images, 0, count).to(DType::f32) / 255.0;
+  const nn::Sequential network = apps::make_network(options.recipe, first);
+  auto learn =
+      apps::make_learner(options.recipe, data.with_seed(seed), network, {.device = options.device, .seed = seed});
+  if (until) learn->add(until);
+  train::Settings settings;
+  for (const auto& [name, value] : apps::settings_of(options.recipe)) settings[name] = value;
+  return apps::make_training(std::move(learn), options, checkpoint_of(options, seed), settings);
+}
+
+std::string minutes(double seconds) {
+  const auto whole = static_cast<int>(std::lround(seconds));
+  return text_of(whole / 60, ":", whole % 60 / 10, whole % 10);
+}
+
+// The quantile .975 of Student's t distribution, to 1 %: Cornish and Fisher's expansion; below 3 degrees from a table.
+double student(std::size_t degrees) {
+  if (degrees < 3) return degrees == 1 ? 12.706 : 4.303;
+  const double z = 1.959964, n = static_cast<double>(degrees), g = z * z;
+  return z + z * (g + 1) / (4 * n) + z * (5 * g * g + 16 * g + 3) / (96 * n * n);
+}
+
+void print_results(const std::string& name, const std::vector<double>& accuracies, const std::vector<double>& seconds) {
+  apps::print_statistics(name, "accuracy", accuracies);
+  const apps::Statistics of(accuracies);
+  const double half = student(accuracies.size() - 1) * of.error;
+  std::printf("%s: 95 %% interval of the mean accuracy %.5f to %.5f; %s each\n", name.c_str(), of.mean - half,
+              of.mean + half, minutes(apps::Statistics(seconds).mean).c_str());
+}
+
+// Returns the exit code: 0, 1 where --until was not reached, or 130 after Ctrl-C.
+int run(const Options& options) {
+  if (options.show_recipe) {
+    for (const auto& [name, value] : apps::settings_of(options.recipe))
+      std::printf("%-18s %s\n", name.c_str(), value.c_str());
+    return 0;
+  }
+  apps::use_threads("train_cifar", options.threads);
+  if (!options.save.empty()) check_can_write_atomically(options.save);
+  const data::DataLoaders data =
+      data::cifar10(find_data(options), {.batch_size = options.recipe.batch_size, .valid_batch_size = 500});
+  std::vector<std::uint64_t> seeds;
+  std::vector<std::string> checkpoints;
+  for (int i = 0; i < options.seeds; ++i) {
+    seeds.push_back(options.seed + static_cast<std::uint64_t>(i));
+    checkpoints.push_back(checkpoint_of(options, seeds.back()));
+  }
+  if (options.resume)
+    apps::check_checkpoints(options, checkpoints, [&](std::size_t i) { return prepare(options, data, seeds[i]); });
+  const std::string metrics =
+      options.out.empty() ? "" : apps::start_output_folder(options, {checkpoints.begin(), checkpoints.end()});
+  std::vector<double> accuracies, seconds;
+  std::vector<apps::RunCurves> curves;
+  bool all_reached = true;
+  for (std::size_t i = 0; i < seeds.size(); ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    apps::print_line("recipe ", options.recipe.name, ", seed ", seeds[i]);
+    const train::TtaOptions tta = apps::tta_of(options.recipe);
+    const auto until = options.until > 0 ? std::make_shared<Until>(options.until, tta) : nullptr;
+    const apps::Training training = prepare(options, data, seeds[i], until);
+    train::Learner& learn = *training.learn;
+    apps::train_once(training, options, options.recipe.epochs, {}, checkpoints[i], metrics,
+                     {.labels = {{"run", options.recipe.name}, {"seed", std::to_string(seeds[i])}}, .append = i > 0});
+    apps::save_weights(training, options, {{"recipe", options.recipe.name}, {"dataset", "CIFAR-10"}});
+    if (training.interrupted()) {
+      if (options.checkpoint_every) std::printf("the same command with --resume continues from the last checkpoint\n");
+      return 130;
+    }
+    const double accuracy =
+        train::validate(*learn.model, learn.data.valid, learn.options.loss, learn.options.metrics, options.device, tta)
+            .metrics[0];
+    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    accuracies.push_back(accuracy);
+    const auto& epochs = learn.recorder->epochs();
+    if (i == 0 && !epochs.empty()) curves.push_back({options.recipe.name, epochs});
+    std::printf("seed %llu: accuracy %.4f", static_cast<unsigned long long>(seeds[i]), accuracy);
+    if (options.recipe.tta > 0 && !epochs.empty())
+      std::printf(" (%.4f without test-time augmentation)", epochs.back().metrics[0]);
+    std::printf(", %s of whitening, training and evaluation\n", minutes(seconds.back()).c_str());
+    if (until && !until->reached) {
+      all_reached = false;
+      std::printf("--until: %g was not reached\n", options.until);
+    }
+    std::printf("\n");
+  }
+  if (accuracies.size() > 1) print_results(options.recipe.name, accuracies, seconds);
+  if (!options.out.empty() && !curves.empty())
+    apps::announce(apps::write_curves, apps::in_output(options, "curves.png"), curves,
+                   "CIFAR-10, recipe " + options.recipe.name);
+  if (!metrics.empty()) apps::print_line("wrote ", metrics);
+  return all_reached ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return apps::run_program("train_cifar", [&] {
+    Options options;
+    return apps::parse(argc, argv, options) ? run(options) : 0;
+  });
+}

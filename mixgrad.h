@@ -70,6 +70,7 @@
 #include "train/monitor.h"
 #include "train/optimizer.h"
 #include "train/pair_mix_callback.h"
+#include "train/predict.h"
 #include "train/profile_callback.h"
 #include "train/progress_bar.h"
 #include "train/recorder.h"

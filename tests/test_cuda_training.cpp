@@ -115,6 +115,23 @@ TEST_CASE("cuda: a Learner trains there as on the CPU, with mixup, batch norm an
   CHECK(relative_error(in_every_order([&] { return train_on(cuda); }), train_on(cpu)) <= 1e-3);
 }
 
+TEST_CASE("cuda: test-time augmentation gives the outputs of the CPU") {
+  manual_seed(7);
+  nn::Sequential model = small_model();
+  const data::DataLoader loader = digits(19, four_batches(), true).valid;
+  const auto outputs = [&](Device device, double share) {
+    model.to(device);
+    const train::TtaOptions options{.views = train::airbench_views(), .unsure_share = share};
+    std::vector<double> all;
+    for (const Tensor& of_all :
+         {train::predict(model, loader.to(device), options, device).output,
+          train::predict(model, loader.dataset().get(loader.epoch(0).indices(0)).x.to(device), options)})
+      for (const float value : of_all.to_vector<float>()) all.push_back(value);
+    return all;
+  };
+  CHECK(relative_error(in_every_order([&] { return outputs(cuda, 0.3); }), outputs(cpu, 0.3)) <= 1e-5);
+}
+
 TEST_CASE("cuda: print shows a model that is there") {
   std::ostringstream here, there;
   nn::Sequential model = small_model();

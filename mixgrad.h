@@ -60,6 +60,7 @@
 #include "train/confusion_matrix.h"
 #include "train/csv_logger.h"
 #include "train/early_stopping.h"
+#include "train/freeze.h"
 #include "train/gradient_clip.h"
 #include "train/interpret.h"
 #include "train/interrupt.h"

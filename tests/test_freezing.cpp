@@ -184,6 +184,60 @@ TEST_CASE("frozen: training resumed from a checkpoint ends bit for bit alike, an
   }
 }
 
+TEST_CASE("FreezeAfter: its parameters are trained in the first epochs of each fit alone") {
+  for (const int epochs : {0, 2, 3}) {
+    CAPTURE(epochs);
+    nn::Sequential model = network();
+    Learner learn(points(32), model, with_sgd(0.9));
+    learn.add(std::make_shared<FreezeAfter>(nn::parameters(model[0]), epochs));
+    std::vector<float> at_epoch;
+    learn.add(at(&At::batch_begin, [&](Learner& learner) {
+      if (learner.batch == 0) at_epoch = weights(model[0]);
+    }));
+    learn.add(at(&At::epoch_end, [&](Learner& learner) {
+      CHECK((weights(model[0]) == at_epoch) == (learner.epoch >= epochs));
+      CHECK(nn::parameters(model[0])[0].requires_grad() == (learner.epoch < epochs));
+    }));
+    require_grad(model[2], false);
+    for (int fit = 0; fit < 2; ++fit) {
+      learn.fit(3);
+      for (const Tensor& parameter : nn::parameters(model[0])) CHECK(parameter.requires_grad());
+    }
+    for (const Tensor& parameter : nn::parameters(model[2])) CHECK(!parameter.requires_grad());
+  }
+  CHECK_THROWS_WITH_AS(FreezeAfter({}, -1), "freeze: after -1 epochs", Error);
+}
+
+TEST_CASE("FreezeAfter: training resumed before and after it ends bit for bit alike") {
+  if (!has_json()) return;
+  const TemporaryFolder folder;
+  const std::string path = folder / "run.safetensors";
+  for (const auto& optimizer : optimizers)
+    for (const int stop_in : {0, 1, 2}) {
+      CAPTURE(optimizer.name);
+      CAPTURE(stop_in);
+      const auto trained = [&](bool save, bool resumed, int epochs = 1) {
+        nn::Sequential model = network();
+        require_grad(model[4], false);
+        Learner learn(points(32), model, quiet_with(optimizer.make));
+        learn.add(std::make_shared<FreezeAfter>(nn::parameters(model[0]), epochs));
+        if (save) learn.add(std::make_shared<Checkpoint>(path, 1));
+        if (save)
+          learn.add(at(&At::batch_begin, [=](Learner& learner) {
+            if (learner.epoch == stop_in && learner.batch == 2) fail("stopped");
+          }));
+        if (resumed) resume(learn, path);
+        learn.fit(3);
+        return weights(model);
+      };
+      const auto whole = trained(false, false);
+      CHECK_THROWS_WITH_AS(trained(true, false), "stopped", Error);
+      CHECK(trained(false, true) == whole);
+      CHECK_THROWS_WITH_AS(trained(false, true, 2), doctest::Contains("FreezeAfter: epochs 1, parameters [8, 2] [8]"),
+                           Error);
+    }
+}
+
 TEST_CASE("frozen: a batch norm still moves its statistics, unless it is in evaluation mode when a batch begins") {
   for (const bool evaluate : {false, true}) {
     nn::BatchNorm norm(2);

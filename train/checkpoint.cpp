@@ -104,6 +104,18 @@ const char* name_of(nn::Reduction reduction) {
   return reduction == nn::Reduction::mean ? "mean" : reduction == nn::Reduction::sum ? "sum" : "none";
 }
 
+// The optimizer's, as if callbacks had frozen nothing.
+std::string optimizer_description(const Learner& learner) {
+  std::vector<Tensor> frozen;
+  for (const auto& callback : learner.callbacks())
+    if (const auto* const resumable = dynamic_cast<const Resumable*>(callback.get()))
+      for (const Tensor& parameter : resumable->frozen()) frozen.push_back(parameter);
+  for (const Tensor& parameter : frozen) parameter.requires_grad_();
+  std::string text = learner.optimizer->description();
+  for (const Tensor& parameter : frozen) parameter.requires_grad_(false);
+  return text;
+}
+
 // What must be the same in both trainings.
 Settings settings_of(const Learner& learner) {
   const data::LoaderOptions& loader = learner.data.train.options();
@@ -115,7 +127,7 @@ Settings settings_of(const Learner& learner) {
                {"shuffle_seed", text_of(loader.seed)},
                {"seed", text_of(learner.options.seed)},
                {"loss", text_of(loss.name, ", reduction ", name_of(loss.reduction))},
-               {"optimizer", learner.optimizer->description()}};
+               {"optimizer", optimizer_description(learner)}};
   for (const std::string& name : learner.data.classes()) all["classes"] += all["classes"].empty() ? name : ", " + name;
   int callbacks = 0;
   for (const auto& callback : learner.callbacks())

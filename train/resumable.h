@@ -46,6 +46,8 @@ class Resumable {
   // Names what must be kept: all that on_train_begin and on_epoch_begin reset and later hooks go on from. When training
   // is resumed, it is checked at once, and loaded after those two.
   virtual void state(StateVisitor&, const Learner&) {}
+  // The parameters that it has frozen by itself: a training that is resumed need not have frozen them before.
+  virtual std::vector<Tensor> frozen() const { return {}; }
 };
 
 // Empty where it is not Resumable.

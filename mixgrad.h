@@ -65,6 +65,7 @@
 #include "train/interpret.h"
 #include "train/interrupt.h"
 #include "train/learner.h"
+#include "train/lookahead.h"
 #include "train/lr_find.h"
 #include "train/metrics.h"
 #include "train/muon.h"
@@ -83,3 +84,4 @@
 #include "train/terminate_on_nan.h"
 #include "train/transform_callback.h"
 #include "train/validation.h"
+#include "train/weight_average.h"

@@ -4,6 +4,7 @@
 
 #ifdef MIXGRAD_WITH_CUDA
 
+#include <cmath>
 #include <cstring>
 #include <sstream>
 #include <utility>
@@ -340,6 +341,62 @@ TEST_CASE("captured steps: the same bits as plain launches, with rules of their 
   CHECK(same(in_every_order([&] { return train_with(true); }), train_with(false)));
 }
 
+TEST_CASE("captured steps: the same bits as plain launches, with lookahead, an average of the weights, and freezing") {
+  check_captured_is_plain([](Learner& learn) {
+    learn.add(std::make_shared<train::Lookahead>(train::LookaheadOptions{.every = 3, .first_epoch = 1}))
+        .add(std::make_shared<train::WeightAverage>(train::WeightAverageOptions{.decay = 0.7, .warm_up = true}))
+        .add(std::make_shared<train::FreezeAfter>(std::vector{nn::parameters(*learn.model).front()}, 1));
+    learn.fit(2, 1e-2);
+    learn.fit(1);
+  });
+}
+
+TEST_CASE("cuda: averages of many tensors follow them as on the CPU, to the bit where nothing is due") {
+  struct Many : nn::Module {
+    Many() {
+      Random random(3);
+      for (std::int64_t i = 0; i < 70; ++i) {
+        std::vector<float> values(i == 3 ? 70000 : static_cast<std::size_t>(1 + i));
+        for (float& value : values) value = static_cast<float>(random.uniform());
+        all.push_back(Tensor::from(values, {std::ssize(values)}));
+      }
+      all.push_back(Tensor::full({5}, HUGE_VAL));
+    }
+    void visit(nn::Visitor& visitor) override {
+      for (std::size_t i = 0; i < all.size(); ++i) visitor.buffer(std::to_string(i), all[i]);
+    }
+    std::string name() const override { return "Many"; }
+    std::vector<Tensor> all;
+  };
+  const auto after = [](Device device, float rate, float back) {
+    Many model;
+    model.to(device);
+    const train::AveragedWeights average(model);
+    for (const Tensor& tensor : model.all) tensor.copy_(tensor * 1.5);
+    average.update(Tensor::from({rate, back}, {2}).to(device));
+    std::vector<double> all;
+    for (int i = 0; i < 2; ++i) {
+      for (const float value : weights(model)) all.push_back(value);
+      average.swap();
+    }
+    return all;
+  };
+  Many before;
+  const auto first = weights(before);
+  for (const auto& [rate, back] : {std::pair{0.0f, 0.0f}, {0.25f, 1.0f}, {1.0f, 0.0f}}) {
+    const auto here = after(cpu, rate, back), there = after(cuda, rate, back);
+    CHECK(relative_error(there, here) <= 1e-7);  // a multiplication and an addition may be one
+    std::size_t wrong = 0;
+    for (std::size_t i = 0; i < first.size(); ++i) {
+      const double weight = there[i], average = there[first.size() + i], moved = first[i] * 1.5f;
+      wrong += rate == 0 && average != first[i];
+      wrong += rate == 1 && average != moved;
+      wrong += back == 0 ? weight != moved : !std::isnan(average) && weight != average;
+    }
+    CHECK(wrong == 0);
+  }
+}
+
 TEST_CASE("captured steps: the same bits as plain launches where layers are frozen, and unfrozen between fits") {
   for (const auto& optimizer : {train::sgd({.momentum = 0.9, .weight_decay = 0.1}), train::adamw()}) {
     const auto train_with = [&](bool capture) {
@@ -480,6 +537,8 @@ TEST_CASE("captured steps: a training that is stopped and resumed ends with the 
     const std::string path = folder / (stop ? "stopped" : "whole");
     const auto begin = [&](OnDevice& training) {
       training.learn.mixup().add(std::make_shared<train::Checkpoint>(path, 3));
+      training.learn.add(std::make_shared<train::Lookahead>(train::LookaheadOptions{.every = 3}));
+      training.learn.add(std::make_shared<train::WeightAverage>(train::WeightAverageOptions{.decay = 0.7}));
     };
     if (stop) {
       OnDevice first(on_cuda());

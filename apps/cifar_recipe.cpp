@@ -258,7 +258,7 @@ std::unique_ptr<train::Learner> make_learner(const CifarRecipe& recipe, const da
   const train::Schedule line = share < 1
                                    ? train::sequence({{share, train::linear(1, 0)}, {1 - share, train::constant(0)}})
                                    : train::linear(1, 1 - 1 / share);
-  if (recipe.whitening_line) learn->add(std::make_shared<train::LrSchedule>(line, std::nullopt, whitening_bias));
+  if (recipe.whitening_line) learn->add(std::make_shared<train::LrSchedule>(line, train::Schedule(), whitening_bias));
   for (const auto& [name, parameter] : nn::named_parameters(*learn->model))
     if (name == "1.bias")
       learn->add(std::make_shared<train::FreezeAfter>(std::vector{parameter},

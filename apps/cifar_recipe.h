@@ -19,7 +19,7 @@ struct CifarGroup {
 };
 
 struct CifarRecipe {
-  std::string name, source;
+  std::string name = {}, source = {};
   double epochs = 0;
   std::int64_t batch_size = 0;
 
@@ -35,7 +35,7 @@ struct CifarRecipe {
   bool scaled_start = false;    // head's weights divided by their deviation, whitening's bias uniform in +-1 / sqrt(12)
 
   // The optimizer. `filters` by Muon, if it has a polynomial; depth > 0: all as filters, by AdamW in one cycle.
-  CifarGroup filters, shifts, whitening, head;
+  CifarGroup filters = {}, shifts = {}, whitening = {}, head = {};
   std::array<double, 3> muon = {};
   double muon_eps = 1e-7;
   bool muon_periodic = false;              // it normalises weights now and then, not in every step

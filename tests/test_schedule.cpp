@@ -114,7 +114,7 @@ TEST_CASE("schedules: one of a group alone, after one of all; in a last epoch th
   Learner learn(digits(80), small_network(), options);
   std::vector<std::vector<Rates>> all;
   learn.add(std::make_shared<LrSchedule>(linear(1, 0), constant(0.5)));
-  learn.add(std::make_shared<LrSchedule>(linear(0, 10), std::nullopt, 1));
+  learn.add(std::make_shared<LrSchedule>(linear(0, 10), Schedule(), 1));
   learn.add(test::at(&test::At::batch_end, [&](Learner& learner) { all.push_back(learner.plan.rates); }));
   learn.fit(1.6);  // 8 of 10 batches
   REQUIRE(all.size() == 8);
@@ -123,7 +123,7 @@ TEST_CASE("schedules: one of a group alone, after one of all; in a last epoch th
     CHECK(all[i] == std::vector<Rates>{{1 - progress, 0.5}, {10 * progress, 0.5}});
   }
   CHECK(learn.recorder->epochs().size() == 2);
-  learn.add(std::make_shared<LrSchedule>(constant(1), std::nullopt, 2));
+  learn.add(std::make_shared<LrSchedule>(constant(1), Schedule(), 2));
   CHECK_THROWS_WITH_AS(learn.fit(1), "LrSchedule: of group 2, the optimizer has 2", Error);
 }
 

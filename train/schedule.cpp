@@ -74,7 +74,7 @@ std::string LrSchedule::description() const {
   for (int tenths = 0; tenths <= 10; ++tenths) text += text_of(" ", lr_(tenths / 10.0));
   if (!momentum_) return text;
   text += ", momentum";
-  for (int tenths = 0; tenths <= 10; ++tenths) text += text_of(" ", (*momentum_)(tenths / 10.0));
+  for (int tenths = 0; tenths <= 10; ++tenths) text += text_of(" ", momentum_(tenths / 10.0));
   return text;
 }
 
@@ -86,7 +86,7 @@ void LrSchedule::on_batch_plan(Learner& learner, BatchPlan& plan) {
         plan.rates.size());
   for (std::size_t group = group_.value_or(0); group < (group_ ? *group_ + 1 : plan.rates.size()); ++group) {
     plan.rates[group].lr = lr_(progress);
-    if (momentum_) plan.rates[group].momentum = (*momentum_)(progress);
+    if (momentum_) plan.rates[group].momentum = momentum_(progress);
   }
 }
 

@@ -43,7 +43,7 @@ Schedule one_cycle_momentum(const OneCycleOptions& options = {});
 // groups of parameters, or of one, by its number from 0. Of several, the last one that was added has the last word.
 class LrSchedule : public Callback, public Resumable {
  public:
-  explicit LrSchedule(Schedule lr, std::optional<Schedule> momentum = {}, std::optional<std::size_t> group = {})
+  explicit LrSchedule(Schedule lr, Schedule momentum = {}, std::optional<std::size_t> group = {})
       : lr_(std::move(lr)), momentum_(std::move(momentum)), group_(group) {}
 
   void on_batch_plan(Learner& learner, BatchPlan& plan) override;
@@ -51,7 +51,7 @@ class LrSchedule : public Callback, public Resumable {
 
  private:
   Schedule lr_;
-  std::optional<Schedule> momentum_;
+  Schedule momentum_;  // empty: none
   std::optional<std::size_t> group_;
 };
 

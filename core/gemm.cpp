@@ -12,6 +12,8 @@ namespace {
 
 // A product of so few multiply-adds stays whole; a larger one is shared in at least so many units of work.
 constexpr std::int64_t small = std::int64_t{1} << 17, least_units = 8;
+// Of an operand, so many rows in a part of the depth fit in the second cache.
+constexpr std::int64_t few_rows = 256;
 
 // Copies a(r, k) = from[r * row + k] as [rows, depth], or where `transposed` a(r, k) = from[k * row + r] as [depth,
 // rows]; then up to a vector more is written, and a row of `from` has `left` elements.
@@ -74,7 +76,52 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
     });
     return each([](double sum, float& value) { value = static_cast<float>(sum); });
   }
-  // For each part of the depth, the panels of B are packed, and then groups of rows of A, which are multiplied by them:
+  const std::int64_t panels = num_ranges(n, tile_columns), most = most_rows(std::min(n, tile_columns));
+  const std::int64_t tiles = num_ranges(m, most);
+  const auto first_row = [=](std::int64_t tile) { return tile * m / tiles; };
+  const auto pack_panel = [=](std::int64_t p, std::int64_t first, std::int64_t depth, float* to) {
+    const std::int64_t j = p * tile_columns;
+    copy_panel(transpose_b, depth, std::min(n - j, tile_columns),
+               transpose_b ? b + j * ldb + first : b + first * ldb + j, ldb, to);
+  };
+  // A tile of C: rows of A, where they are, by a packed panel of B; added to C unless the depth begins here.
+  const auto tile_of = [=](std::int64_t tile, std::int64_t p, std::int64_t first, std::int64_t depth,
+                           const float* panel) {
+    const std::int64_t i = first_row(tile), j = p * tile_columns, columns = std::min(n - j, tile_columns);
+    float* const to = c + i * ldc + j;
+    return EvenTileProduct{.a = a + i * a_row + first * a_step,
+                           .a_row = a_row,
+                           .a_step = a_step,
+                           .b = panel,
+                           .b_row = whole_vectors(columns),
+                           .start = first > 0 ? to : nullptr,
+                           .start_row = ldc,
+                           .c = to,
+                           .c_row = ldc,
+                           .rows = first_row(tile + 1) - i,
+                           .columns = columns,
+                           .depth = depth};
+  };
+  const auto for_each_depth = [=](auto f) {
+    for_each_part(std::max<std::int64_t>(k, 1), most_depth,
+                  [&](std::int64_t first, std::int64_t count) { f(first, std::min(count, k)); });
+  };
+  // Few rows, which stay in the second cache: each panel is packed, multiplied by all of them, and forgotten, so that
+  // threads share nothing and do not wait for each other.
+  const bool is_small = m * n * k <= small;
+  if (is_small || (m <= few_rows && !transpose_a))
+    return parallel_for(panels, is_small ? panels : num_ranges(panels, 2 * least_units),
+                        [=](std::int64_t begin, std::int64_t end) {
+                          const Scratch<> packed(tile_columns * std::min(k, most_depth));
+                          for_each_depth([&, pb = packed.data()](std::int64_t first, std::int64_t depth) {
+                            for (std::int64_t p = begin; p < end; ++p) {
+                              pack_panel(p, first, depth, pb);
+                              for (std::int64_t t = 0; t < tiles; ++t) multiply(tile_of(t, p, first, depth, pb));
+                            }
+                          });
+                        });
+  // Otherwise, for each part of the depth, the panels of B are packed, and then groups of rows of A, which are
+  // multiplied by them:
   //
   //     A                      B, in panels           C
   //
@@ -84,26 +131,18 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
   //     [ . . . . . ]          [ . . | . . | . . ]    [ . . | . . | . . ]     group of rows, stay in the second
   //
   // Rows that meet few panels are read where they are.
-  const bool is_small = m * n * k <= small, packs_rows = !is_small && n >= 4 * tile_columns;
-  const std::int64_t panels = num_ranges(n, tile_columns), most = most_rows(std::min(n, tile_columns));
-  const std::int64_t tiles = num_ranges(m, most), tile_size = most * std::min(k, most_depth) + lanes;
-  const std::int64_t groups = is_small ? 1 : std::max(num_ranges(tiles, 16), std::min(tiles, least_units));
-  const std::int64_t parts = is_small ? 1 : std::min(num_ranges(least_units, groups), panels);  // of the panels
+  const bool packs_rows = n >= 4 * tile_columns;
+  const std::int64_t tile_size = most * std::min(k, most_depth) + lanes;
+  const std::int64_t groups = std::max(num_ranges(tiles, 16), std::min(tiles, least_units));
+  const std::int64_t parts = std::min(num_ranges(least_units, groups), panels);  // of the panels
   const Scratch<> packed(whole_vectors(n) * std::min(k, most_depth));
-  float* const pb = packed.data();
-  bool started = false;
-  for_each_part(std::max<std::int64_t>(k, 1), most_depth, [&](std::int64_t first, std::int64_t count) {
-    const std::int64_t depth = std::min(count, k);
-    parallel_for(panels, is_small ? panels : rows_per_range(depth * tile_columns, 1 << 15),
-                 [&](std::int64_t begin, std::int64_t end) {
-                   for (std::int64_t j = begin * tile_columns; j < std::min(end * tile_columns, n); j += tile_columns)
-                     copy_panel(transpose_b, depth, std::min(n - j, tile_columns),
-                                transpose_b ? b + j * ldb + first : b + first * ldb + j, ldb, pb + j * depth);
-                 });
-    parallel_for(groups * parts, 1, [&](std::int64_t unit, std::int64_t) {
+  for_each_depth([&, pb = packed.data()](std::int64_t first, std::int64_t depth) {
+    parallel_for(panels, rows_per_range(depth * tile_columns, 1 << 13), [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t p = begin; p < end; ++p) pack_panel(p, first, depth, pb + p * tile_columns * depth);
+    });
+    parallel_for(groups * parts, 1, [=](std::int64_t unit, std::int64_t) {
       const std::int64_t group = unit / parts, part = unit % parts;
       const std::int64_t first_tile = group * tiles / groups, end_tile = (group + 1) * tiles / groups;
-      const auto first_row = [=](std::int64_t tile) { return tile * m / tiles; };
       const Scratch<> packed_rows(packs_rows ? (end_tile - first_tile) * tile_size : 0);
       float* const pa = packed_rows.data();
       // Some steps of all tiles at a time where they are rows of A, of which a tile takes only a part.
@@ -118,19 +157,7 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
       for_each_part(end_panel - first_panel, panels_at_once, [&](std::int64_t some, std::int64_t some_panels) {
         for (std::int64_t t = first_tile; t < end_tile; ++t)
           for (std::int64_t p = first_panel + some; p < first_panel + some + some_panels; ++p) {
-            const std::int64_t i = first_row(t), j = p * tile_columns, columns = std::min(n - j, tile_columns);
-            EvenTileProduct tile{.a = a + i * a_row + first * a_step,
-                                 .a_row = a_row,
-                                 .a_step = a_step,
-                                 .b = pb + j * depth,
-                                 .b_row = whole_vectors(columns),
-                                 .start = started ? c + i * ldc + j : nullptr,
-                                 .start_row = ldc,
-                                 .c = c + i * ldc + j,
-                                 .c_row = ldc,
-                                 .rows = first_row(t + 1) - i,
-                                 .columns = columns,
-                                 .depth = depth};
+            EvenTileProduct tile = tile_of(t, p, first, depth, pb + p * tile_columns * depth);
             if (packs_rows) {
               tile.a = pa + (t - first_tile) * tile_size;
               tile.a_row = transpose_a ? 1 : depth;
@@ -140,7 +167,6 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
           }
       });
     });
-    started = true;
   });
 }
 

@@ -401,25 +401,26 @@ TEST_CASE("parallel: operations called inside the caller's own parallel region k
 
 TEST_CASE("matmul: products that pack rows and split the depth are exact for whole numbers, transposed or not") {
   const auto value = [](std::int64_t i, std::int64_t j) { return static_cast<float>((i * 7 + j * 13) % 9 - 4); };
-  constexpr std::int64_t m = 29, n = 203, k = 401;
-  for (const bool ta : {false, true})
-    for (const bool tb : {false, true}) {
-      std::vector<float> a, b, expected;
-      for (std::int64_t i = 0; i < (ta ? k : m); ++i)
-        for (std::int64_t j = 0; j < (ta ? m : k); ++j) a.push_back(ta ? value(j, i) : value(i, j));
-      for (std::int64_t i = 0; i < (tb ? n : k); ++i)
-        for (std::int64_t j = 0; j < (tb ? k : n); ++j) b.push_back(tb ? value(j + 1, i) : value(i + 1, j));
-      for (std::int64_t i = 0; i < m; ++i)
-        for (std::int64_t j = 0; j < n; ++j) {
-          float sum = 0;
-          for (std::int64_t l = 0; l < k; ++l) sum += value(i, l) * value(l + 1, j);
-          expected.push_back(sum);
-        }
-      const Tensor x = Tensor::from(a, {ta ? k : m, ta ? m : k}), y = Tensor::from(b, {tb ? n : k, tb ? k : n});
-      CHECK(matmul(x, y, {.transpose_a = ta, .transpose_b = tb}).to_vector<float>() == expected);
-      const Threads one(1);
-      CHECK(matmul(x, y, {.transpose_a = ta, .transpose_b = tb}).to_vector<float>() == expected);
-    }
+  constexpr std::int64_t n = 203, k = 401;
+  for (const std::int64_t m : {29, 290})  // few rows, and more
+    for (const bool ta : {false, true})
+      for (const bool tb : {false, true}) {
+        std::vector<float> a, b, expected;
+        for (std::int64_t i = 0; i < (ta ? k : m); ++i)
+          for (std::int64_t j = 0; j < (ta ? m : k); ++j) a.push_back(ta ? value(j, i) : value(i, j));
+        for (std::int64_t i = 0; i < (tb ? n : k); ++i)
+          for (std::int64_t j = 0; j < (tb ? k : n); ++j) b.push_back(tb ? value(j + 1, i) : value(i + 1, j));
+        for (std::int64_t i = 0; i < m; ++i)
+          for (std::int64_t j = 0; j < n; ++j) {
+            float sum = 0;
+            for (std::int64_t l = 0; l < k; ++l) sum += value(i, l) * value(l + 1, j);
+            expected.push_back(sum);
+          }
+        const Tensor x = Tensor::from(a, {ta ? k : m, ta ? m : k}), y = Tensor::from(b, {tb ? n : k, tb ? k : n});
+        CHECK(matmul(x, y, {.transpose_a = ta, .transpose_b = tb}).to_vector<float>() == expected);
+        const Threads one(1);
+        CHECK(matmul(x, y, {.transpose_a = ta, .transpose_b = tb}).to_vector<float>() == expected);
+      }
 }
 
 TEST_CASE("argmax: of long rows and of columns the first of the largest, or the first nan") {

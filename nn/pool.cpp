@@ -76,18 +76,31 @@ Tensor global_avg_pool(const Tensor& x) {
 namespace mixgrad::kernels {
 namespace {
 
+// Calls f(window, rows, columns) for each output position of image n: the offset of its first channel, and the first
+// pixel and the end of those of its window that are inside the image.
+template <class F>
+void for_each_window(const Pool2dShape& s, std::int64_t n, F&& f) {
+  struct Inside {
+    std::int64_t begin, end;
+    Inside(std::int64_t first, std::int64_t kernel, std::int64_t size)
+        : begin(std::max<std::int64_t>(first, 0)), end(std::min(first + kernel, size)) {}
+  };
+  for (std::int64_t i = 0; i < s.out_height; ++i)
+    for (std::int64_t j = 0; j < s.out_width; ++j)
+      f(((n * s.out_height + i) * s.out_width + j) * s.channels,
+        Inside(i * s.stride - s.padding, s.kernel_height, s.height),
+        Inside(j * s.stride - s.padding, s.kernel_width, s.width));
+}
+
 // Calls f(window, pixel) for each output position of image n and each pixel of its window that is inside the image, in
 // order; both are offsets of the first channel.
 template <class F>
 void for_each_pixel(const Pool2dShape& s, std::int64_t n, F&& f) {
-  for (std::int64_t i = 0; i < s.out_height; ++i)
-    for (std::int64_t j = 0; j < s.out_width; ++j) {
-      const std::int64_t window = ((n * s.out_height + i) * s.out_width + j) * s.channels;
-      const std::int64_t top = i * s.stride - s.padding, left = j * s.stride - s.padding;
-      for (std::int64_t y = std::max<std::int64_t>(top, 0); y < std::min(top + s.kernel_height, s.height); ++y)
-        for (std::int64_t x = std::max<std::int64_t>(left, 0); x < std::min(left + s.kernel_width, s.width); ++x)
-          f(window, ((n * s.height + y) * s.width + x) * s.channels);
-    }
+  for_each_window(s, n, [&](std::int64_t window, auto rows, auto columns) {
+    for (std::int64_t y = rows.begin; y < rows.end; ++y)
+      for (std::int64_t x = columns.begin; x < columns.end; ++x)
+        f(window, ((n * s.height + y) * s.width + x) * s.channels);
+  });
 }
 
 template <class F>
@@ -116,6 +129,28 @@ void sum_of_windows(const Pool2dShape& s, const Tensor& to, T factor, F add) {
   });
 }
 
+// The maximum of each channel over `count` pixels of x, and those before unless a window begins here, and its pixel.
+// The former stay in registers.
+template <int count, class T>
+void maximum_of(const T* x, const std::int32_t* pixels, std::int64_t channels, bool begins, T* best,
+                std::int32_t* place) {
+  const T* values[count];
+  std::int32_t here[count];
+  for (int k = 0; k < count; ++k) here[k] = pixels[k], values[k] = x + here[k] * channels;
+#pragma omp simd
+  for (std::int64_t c = 0; c < channels; ++c) {
+    T largest = begins ? values[0][c] : best[c];
+    std::int32_t at = begins ? here[0] : place[c];
+    for (int k = 0; k < count; ++k) {
+      const bool taken = is_maximum(values[k][c], largest, false);
+      largest = taken ? values[k][c] : largest;
+      at = taken ? here[k] : at;
+    }
+    best[c] = largest;
+    place[c] = at;
+  }
+}
+
 }  // namespace
 
 void pool2d_forward(Cpu, const Pool2dShape& s, const Tensor& x, Out y, Out place) {
@@ -131,19 +166,19 @@ void pool2d_forward(Cpu, const Pool2dShape& s, const Tensor& x, Out y, Out place
     T* py = y.mutable_data<T>();
     std::int32_t* pp = place.mutable_data<std::int32_t>();
     for_each_image(s, [=](std::int64_t n) {
-      std::fill_n(py + n * out_image, out_image, -std::numeric_limits<T>::infinity());
-      std::fill_n(pp + n * out_image, out_image, -1);
-      for_each_pixel(s, n, [=](std::int64_t window, std::int64_t pixel) {
-        const auto here = static_cast<std::int32_t>(pixel / s.channels - n * image);
-        const T* x = px + pixel;
-        T* best = py + window;
-        std::int32_t* place = pp + window;
-#pragma omp simd
-        for (std::int64_t c = 0; c < s.channels; ++c) {
-          const bool taken = is_maximum(x[c], best[c], place[c] < 0);
-          best[c] = taken ? x[c] : best[c];
-          place[c] = taken ? here : place[c];
-        }
+      std::vector<std::int32_t> pixels;
+      for_each_window(s, n, [&](std::int64_t window, auto rows, auto columns) {
+        pixels.clear();
+        for (std::int64_t y = rows.begin; y < rows.end; ++y)
+          for (std::int64_t x = columns.begin; x < columns.end; ++x)
+            pixels.push_back(static_cast<std::int32_t>(y * s.width + x));
+        const auto add = [&]<int count>(std::size_t i) {
+          maximum_of<count>(px + n * image * s.channels, pixels.data() + i, s.channels, i == 0, py + window,
+                            pp + window);
+        };
+        std::size_t i = 0;
+        for (; i + 4 <= pixels.size(); i += 4) add.template operator()<4>(i);
+        for (; i < pixels.size(); ++i) add.template operator()<1>(i);
       });
     });
   });

@@ -68,19 +68,36 @@ void forward(const Conv2dShape& s, const Tensor& x, const Tensor& weight, const 
       }
       for (std::int64_t b = 0; b < blocks; ++b) {
         const Block block = block_of(s.out_channels, b);
+        const float* const panel = pp + block.first * patch;
+        const float* const start = pb ? pb + block.first : nullptr;
         for_each_part(count, most_rows(block.columns), [&](std::int64_t first, std::int64_t rows) {
-          multiply({.a = image,
-                    .a_rows = positions.data() + first,
-                    .a_steps = taps.data(),
-                    .b = pp + block.first * patch,
-                    .b_row = block.width,
-                    .start = pb ? pb + block.first : nullptr,
-                    .c = out + first * s.out_channels + block.first,
-                    .c_rows = outputs.data(),
-                    .rows = rows,
-                    .columns = block.columns,
-                    .depth = patch,
-                    .relu = s.relu});
+          float* const c = out + first * s.out_channels + block.first;
+          if (is_product(s))  // without offsets
+            multiply(EvenTileProduct{.a = image + first * patch,
+                                     .a_row = patch,
+                                     .a_step = 1,
+                                     .b = panel,
+                                     .b_row = block.width,
+                                     .start = start,
+                                     .c = c,
+                                     .c_row = s.out_channels,
+                                     .rows = rows,
+                                     .columns = block.columns,
+                                     .depth = patch,
+                                     .relu = s.relu});
+          else
+            multiply(TileProduct{.a = image,
+                                 .a_rows = positions.data() + first,
+                                 .a_steps = taps.data(),
+                                 .b = panel,
+                                 .b_row = block.width,
+                                 .start = start,
+                                 .c = c,
+                                 .c_rows = outputs.data(),
+                                 .rows = rows,
+                                 .columns = block.columns,
+                                 .depth = patch,
+                                 .relu = s.relu});
         });
       }
     }

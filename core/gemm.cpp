@@ -12,8 +12,8 @@ namespace {
 
 // A product of so few multiply-adds stays whole; a larger one is shared in at least so many units of work.
 constexpr std::int64_t small = std::int64_t{1} << 17, least_units = 8;
-// Of an operand, so many rows in a part of the depth fit in the second cache.
-constexpr std::int64_t few_rows = 256;
+// So many rows of A, in a part of the depth, leave room in the second cache.
+constexpr std::int64_t few_rows = 128;
 
 // Copies a(r, k) = from[r * row + k] as [rows, depth], or where `transposed` a(r, k) = from[k * row + r] as [depth,
 // rows]; then up to a vector more is written, and a row of `from` has `left` elements.
@@ -109,7 +109,7 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
   // Few rows, which stay in the second cache: each panel is packed, multiplied by all of them, and forgotten, so that
   // threads share nothing and do not wait for each other.
   const bool is_small = m * n * k <= small;
-  if (is_small || (m <= few_rows && !transpose_a))
+  if (is_small || (m <= few_rows && panels >= least_units))
     return parallel_for(panels, is_small ? panels : num_ranges(panels, 2 * least_units),
                         [=](std::int64_t begin, std::int64_t end) {
                           const Scratch<> packed(tile_columns * std::min(k, most_depth));

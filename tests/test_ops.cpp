@@ -401,7 +401,7 @@ TEST_CASE("parallel: operations called inside the caller's own parallel region k
 
 TEST_CASE("matmul: products that pack rows and split the depth are exact for whole numbers, transposed or not") {
   const auto value = [](std::int64_t i, std::int64_t j) { return static_cast<float>((i * 7 + j * 13) % 9 - 4); };
-  constexpr std::int64_t n = 203, k = 401;
+  constexpr std::int64_t n = 259, k = 401;
   for (const std::int64_t m : {29, 290})  // few rows, and more
     for (const bool ta : {false, true})
       for (const bool tb : {false, true}) {

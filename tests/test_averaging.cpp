@@ -42,6 +42,32 @@ void follow(std::vector<double>& average, double rate, const std::vector<float>&
 
 }  // namespace
 
+TEST_CASE("averages: to the bit where nothing is due, or all; a rate of 0 passes over what is not finite") {
+  using Values = std::vector<float>;
+  const Values first{0.1f, 3e8f, -1}, moved{1, 0.1f, INFINITY};
+  struct OfValues : nn::Module {
+    explicit OfValues(const Values& values) : x(Tensor::from(values, {std::ssize(values)})) {}
+    void visit(nn::Visitor& visitor) override { visitor.buffer("x", x); }
+    std::string name() const override { return "OfValues"; }
+    Tensor x;
+  };
+  const auto check_update = [&](float rate, float back, const Values& now, const Values& average) {
+    CAPTURE(rate);
+    OfValues model(first);
+    const AveragedWeights averages(model);
+    model.x.copy_(OfValues(moved).x);
+    averages.update(Tensor::from({rate, back}, {2}));
+    for (const Values& expected : {now, average}) {
+      CHECK(model.x.to_vector<float>() == expected);
+      averages.swap();
+    }
+  };
+  check_update(0, 0, moved, first);
+  check_update(0, 1, first, first);
+  check_update(1, 0, moved, moved);
+  check_update(1, 1, moved, moved);
+}
+
 TEST_CASE("lookahead: every few batches, from an epoch on, and at each epoch's end, by the formula, buffers too") {
   for (const int first_epoch : {0, 1, 2}) {
     CAPTURE(first_epoch);
@@ -184,6 +210,7 @@ TEST_CASE("lookahead and weight average: training resumed anywhere ends bit for 
         CHECK(second.learn.recorder->epochs()[i].valid_loss == whole.learn.recorder->epochs()[i].valid_loss);
       if (auto* const last = dynamic_cast<WeightAverage*>(second.learn.callbacks().back().get())) {
         auto& first_last = dynamic_cast<WeightAverage&>(*whole.learn.callbacks().back());
+        CHECK(last->has_average());
         last->swap();
         first_last.swap();
         CHECK(weights(second.model) == weights(whole.model));  // those that were trained, too

@@ -189,7 +189,9 @@ TEST_CASE("FreezeAfter: its parameters are trained in the first epochs of each f
     CAPTURE(epochs);
     nn::Sequential model = network();
     Learner learn(points(32), model, with_sgd(0.9));
-    learn.add(std::make_shared<FreezeAfter>(nn::parameters(model[0]), epochs));
+    std::vector<Tensor> parameters = nn::parameters(model[0]);
+    for (const Tensor& parameter : nn::parameters(model[2])) parameters.push_back(parameter);  // frozen before
+    learn.add(std::make_shared<FreezeAfter>(parameters, epochs));
     std::vector<float> at_epoch;
     learn.add(at(&At::batch_begin, [&](Learner& learner) {
       if (learner.batch == 0) at_epoch = weights(model[0]);

@@ -36,7 +36,7 @@ void check_close(const std::vector<float>& a, const std::vector<double>& b) {
 
 std::vector<double> in_f64(const std::vector<float>& x) { return {x.begin(), x.end()}; }
 
-void follow(std::vector<double>& average, double rate, const std::vector<float>& weights) {
+void move_average(std::vector<double>& average, double rate, const std::vector<float>& weights) {
   for (std::size_t i = 0; i < average.size(); ++i) average[i] += rate * (weights[i] - average[i]);
 }
 
@@ -89,7 +89,7 @@ TEST_CASE("lookahead: every few batches, from an epoch on, and at each epoch's e
         continue;
       }
       ++due;
-      if (done % 4 == 0) follow(slow, 1 - std::pow(0.95, 5) * std::pow(static_cast<double>(done) / 18, 3), fast);
+      if (done % 4 == 0) move_average(slow, 1 - std::pow(0.95, 5) * std::pow(static_cast<double>(done) / 18, 3), fast);
       CHECK(now != fast);
       check_close(now, slow);
     }
@@ -111,7 +111,7 @@ TEST_CASE("weight average: by the formula, buffers too; in the model from valida
     for (std::size_t i = 0; i < 18; ++i) {
       const auto done = static_cast<double>(i);
       const double decay = warm_up ? std::min(0.8, (1 + done) / (10 + done)) : 0.8;
-      follow(expected, 1 - decay, notes->steps[i]);
+      move_average(expected, 1 - decay, notes->steps[i]);
       if (i % 6 == 5) check_close(notes->validated[i / 6], expected);
       if (i % 6 == 0 && i > 0) CHECK(notes->first_batch[i / 6] == notes->steps[i - 1]);
     }
@@ -138,7 +138,7 @@ TEST_CASE("weight average: a training that is stopped within an epoch leaves the
   training.learn.fit(3, 1e-2);
   CHECK(!average->has_average());
   CHECK(weights(training.model) == notes->steps.back());
-  for (const auto& step : notes->steps) follow(expected, 0.5, step);
+  for (const auto& step : notes->steps) move_average(expected, 0.5, step);
   average->swap();
   check_close(weights(training.model), expected);
 }
@@ -150,7 +150,7 @@ TEST_CASE("weight average: batches without a step of their own count for nothing
   training.learn.add(std::make_shared<WeightAverage>(WeightAverageOptions{.decay = 0.5})).add(notes);
   std::vector<double> expected = in_f64(weights(training.model));
   training.learn.fit(1, 1e-2);
-  for (const std::size_t i : {2u, 5u}) follow(expected, 0.5, notes->steps[i]);
+  for (const std::size_t i : {2u, 5u}) move_average(expected, 0.5, notes->steps[i]);
   check_close(weights(training.model), expected);
 }
 

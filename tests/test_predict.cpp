@@ -30,7 +30,7 @@ std::vector<float> of_pixels(const View& view, const Tensor& x) {
   return predict(model, x, {.views = {view}}).to_vector<float>();
 }
 
-Tensor drawn(std::int64_t images, std::int64_t side = 3) {
+Tensor pixels_of(std::int64_t images, std::int64_t side = 3) {
   Random random(8);
   std::vector<float> pixels;
   for (std::int64_t i = 0; i < images * side * side; ++i) pixels.push_back(static_cast<float>(3 * random.uniform()));
@@ -60,7 +60,7 @@ double largest_probability(const float* logits, std::size_t classes) {
   return std::exp(double{*std::max_element(logits, logits + classes)}) / sum;
 }
 
-double largest_difference(const std::vector<float>& a, const std::vector<double>& b) {
+double worst_pixel(const std::vector<float>& a, const std::vector<double>& b) {
   REQUIRE(a.size() == b.size());
   double largest = 0;
   for (std::size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
@@ -85,12 +85,12 @@ TEST_CASE("predict: a view is shifted, reflected at the border, and then mirrore
 }
 
 TEST_CASE("predict: the weighted mean over airbench's six views, of logits") {
-  const Tensor x = drawn(5);
+  const Tensor x = pixels_of(5);
   for (const double unshifted : {1.0, 2.0}) {
     ShowsPixels model;
     const Tensor output = predict(model, x, {.views = airbench_views(unshifted)});
     CHECK(output.shape() == Shape{5, 9});
-    CHECK(largest_difference(output.to_vector<float>(), mean_of_six(x, unshifted)) <= few_roundings);
+    CHECK(worst_pixel(output.to_vector<float>(), mean_of_six(x, unshifted)) <= few_roundings);
     CHECK(model.training());
   }
 }
@@ -98,7 +98,7 @@ TEST_CASE("predict: the weighted mean over airbench's six views, of logits") {
 TEST_CASE("predict: views for the images alone that the model is unsure of, of a batch or of all data") {
   constexpr std::int64_t count = 23, unsure = 7;
   constexpr double share = 0.3;  // of 23: 6.9
-  const Tensor x = drawn(count);
+  const Tensor x = pixels_of(count);
   const auto plain = x.to_vector<float>();
   std::vector<double> sure(count), expected = mean_of_six(x, 1);
   for (std::size_t n = 0; n < count; ++n) sure[n] = largest_probability(&plain[9 * n], 9);
@@ -110,7 +110,7 @@ TEST_CASE("predict: views for the images alone that the model is unsure of, of a
 
   const TtaOptions options{.views = airbench_views(1), .unsure_share = share};
   ShowsPixels model;
-  CHECK(largest_difference(predict(model, x, options).to_vector<float>(), expected) <= few_roundings);
+  CHECK(worst_pixel(predict(model, x, options).to_vector<float>(), expected) <= few_roundings);
   CHECK(model.images == count + 6 * unsure);
 
   std::vector<std::int32_t> labels;
@@ -128,7 +128,7 @@ TEST_CASE("predict: views for the images alone that the model is unsure of, of a
           in_order.insert(in_order.end(), expected.begin() + 9 * n, expected.begin() + 9 * (n + 1));
           labels_in_order.push_back(n % 9);
         }
-      CHECK(largest_difference(output.to_vector<float>(), in_order) <= few_roundings);
+      CHECK(worst_pixel(output.to_vector<float>(), in_order) <= few_roundings);
       CHECK(target.to_vector<std::int32_t>() == labels_in_order);
 
       double loss = 0, hits = 0;
@@ -147,7 +147,7 @@ TEST_CASE("predict: views for the images alone that the model is unsure of, of a
 }
 
 TEST_CASE("predict: no image unsure, all of them, and outputs that are nan") {
-  const Tensor x = drawn(4);
+  const Tensor x = pixels_of(4);
   ShowsPixels model;
   const auto plain = x.to_vector<float>();
   const auto with = [&](double share) {
@@ -163,7 +163,7 @@ TEST_CASE("predict: no image unsure, all of them, and outputs that are nan") {
 }
 
 TEST_CASE("predict: weights and shares that make no mean are refused") {
-  const Tensor x = drawn(2);
+  const Tensor x = pixels_of(2);
   ShowsPixels model;
   CHECK_THROWS_WITH_AS(predict(model, x, {.views = {}}), "predict: there is no view with a weight", Error);
   CHECK_THROWS_AS(predict(model, x, {.views = {view({.weight = 0})}}), Error);

@@ -41,6 +41,19 @@ std::string find_data(const Options& options) {
   }
 }
 
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// How long the table's figures of each epoch take, which are no part of training.
+struct ValidationTime : train::Callback {
+  void on_validate_begin(train::Learner&) override { start = Clock::now(); }
+  void on_epoch_end(train::Learner& learner) override {
+    if (learner.validation) seconds += seconds_since(start);
+  }
+  Clock::time_point start;
+  double seconds = 0;
+};
+
 // Ends training after the first epoch whose accuracy, with the recipe's test-time augmentation, reaches a share.
 class Until : public train::Callback {
  public:
@@ -65,6 +78,7 @@ std::string checkpoint_of(const Options& options, std::uint64_t seed) {
 }
 
 apps::Training prepare(const Options& options, const data::DataLoaders& data, std::uint64_t seed,
+                       const std::shared_ptr<ValidationTime>& validations = {},
                        const std::shared_ptr<Until>& until = {}) {
   manual_seed(seed);
   const data::LabelledImages& images = *data.train.dataset().stored();
@@ -73,6 +87,7 @@ apps::Training prepare(const Options& options, const data::DataLoaders& data, st
   const nn::Sequential network = apps::make_network(options.recipe, first);
   auto learn =
       apps::make_learner(options.recipe, data.with_seed(seed), network, {.device = options.device, .seed = seed});
+  if (validations) learn->add(validations);
   if (until) learn->add(until);
   train::Settings settings;
   for (const auto& [name, value] : apps::settings_of(options.recipe)) settings[name] = value;
@@ -124,11 +139,12 @@ int run(const Options& options) {
   std::vector<apps::RunCurves> curves;
   bool all_reached = true;
   for (std::size_t i = 0; i < seeds.size(); ++i) {
-    const auto start = std::chrono::steady_clock::now();
+    const Clock::time_point start = Clock::now();
     apps::print_line("recipe ", options.recipe.name, ", seed ", seeds[i]);
     const train::TtaOptions tta = apps::tta_of(options.recipe);
     const auto until = options.until > 0 ? std::make_shared<Until>(options.until, tta) : nullptr;
-    const apps::Training training = prepare(options, data, seeds[i], until);
+    const auto validations = std::make_shared<ValidationTime>();
+    const apps::Training training = prepare(options, data, seeds[i], validations, until);
     train::Learner& learn = *training.learn;
     apps::train_once(training, options, options.recipe.epochs, {}, checkpoints[i], metrics,
                      {.labels = {{"run", options.recipe.name}, {"seed", std::to_string(seeds[i])}}, .append = i > 0});
@@ -140,14 +156,16 @@ int run(const Options& options) {
     const double accuracy =
         train::validate(*learn.model, learn.data.valid, learn.options.loss, learn.options.metrics, options.device, tta)
             .metrics[0];
-    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    const double whole = seconds_since(start);
+    seconds.push_back(whole - validations->seconds);
     accuracies.push_back(accuracy);
     const auto& epochs = learn.recorder->epochs();
     if (i == 0 && !epochs.empty()) curves.push_back({options.recipe.name, epochs});
     std::printf("seed %llu: accuracy %.4f", static_cast<unsigned long long>(seeds[i]), accuracy);
     if (options.recipe.tta > 0 && !epochs.empty())
       std::printf(" (%.4f without test-time augmentation)", epochs.back().metrics[0]);
-    std::printf(", %s of whitening, training and evaluation\n", minutes(seconds.back()).c_str());
+    std::printf(", %s of whitening, training and evaluation (%s with the validation of each epoch)\n",
+                minutes(seconds.back()).c_str(), minutes(whole).c_str());
     if (until && !until->reached) {
       all_reached = false;
       std::printf("--until: %g was not reached\n", options.until);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <map>
 #include <mutex>
 #include <new>
 #include <unordered_map>
@@ -52,24 +53,32 @@ class CachingAllocator {
     const std::scoped_lock lock(mutex_);
     void* memory = nullptr;
     FreeBlocks& free = free_blocks(pool_);
-    if (auto found = free.find(size); found != free.end() && !found->second.empty()) {
+    std::size_t taken = size;
+    if (const auto found = smallest_block(free, size); found != free.end()) {
+      taken = found->first;
       memory = found->second.back();
       found->second.pop_back();
-      stats_.bytes_cached -= size;
+      if (found->second.empty()) free.erase(found);
+      stats_.bytes_cached -= taken;
       ++stats_.hits;
+      if (taken != size) lent_.emplace(memory, taken);
     } else {
       memory = system_allocate(size);
       if (pool_ != shared_pool) private_.emplace(memory, pool_);
       ++stats_.misses;
     }
-    stats_.bytes_in_use += size;
+    stats_.bytes_in_use += taken;
     stats_.peak_in_use = std::max(stats_.peak_in_use, stats_.bytes_in_use);
     return memory;
   }
 
   void deallocate(void* memory, std::size_t bytes) noexcept {
-    const std::size_t size = block_size(bytes);
+    std::size_t size = block_size(bytes);
     const std::scoped_lock lock(mutex_);
+    if (const auto lent = lent_.find(memory); size >= large && lent != lent_.end()) {
+      size = lent->second;
+      lent_.erase(lent);
+    }
     stats_.bytes_in_use -= size;
     const auto found = private_.empty() ? private_.end() : private_.find(memory);
     const std::uint32_t pool = found == private_.end() ? shared_pool : found->second;
@@ -111,8 +120,15 @@ class CachingAllocator {
   }
 
  private:
-  using FreeBlocks = std::unordered_map<std::size_t, std::vector<void*>>;  // by size class
+  using FreeBlocks = std::map<std::size_t, std::vector<void*>>;  // by size class; none is empty
+  static constexpr std::size_t large = std::size_t{1} << 20;     // bytes
   static constexpr std::uint32_t shared_pool = 0;
+
+  // A block of this size, or for a large one the smallest that is at most twice as large; end() where there is none.
+  static FreeBlocks::iterator smallest_block(FreeBlocks& free, std::size_t size) {
+    const auto found = free.lower_bound(size);
+    return found != free.end() && found->first <= (size >= large ? 2 * size : size) ? found : free.end();
+  }
 
   void* system_allocate(std::size_t size) {
     if (void* memory = source_.allocate(size)) return memory;
@@ -138,6 +154,7 @@ class CachingAllocator {
   std::mutex mutex_;
   FreeBlocks free_;                                             // of the shared pool
   std::unordered_map<std::uint32_t, FreeBlocks> private_free_;  // by pool
+  std::unordered_map<void*, std::size_t> lent_;                 // the sizes of large blocks that serve smaller requests
   std::unordered_map<void*, std::uint32_t> private_;            // the pool of each block that is not of the shared one
   std::uint32_t pool_ = shared_pool, last_pool_ = 0;            // what is allocated comes from pool_
   AllocatorStats stats_;

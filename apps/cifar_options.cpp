@@ -37,8 +37,8 @@ void add_options(CLI::App& app, CifarOptions& o, std::string& recipe, Overrides&
   add_number("--alpha", over.alpha, "parameter of Beta(alpha, alpha) of --mixup (0.4) or --cutmix (1)");
   add_number("--label-smoothing", over.smoothing, "in 0..1");
   add_number("--tta", over.tta,
-             "test-time augmentation: the share of the test images, the least sure ones, that are classified by six "
-             "views; 0: none");
+             "test-time augmentation: the share of the test images, those the model is least sure of, that six views "
+             "classify; 0: none");
   app.add_option("--until", o.until, "stop after the first epoch that reaches this accuracy, such as 0.94")
       ->check(number);
   add_run_options(app, o);
@@ -57,6 +57,7 @@ void replace_parts(CifarRecipe& recipe, const Overrides& over) {
   recipe.batch_size = over.batch_size.value_or(recipe.batch_size);
   if (over.width) recipe.width = *over.width;
   require(recipe.width > 0 && recipe.width <= 16, "--width", recipe.width, "a factor above 0, at most 16");
+  check_widths(recipe);
   if (over.mixup || over.cutmix || over.no_mixup) recipe.mixup = recipe.cutmix = 0;
   if (over.mixup) recipe.mixup = over.alpha.value_or(0.4);
   if (over.cutmix) recipe.cutmix = over.alpha.value_or(1);

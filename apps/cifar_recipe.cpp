@@ -139,8 +139,9 @@ train::ParameterGroups groups_of(const CifarRecipe& recipe, nn::Module& network,
 
 std::shared_ptr<train::Callback> lr_schedule(const CifarRecipe& recipe) {
   if (recipe.depth > 0)
-    return std::make_shared<train::LrSchedule>(train::one_cycle_lr(recipe.filters.lr, {.rise = recipe.rise, .div = 10}),
-                                               train::one_cycle_momentum({.rise = recipe.rise}));
+    return std::make_shared<train::LrSchedule>(
+        train::one_cycle_lr(recipe.filters.lr, {.rise = recipe.rise, .div = 10, .final_div = 1e5}),
+        train::one_cycle_momentum({.rise = recipe.rise}));
   if (recipe.rise == 0) return std::make_shared<train::LrSchedule>(train::linear(1, recipe.finish));
   return std::make_shared<train::LrSchedule>(train::sequence(
       {{recipe.rise, train::linear(recipe.start, 1)}, {1 - recipe.rise, train::linear(1, recipe.finish)}}));
@@ -149,9 +150,10 @@ std::shared_ptr<train::Callback> lr_schedule(const CifarRecipe& recipe) {
 std::vector<data::Transform> transforms_of(const CifarRecipe& recipe) {
   std::vector<data::Transform> transforms;
   if (recipe.padding > 0)
-    transforms = {data::random_crop({.padding = recipe.padding, .border = data::Border::reflect}),
-                  data::horizontal_flip({.alternating = recipe.alternating})};
-  // The recipe's are of normalised images, with one mean and deviation for all channels.
+    transforms.push_back(data::random_crop({.padding = recipe.padding, .border = data::Border::reflect}));
+  if (recipe.flip) transforms.push_back(data::horizontal_flip({.alternating = recipe.alternating}));
+  // The recipe's are of images normalised by channel; here by the mean of the channels' means and deviations, which is
+  // up to 5 % off.
   constexpr double mean = 0.4734, deviation = 0.2516;
   if (recipe.brightness > 0 || recipe.contrast > 0)
     transforms.push_back(data::brightness_contrast(
@@ -182,7 +184,7 @@ std::vector<std::pair<std::string, std::string>> settings_of(const CifarRecipe& 
   put("--width", recipe.width, " times the channels");
   if (wide) {
     put("network", "wide_resnet(", recipe.depth, ", ", recipe.k, ")");
-    group("all parameters", recipe.filters, "adamw");
+    group("all parameters", recipe.filters, "AdamW, beta2 0.99, eps 1e-8");
     put("learning rate", "one cycle, rising in the first ", recipe.rise, " from a tenth; momentum to 0.85 and back");
   } else {
     put("network", "airbench of ", recipe.widths[0], ", ", recipe.widths[1], ", ", recipe.widths[2],
@@ -192,15 +194,17 @@ std::vector<std::pair<std::string, std::string>> settings_of(const CifarRecipe& 
     put("whitening", "of ", recipe.whitening_images, " images; bias trained for ", recipe.whitening_epochs, " epochs");
     put("start", recipe.scaled_start ? "head divided by its deviation, whitening's bias uniform"
                                      : "head uniform, whitening's bias 0");
-    group("filters", recipe.filters, muon ? "Muon" : "SGD");
+    group("filters", recipe.filters, muon ? "Muon, Nesterov" : "SGD, Nesterov");
     if (muon)
-      put("Muon", "polynomial ", recipe.muon[0], " ", recipe.muon[1], " ", recipe.muon[2], ", eps ", recipe.muon_eps,
-          recipe.muon_periodic ? ", normalises now and then" : ", normalises always");
-    group("shifts", recipe.shifts, "SGD");
-    group("whitening bias", recipe.whitening, "SGD");
-    group("head", recipe.head, "SGD");
-    put("learning rates", "x ", recipe.start, " rising to 1 in the first ", recipe.rise, ", then falling to ",
-        recipe.finish, recipe.whitening_line ? "; the whitening bias by a line of its own" : "");
+      put("Muon", "3 iterations, polynomial ", recipe.muon[0], " ", recipe.muon[1], " ", recipe.muon[2], ", eps ",
+          recipe.muon_eps, recipe.muon_periodic ? ", normalises now and then" : ", normalises always");
+    group("shifts", recipe.shifts, "SGD, Nesterov");
+    group("whitening bias", recipe.whitening, "SGD, Nesterov");
+    group("head", recipe.head, "SGD, Nesterov");
+    const std::string rise =
+        recipe.rise > 0 ? text_of("x ", recipe.start, " rising to 1 in the first ", recipe.rise, ", then") : "x 1";
+    put("learning rates", rise, " falling to ", recipe.finish,
+        recipe.whitening_line ? "; the whitening bias by a line of its own" : "");
     put("lookahead",
         recipe.lookahead_from < 0 ? "no" : text_of("from epoch ", recipe.lookahead_from, " on, every 5 steps"));
   }
@@ -210,9 +214,18 @@ std::vector<std::pair<std::string, std::string>> settings_of(const CifarRecipe& 
   put("augmentation", "crop of a reflected border of ", recipe.padding, ", ",
       recipe.alternating ? "alternating" : "random", " flips, brightness +-", recipe.brightness, ", contrast +-",
       recipe.contrast);
-  put("--tta", recipe.tta, " of the images, by six views, of which the two that are not shifted weigh ",
-      recipe.tta_plain, " times as much");
+  put("--tta", recipe.tta,
+      recipe.tta == 0
+          ? ""
+          : text_of(" of the images, those it is least sure of, by six views; the two that are not shifted weigh ",
+                    recipe.tta_plain, " times as much"));
   return all;
+}
+
+void check_widths(const CifarRecipe& recipe) {
+  if (recipe.depth > 0) scaled(16 * recipe.k, recipe.width / 16);
+  else
+    for (const std::int64_t channels : recipe.widths) scaled(channels, recipe.width);
 }
 
 nn::Sequential make_network(const CifarRecipe& recipe, const Tensor& images) {
@@ -222,7 +235,7 @@ nn::Sequential make_network(const CifarRecipe& recipe, const Tensor& images) {
   }
   nn::AirbenchOptions options{.batch_norm_momentum = recipe.norm_share, .logits_scale = recipe.logits_scale};
   for (std::size_t i = 0; i < recipe.widths.size(); ++i) options.widths[i] = scaled(recipe.widths[i], recipe.width);
-  if (recipe.silu) options.activation = silu;
+  if (recipe.silu) options.activation = functions::Silu{};
   const Tensor filters = no_grad([&] { return nn::whitening_filters(nn::cifar10_normalise()(images)); });
   nn::Sequential network = nn::airbench(filters, options);
   if (!recipe.scaled_start) return network;
@@ -261,8 +274,7 @@ std::unique_ptr<train::Learner> make_learner(const CifarRecipe& recipe, const da
   if (recipe.whitening_line) learn->add(std::make_shared<train::LrSchedule>(line, train::Schedule(), whitening_bias));
   for (const auto& [name, parameter] : nn::named_parameters(*learn->model))
     if (name == "1.bias")
-      learn->add(std::make_shared<train::FreezeAfter>(std::vector{parameter},
-                                                      static_cast<int>(std::ceil(recipe.whitening_epochs))));
+      learn->add(std::make_shared<train::FreezeAfter>(std::vector{parameter}, recipe.whitening_epochs));
   if (recipe.lookahead_from >= 0)
     learn->add(std::make_shared<train::Lookahead>(
         train::LookaheadOptions{.every = 5,

@@ -46,8 +46,8 @@ struct CifarRecipe {
   // The loss, and what is done to images.
   double label_smoothing = 0;
   double mixup = 0, cutmix = 0;  // alpha; 0: without
-  std::int64_t padding = 2;      // of the crop, reflected
-  bool alternating = true;       // flips
+  std::int64_t padding = 2;      // of the crop, reflected; 0: no crop
+  bool flip = true, alternating = true;
   double brightness = 0, contrast = 0;
   double tta = 1;        // the share of images, the least sure ones, that are classified by six views
   double tta_plain = 2;  // how much more the two that are not shifted weigh than the others
@@ -60,8 +60,11 @@ std::string cifar_recipe_names();
 // All of it as names and values, in the order above: for --show-recipe and for checkpoints.
 std::vector<std::pair<std::string, std::string>> settings_of(const CifarRecipe& recipe);
 
+// Throws where a width rounds to 0.
+void check_widths(const CifarRecipe& recipe);
+
 // The network as it starts, by the default seed; images: of the training data, f32 [N, 32, 32, 3] in [0, 1]. Throws
-// where a width rounds to 0.
+// as check_widths does.
 nn::Sequential make_network(const CifarRecipe& recipe, const Tensor& images);
 
 // A learner with all of the recipe's callbacks. data: with the recipe's batch size.

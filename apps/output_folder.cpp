@@ -37,8 +37,7 @@ std::string checkpoint_path(const RunOptions& options, const std::string& run, s
   return in_output(options, text_of(run, "_", seed, ".checkpoint"));
 }
 
-// It stays open, so that the kernel releases the lock when this process ends, for any
-// reason.
+// The folder stays open, so that the kernel releases its lock however this process ends.
 void take_folder(const std::string& path) {
   std::error_code error;
   if (!fs::is_directory(path, error)) {

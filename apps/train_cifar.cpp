@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
+#include <optional>
 
 #include "apps/cifar_options.h"
 #include "apps/output_folder.h"
@@ -44,7 +46,7 @@ std::string find_data(const Options& options) {
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// How long the table's figures of each epoch take, which are no part of training.
+// Time spent on each epoch's figures of the table; it is no part of training.
 struct ValidationTime : train::Callback {
   void on_validate_begin(train::Learner&) override { start = Clock::now(); }
   void on_epoch_end(train::Learner& learner) override {
@@ -54,23 +56,28 @@ struct ValidationTime : train::Callback {
   double seconds = 0;
 };
 
-// Ends training after the first epoch whose accuracy, with the recipe's test-time augmentation, reaches a share.
-class Until : public train::Callback {
- public:
-  Until(double accuracy, train::TtaOptions tta) : accuracy_(accuracy), tta_(std::move(tta)) {}
+// The accuracy on the test images, with the recipe's test-time augmentation.
+double final_accuracy(train::Learner& learner, const apps::CifarRecipe& recipe) {
+  if (recipe.tta == 0 && learner.validation) return learner.validation->metrics[0];
+  const auto& options = learner.options;
+  return train::validate(*learner.model, learner.data.valid, options.loss, options.metrics, options.device,
+                         apps::tta_of(recipe))
+      .metrics[0];
+}
+
+// Whether a share of so many images, rounded to f32, reaches another.
+bool reaches(double accuracy, double wanted) { return accuracy >= wanted - 1e-6; }
+
+// Ends training after the first epoch whose accuracy reaches --until. To be added before ValidationTime.
+struct Until : train::Callback {
+  explicit Until(const Options& options) : options(options) {}
   void on_epoch_end(train::Learner& learner) override {
     if (!learner.validation) return;
-    const auto [loss, metrics] = train::validate(*learner.model, learner.data.valid, learner.options.loss,
-                                                 learner.options.metrics, learner.options.device, tta_);
-    if (metrics[0] < accuracy_) return;
-    reached = true;
-    learner.stop();
+    accuracy = final_accuracy(learner, options.recipe);
+    if (reaches(*accuracy, options.until)) learner.stop();
   }
-  bool reached = false;
-
- private:
-  double accuracy_;
-  train::TtaOptions tta_;
+  const Options& options;
+  std::optional<double> accuracy;  // of the last epoch
 };
 
 std::string checkpoint_of(const Options& options, std::uint64_t seed) {
@@ -78,17 +85,15 @@ std::string checkpoint_of(const Options& options, std::uint64_t seed) {
 }
 
 apps::Training prepare(const Options& options, const data::DataLoaders& data, std::uint64_t seed,
-                       const std::shared_ptr<ValidationTime>& validations = {},
-                       const std::shared_ptr<Until>& until = {}) {
+                       const std::vector<std::shared_ptr<train::Callback>>& callbacks = {}) {
   manual_seed(seed);
   const data::LabelledImages& images = *data.train.dataset().stored();
   const auto count = std::min(options.recipe.whitening_images, data.train.dataset().size());
-  const Tensor first = slice(images.images, 0, count).to(DType::f32) / 255.0;
+  const Tensor first = slice(images.images, 0, count).to(cpu).to(DType::f32) / 255.0;
   const nn::Sequential network = apps::make_network(options.recipe, first);
   auto learn =
       apps::make_learner(options.recipe, data.with_seed(seed), network, {.device = options.device, .seed = seed});
-  if (validations) learn->add(validations);
-  if (until) learn->add(until);
+  for (const auto& callback : callbacks) learn->add(callback);
   train::Settings settings;
   for (const auto& [name, value] : apps::settings_of(options.recipe)) settings[name] = value;
   return apps::make_training(std::move(learn), options, checkpoint_of(options, seed), settings);
@@ -99,9 +104,11 @@ std::string minutes(double seconds) {
   return text_of(whole / 60, ":", whole % 60 / 10, whole % 10);
 }
 
-// The quantile .975 of Student's t distribution, to 1 %: Cornish and Fisher's expansion; below 3 degrees from a table.
+// The quantile .975 of Student's t distribution, to 1 %: from a table, and from 5 degrees of freedom on by the
+// expansion of Cornish and Fisher.
 double student(std::size_t degrees) {
-  if (degrees < 3) return degrees == 1 ? 12.706 : 4.303;
+  constexpr double table[] = {0, 12.706, 4.303, 3.182, 2.776};
+  if (degrees < std::size(table)) return table[degrees];
   const double z = 1.959964, n = static_cast<double>(degrees), g = z * z;
   return z + z * (g + 1) / (4 * n) + z * (5 * g * g + 16 * g + 3) / (96 * n * n);
 }
@@ -114,6 +121,39 @@ void print_results(const std::string& name, const std::vector<double>& accuracie
               of.mean + half, minutes(apps::Statistics(seconds).mean).c_str());
 }
 
+// What a training from one seed came to; empty after Ctrl-C.
+struct Result {
+  double accuracy, seconds;
+  std::vector<train::EpochRecord> epochs;
+};
+std::optional<Result> train_seed(const Options& options, const data::DataLoaders& data, std::uint64_t seed,
+                                 const std::string& metrics, bool append) {
+  const Clock::time_point start = Clock::now();
+  apps::print_line("recipe ", options.recipe.name, ", seed ", seed);
+  const auto until = std::make_shared<Until>(options);
+  const auto validations = std::make_shared<ValidationTime>();
+  std::vector<std::shared_ptr<train::Callback>> callbacks;
+  if (options.until > 0) callbacks.push_back(until);
+  callbacks.push_back(validations);
+  const apps::Training training = prepare(options, data, seed, callbacks);
+  train::Learner& learn = *training.learn;
+  const bool resumed = learn.start().has_value();
+  apps::train_once(training, options, options.recipe.epochs, {}, checkpoint_of(options, seed), metrics,
+                   {.labels = {{"run", options.recipe.name}, {"seed", std::to_string(seed)}}, .append = append},
+                   "try fewer --epochs or another --recipe");
+  apps::save_weights(training, options, {{"recipe", options.recipe.name}, {"dataset", "CIFAR-10"}});
+  if (training.interrupted()) return {};
+  const std::vector<train::EpochRecord>& epochs = learn.recorder->epochs();
+  const double accuracy = until->accuracy ? *until->accuracy : final_accuracy(learn, options.recipe);
+  const double whole = seconds_since(start), counted = whole - validations->seconds;
+  std::printf("seed %llu: accuracy %.4f", static_cast<unsigned long long>(seed), accuracy);
+  if (options.recipe.tta > 0 && !epochs.empty())
+    std::printf(" (%.4f without test-time augmentation)", epochs.back().metrics[0]);
+  std::printf(", %s of whitening, training and evaluation (%s with the validation of each epoch)%s\n",
+              minutes(counted).c_str(), minutes(whole).c_str(), resumed ? " since it was resumed" : "");
+  return Result{accuracy, counted, epochs};
+}
+
 // Returns the exit code: 0, 1 where --until was not reached, or 130 after Ctrl-C.
 int run(const Options& options) {
   if (options.show_recipe) {
@@ -124,7 +164,8 @@ int run(const Options& options) {
   apps::use_threads("train_cifar", options.threads);
   if (!options.save.empty()) check_can_write_atomically(options.save);
   const data::DataLoaders data =
-      data::cifar10(find_data(options), {.batch_size = options.recipe.batch_size, .valid_batch_size = 500});
+      data::cifar10(find_data(options), {.batch_size = options.recipe.batch_size, .valid_batch_size = 500})
+          .to(options.device);
   std::vector<std::uint64_t> seeds;
   std::vector<std::string> checkpoints;
   for (int i = 0; i < options.seeds; ++i) {
@@ -138,39 +179,20 @@ int run(const Options& options) {
   std::vector<double> accuracies, seconds;
   std::vector<apps::RunCurves> curves;
   bool all_reached = true;
-  for (std::size_t i = 0; i < seeds.size(); ++i) {
-    const Clock::time_point start = Clock::now();
-    apps::print_line("recipe ", options.recipe.name, ", seed ", seeds[i]);
-    const train::TtaOptions tta = apps::tta_of(options.recipe);
-    const auto until = options.until > 0 ? std::make_shared<Until>(options.until, tta) : nullptr;
-    const auto validations = std::make_shared<ValidationTime>();
-    const apps::Training training = prepare(options, data, seeds[i], validations, until);
-    train::Learner& learn = *training.learn;
-    apps::train_once(training, options, options.recipe.epochs, {}, checkpoints[i], metrics,
-                     {.labels = {{"run", options.recipe.name}, {"seed", std::to_string(seeds[i])}}, .append = i > 0});
-    apps::save_weights(training, options, {{"recipe", options.recipe.name}, {"dataset", "CIFAR-10"}});
-    if (training.interrupted()) {
+  for (const std::uint64_t seed : seeds) {
+    const std::optional<Result> result = train_seed(options, data, seed, metrics, !accuracies.empty());
+    if (!result) {
       if (options.checkpoint_every) std::printf("the same command with --resume continues from the last checkpoint\n");
       return 130;
     }
-    const double accuracy =
-        train::validate(*learn.model, learn.data.valid, learn.options.loss, learn.options.metrics, options.device, tta)
-            .metrics[0];
-    const double whole = seconds_since(start);
-    seconds.push_back(whole - validations->seconds);
-    accuracies.push_back(accuracy);
-    const auto& epochs = learn.recorder->epochs();
-    if (i == 0 && !epochs.empty()) curves.push_back({options.recipe.name, epochs});
-    std::printf("seed %llu: accuracy %.4f", static_cast<unsigned long long>(seeds[i]), accuracy);
-    if (options.recipe.tta > 0 && !epochs.empty())
-      std::printf(" (%.4f without test-time augmentation)", epochs.back().metrics[0]);
-    std::printf(", %s of whitening, training and evaluation (%s with the validation of each epoch)\n",
-                minutes(seconds.back()).c_str(), minutes(whole).c_str());
-    if (until && !until->reached) {
+    if (options.until > 0 && !reaches(result->accuracy, options.until)) {
       all_reached = false;
       std::printf("--until: %g was not reached\n", options.until);
     }
     std::printf("\n");
+    if (accuracies.empty() && !result->epochs.empty()) curves.push_back({options.recipe.name, result->epochs});
+    accuracies.push_back(result->accuracy);
+    seconds.push_back(result->seconds);
   }
   if (accuracies.size() > 1) print_results(options.recipe.name, accuracies, seconds);
   if (!options.out.empty() && !curves.empty())

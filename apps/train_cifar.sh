@@ -13,6 +13,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup.sh"
 
 build=$root/build/release
+cache=${XDG_CACHE_HOME:-${HOME:-$root/build}/.cache}/mixgrad
 data=look # look: train_cifar finds or downloads it; given: it is known where it comes from
 help=no
 pictures=no
@@ -31,7 +32,7 @@ read_options() {
       -h | --help) help=yes ;;
     esac
   done
-  [ -z "${MIXGRAD_DATA:-}" ] || [ ! -d "$MIXGRAD_DATA/cifar10" ] || data=given
+  for option in "${MIXGRAD_DATA:-/nowhere}/cifar10" "$cache/cifar-10-binary"; do [ ! -d "$option" ] || data=given; done
 }
 
 requirements() {

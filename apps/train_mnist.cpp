@@ -119,7 +119,7 @@ apps::Training train_once(const Options& options, const data::DataLoaders& data,
   const train::CsvOptions columns{.labels = {{"run", options.run_name(run.mixup)}, {"seed", std::to_string(run.seed)}},
                                   .append = append};
   apps::train_once(training, options, options.epochs, options.one_cycle ? std::nullopt : std::optional(options.lr),
-                   checkpoint_of(options, run), metrics, columns);
+                   checkpoint_of(options, run), metrics, columns, "try a smaller --lr");
   apps::save_weights(training, options, {{"classes", options.digit_list()}, {"model", options.model}});
   if (!options.out.empty() && run.seed == options.seed && !learn.recorder->epochs().empty())
     apps::output_mistakes(options, learn, options.run_name(run.mixup));

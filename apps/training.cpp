@@ -60,7 +60,8 @@ void check_checkpoints(const RunOptions& options, const std::vector<std::string>
 }
 
 void train_once(const Training& training, const RunOptions& options, double epochs, std::optional<double> lr,
-                const std::string& checkpoint, const std::string& metrics, const train::CsvOptions& columns) {
+                const std::string& checkpoint, const std::string& metrics, const train::CsvOptions& columns,
+                const std::string& advice) {
   train::Learner& learn = *training.learn;
   if (options.resume) print_start(learn, checkpoint);
   if (!metrics.empty()) learn.add(std::make_shared<train::CsvLogger>(metrics, columns));
@@ -68,8 +69,9 @@ void train_once(const Training& training, const RunOptions& options, double epoc
   learn.fit(epochs, lr);
   if (const auto& bad = training.terminate->bad())
     fail("the loss of ", bad->batch > 0 ? text_of("batch ", bad->batch) : "the validation", " in epoch ", bad->epoch,
-         " is not finite; try a smaller --lr");
-  if (learn.stopping && !training.interrupted()) check_printed();
+         " is not finite; ", advice);
+  const bool all = static_cast<double>(learn.recorder->epochs().size()) >= epochs;
+  if (learn.stopping && !training.interrupted() && !all) check_printed();
 }
 
 void save_weights(const Training& training, const RunOptions& options,

@@ -1,5 +1,5 @@
-// What programs do around Learner::fit: stop on Ctrl-C, write and resume checkpoints, name what went wrong, and count
-// over several seeds.
+// What programs do around Learner::fit: stop on Ctrl-C, write and resume checkpoints, name what went wrong, and compute
+// statistics over seeds.
 #pragma once
 
 #include <functional>
@@ -35,9 +35,10 @@ void check_checkpoints(const RunOptions& options, const std::vector<std::string>
                        const std::function<Training(std::size_t)>& make);
 
 // Trains; with --resume says first where it goes on. metrics: the path of metrics.csv, or empty. Throws on a loss that
-// is not finite, and when the table could not be printed.
+// is not finite, with this advice, and when training was stopped because its table could not be printed.
 void train_once(const Training& training, const RunOptions& options, double epochs, std::optional<double> lr,
-                const std::string& checkpoint, const std::string& metrics, const train::CsvOptions& columns);
+                const std::string& checkpoint, const std::string& metrics, const train::CsvOptions& columns,
+                const std::string& advice);
 
 // Writes the weights to --save, if it is given, unless training was stopped, and says so.
 void save_weights(const Training& training, const RunOptions& options, const std::map<std::string, std::string>& about);

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <bit>
-#include <map>
 #include <mutex>
 #include <new>
 #include <unordered_map>
 #include <vector>
+
+#include "core/large_blocks.h"
 
 #ifdef MIXGRAD_WITH_CUDA
 #include "core/cuda.h"
@@ -25,8 +26,12 @@ namespace {
 
 constexpr std::align_val_t alignment{64};
 
-// Size classes are 64 bytes and then four steps per power of two, so at most a quarter of a block is slack.
+constexpr std::size_t large = std::size_t{1} << 20, large_step = std::size_t{1} << 16;  // bytes
+
+// Size classes are 64 bytes and then four steps per power of two, so at most a quarter of a block is slack; large
+// blocks are cut to multiples of 64 KB.
 std::size_t size_class(std::size_t bytes) {
+  if (bytes >= large) return (bytes + large_step - 1) / large_step * large_step;
   bytes = std::max<std::size_t>(bytes, 64);
   const std::size_t step = std::max<std::size_t>(std::bit_floor(bytes - 1) / 4, 64);
   return (bytes + step - 1) / step * step;
@@ -41,6 +46,7 @@ std::size_t block_size(std::size_t bytes) {
 struct MemorySource {
   void* (*allocate)(std::size_t bytes);
   void (*deallocate)(void* memory) noexcept;
+  std::size_t piece;  // bytes that are asked for at least where a block has 16 MB or more
 };
 
 class CachingAllocator {
@@ -51,44 +57,37 @@ class CachingAllocator {
     check(bytes < std::size_t{1} << 62, "out of memory: tried to allocate ", bytes, " bytes");
     const std::size_t size = block_size(bytes);
     const std::scoped_lock lock(mutex_);
-    void* memory = nullptr;
-    FreeBlocks& free = free_blocks(pool_);
-    std::size_t taken = size;
-    if (const auto found = smallest_block(free, size); found != free.end()) {
-      taken = found->first;
-      memory = found->second.back();
-      found->second.pop_back();
-      if (found->second.empty()) free.erase(found);
-      stats_.bytes_cached -= taken;
+    LargeBlocks::Taken taken = take(pools_[open_], size);
+    if (taken.memory) {
+      stats_.bytes_cached -= taken.size;
       ++stats_.hits;
-      if (taken != size) lent_.emplace(memory, taken);
     } else {
-      memory = system_allocate(size);
-      if (pool_ != shared_pool) private_.emplace(memory, pool_);
+      taken = is_large(size) ? take_from_system(size) : LargeBlocks::Taken{system_allocate(size), size};
       ++stats_.misses;
     }
-    stats_.bytes_in_use += taken;
+    if (open_ != shared_pool) private_.insert_or_assign(taken.memory, open_);
+    stats_.bytes_in_use += taken.size;
     stats_.peak_in_use = std::max(stats_.peak_in_use, stats_.bytes_in_use);
-    return memory;
+    return taken.memory;
   }
 
   void deallocate(void* memory, std::size_t bytes) noexcept {
     std::size_t size = block_size(bytes);
     const std::scoped_lock lock(mutex_);
-    if (const auto lent = lent_.find(memory); size >= large && lent != lent_.end()) {
-      size = lent->second;
-      lent_.erase(lent);
-    }
-    stats_.bytes_in_use -= size;
     const auto found = private_.empty() ? private_.end() : private_.find(memory);
-    const std::uint32_t pool = found == private_.end() ? shared_pool : found->second;
-    if (pool == shared_pool && pool_ == shared_pool && !allocator_caches()) return source_.deallocate(memory);
+    const std::uint32_t id = found == private_.end() ? shared_pool : found->second;
     try {
-      free_blocks(pool)[size].push_back(memory);
+      if (is_large(size)) {
+        size = pools_[id].large_blocks.give_back(memory);
+      } else if (id == shared_pool && open_ == shared_pool && !allocator_caches()) {
+        stats_.bytes_in_use -= size;
+        return source_.deallocate(memory);
+      } else {
+        pools_[id].small[size].push_back(memory);
+      }
+      stats_.bytes_in_use -= size;
       stats_.bytes_cached += size;
-    } catch (const std::bad_alloc&) {  // no memory to record the block: free it instead
-      private_.erase(memory);
-      source_.deallocate(memory);
+    } catch (const std::bad_alloc&) {  // no memory to record the block: it stays in use
     }
   }
 
@@ -106,69 +105,91 @@ class CachingAllocator {
   // capture.
   std::uint32_t open_pool() {
     const std::scoped_lock lock(mutex_);
-    return pool_ = ++last_pool_;
+    return open_ = ++last_pool_;
   }
   void close_pool() {
     const std::scoped_lock lock(mutex_);
-    pool_ = shared_pool;
+    open_ = shared_pool;
     if (!allocator_caches()) release_locked(shared_pool);
   }
-  void release_pool(std::uint32_t pool) {
+  void release_pool(std::uint32_t id) {
     const std::scoped_lock lock(mutex_);
-    release_locked(pool);
-    std::erase_if(private_, [=](const auto& block) { return block.second == pool; });
+    release_locked(id);
+    pools_[shared_pool].large_blocks.merge(std::move(pools_[id].large_blocks));
+    pools_.erase(id);
+    std::erase_if(private_, [=](const auto& block) { return block.second == id; });
   }
 
  private:
-  using FreeBlocks = std::map<std::size_t, std::vector<void*>>;  // by size class; none is empty
-  static constexpr std::size_t large = std::size_t{1} << 20;     // bytes
+  struct Pool {
+    std::unordered_map<std::size_t, std::vector<void*>> small;  // free ones, by size class
+    LargeBlocks large_blocks;
+  };
   static constexpr std::uint32_t shared_pool = 0;
+  static bool is_large(std::size_t size) { return size >= large && allocator_caches(); }
 
-  // A block of this size, or for a large one the smallest that is at most twice as large; end() where there is none.
-  static FreeBlocks::iterator smallest_block(FreeBlocks& free, std::size_t size) {
-    const auto found = free.lower_bound(size);
-    return found != free.end() && found->first <= (size >= large ? 2 * size : size) ? found : free.end();
+  // A free block, or null.
+  static LargeBlocks::Taken take(Pool& pool, std::size_t size) {
+    if (is_large(size)) return pool.large_blocks.take(size, large);
+    const auto found = pool.small.find(size);
+    if (found == pool.small.end() || found->second.empty()) return {};
+    void* const memory = found->second.back();
+    found->second.pop_back();
+    return {memory, size};
+  }
+
+  // A block of a new piece, of its own size where there is no memory for a larger one.
+  LargeBlocks::Taken take_from_system(std::size_t size) {
+    const std::size_t wanted = size >= large * 16 ? std::max(size, source_.piece) : size;
+    void* memory = wanted > size ? source_.allocate(wanted) : nullptr;
+    const std::size_t piece = memory ? wanted : size;
+    if (!memory) memory = system_allocate(size);
+    LargeBlocks& blocks = pools_[open_].large_blocks;
+    blocks.add(memory, piece);
+    blocks.give_back(memory);
+    const LargeBlocks::Taken taken = blocks.take(size, large);
+    stats_.bytes_cached += piece - taken.size;
+    return taken;
   }
 
   void* system_allocate(std::size_t size) {
     if (void* memory = source_.allocate(size)) return memory;
-    if (pool_ == shared_pool) {  // freeing blocks of other sizes may make room
+    if (open_ == shared_pool) {  // freeing blocks of other sizes may make room
       release_locked(shared_pool);
       if (void* memory = source_.allocate(size)) return memory;
     }
     fail("out of memory: tried to allocate ", size, " bytes, ", stats_.bytes_in_use, " are in use");
   }
 
-  void release_locked(std::uint32_t pool) {
-    for (auto& [size, blocks] : free_blocks(pool)) {
+  void release_locked(std::uint32_t id) {
+    Pool& pool = pools_[id];
+    for (auto& [size, blocks] : pool.small) {
       for (void* memory : blocks) source_.deallocate(memory);
       stats_.bytes_cached -= size * blocks.size();
     }
-    if (pool == shared_pool) free_.clear();
-    else private_free_.erase(pool);
+    pool.small.clear();
+    stats_.bytes_cached -= pool.large_blocks.release([&](void* memory) { source_.deallocate(memory); });
   }
-
-  FreeBlocks& free_blocks(std::uint32_t pool) { return pool == shared_pool ? free_ : private_free_[pool]; }
 
   MemorySource source_;
   std::mutex mutex_;
-  FreeBlocks free_;                                             // of the shared pool
-  std::unordered_map<std::uint32_t, FreeBlocks> private_free_;  // by pool
-  std::unordered_map<void*, std::size_t> lent_;                 // the sizes of large blocks that serve smaller requests
-  std::unordered_map<void*, std::uint32_t> private_;            // the pool of each block that is not of the shared one
-  std::uint32_t pool_ = shared_pool, last_pool_ = 0;            // what is allocated comes from pool_
+  std::unordered_map<std::uint32_t, Pool> pools_;
+  std::unordered_map<void*, std::uint32_t> private_;  // the pool of each block that is not of the shared one
+  std::uint32_t open_ = shared_pool, last_pool_ = 0;  // the pool that is allocated from
   AllocatorStats stats_;
 };
 
+// A page counts only once it is written to; so pieces are large, that all blocks may become one again.
 constexpr MemorySource host_memory{[](std::size_t bytes) { return ::operator new(bytes, alignment, std::nothrow); },
-                                   [](void* memory) noexcept { ::operator delete(memory, alignment); }};
+                                   [](void* memory) noexcept { ::operator delete(memory, alignment); },
+                                   std::size_t{1} << 30};
 
 // Never destroyed: tensors with static storage duration may be freed after every local static is gone.
 CachingAllocator& allocator_of(Device device) {
   static CachingAllocator& host = *new CachingAllocator(host_memory);
   if (device == cpu) return host;
 #ifdef MIXGRAD_WITH_CUDA
-  static CachingAllocator& on_cuda = *new CachingAllocator({cuda_allocate, cuda_deallocate});
+  static CachingAllocator& on_cuda = *new CachingAllocator({cuda_allocate, cuda_deallocate, 0});
   return on_cuda;
 #else
   check_available(device);

@@ -1,5 +1,5 @@
-// The caching allocator: freed memory is kept and reused for the next tensor of its size class, so that a training step
-// in steady state requests nothing from the system.
+// The caching allocator: freed memory is kept and reused for the next tensor of its size class, or from 1 MB on cut to
+// the size of the next (core/large_blocks.h), so that a training step in steady state requests nothing from the system.
 #pragma once
 
 #include <cstddef>
@@ -41,7 +41,8 @@ class PrivatePool : NonCopyable {
 // Returns the pool's free memory to the system; memory in use becomes ordinary memory.
 void release_pool(Device device, std::uint32_t id) noexcept;
 
-// Returns all cached memory to the system, except that of private pools.
+// Returns all cached memory to the system, except that of private pools, and what was cut from the same piece as a large
+// block in use.
 void release_cache(Device device = cpu);
 // False under AddressSanitizer, where caching would hide every use after free: each request is then a miss.
 bool allocator_caches();

@@ -118,8 +118,14 @@ struct Clamp {
 // x <= 0 rather than !(x > 0), so that nan stays nan.
 struct Relu {
   static constexpr const char* name = "relu";
-  MIXGRAD_HOST_DEVICE auto operator()(auto x) const { return x <= 0 ? 0 : x; }
-  MIXGRAD_HOST_DEVICE auto from_output(auto y, auto dy) const { return y <= 0 ? 0 : dy; }
+  template <class T>
+  MIXGRAD_HOST_DEVICE T operator()(T x) const {
+    return x <= 0.0f ? T{} : x;
+  }
+  template <class T>
+  MIXGRAD_HOST_DEVICE T from_output(T y, T dy) const {
+    return y <= 0.0f ? T{} : dy;
+  }
 };
 
 struct LeakyRelu {
@@ -184,6 +190,15 @@ struct Gelu {
 // All of them: both devices have kernels for these.
 using Unary = std::variant<Neg, Abs, Sqrt, Exp, Log, Power<2>, Power<3>, Pow, Clamp, Relu, LeakyRelu, Tanh, Sigmoid,
                            Softplus, Silu, Gelu>;
+
+struct Identity {
+  static constexpr const char* name = "identity";
+  MIXGRAD_HOST_DEVICE auto operator()(auto x) const { return x; }
+  MIXGRAD_HOST_DEVICE auto from_output(auto, auto dy) const { return dy; }
+};
+
+// What a layer may compute in the pass of the one in front of it (nn/sequential.h); Identity: nothing.
+using Activation = std::variant<Identity, Relu, Silu, Gelu>;
 
 template <class F>
 inline constexpr bool saves_input = requires(F f) {

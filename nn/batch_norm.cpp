@@ -9,6 +9,7 @@
 #include "core/autograd.h"
 #include "core/parallel.h"
 #include "core/rows.h"
+#include "core/vector_math.h"
 
 namespace mixgrad::nn {
 
@@ -21,7 +22,7 @@ BatchNorm::BatchNorm(std::int64_t channels, const BatchNormOptions& options) : o
   running_var = Tensor::ones({channels});
 }
 
-Tensor BatchNorm::apply(const Tensor& x, bool relu) {
+Tensor BatchNorm::forward_activated(const Tensor& x, const functions::Activation& activation) {
   const std::int64_t channels = weight.numel();
   check(x.rank() >= 2 && x.size(-1) == channels, "BatchNorm: input ", x.shape(), " must have ", channels,
         " channels in its last axis");
@@ -42,16 +43,17 @@ Tensor BatchNorm::apply(const Tensor& x, bool relu) {
   const Tensor y = Tensor::empty(x.shape(), x.options());
   const double eps = options_.eps;
   dispatch("batch_norm_forward", x.device(), [&](auto device) {
-    kernels::batch_norm_forward(device, x, {mean, var, weight, bias, eps, relu, train}, y);
+    kernels::batch_norm_forward(device, x, {mean, var, weight, bias, eps, activation, train}, y);
   });
-  record(y, relu ? "batch_norm_relu" : "batch_norm", {x, weight, bias},
-         [eps, relu, train, x = Saved(x), mean = Saved(mean), var = Saved(var), weight = Saved(weight),
+  constexpr const char* names[] = {"batch_norm", "batch_norm_relu", "batch_norm_silu", "batch_norm_gelu"};
+  record(y, names[activation.index()], {x, weight, bias},
+         [eps, activation, train, x = Saved(x), mean = Saved(mean), var = Saved(var), weight = Saved(weight),
           bias = Saved(bias)](const Tensor& grad, Gradients& to) {
            Tensor dx = Tensor::empty(x->shape(), grad.options());
            Tensor dweight = Tensor::empty(weight->shape(), grad.options());
            Tensor dbias = Tensor::empty(weight->shape(), grad.options());
            dispatch("batch_norm_backward", grad.device(), [&](auto device) {
-             kernels::batch_norm_backward(device, *x, {*mean, *var, *weight, *bias, eps, relu, train}, grad, dx,
+             kernels::batch_norm_backward(device, *x, {*mean, *var, *weight, *bias, eps, activation, train}, grad, dx,
                                           dweight, dbias);
            });
            to.add(0, std::move(dx));
@@ -97,7 +99,7 @@ void sum_over_rows(std::int64_t rows, std::int64_t channels, T* first, T* second
 template <class T>
 struct Factors {
   explicit Factors(const BatchNormParameters& p) {
-    const BatchNormChannels<T, false> channels(p, cpu);
+    const BatchNormChannels<T, functions::Identity> channels(p, cpu);
     for (std::int64_t c = 0; c < p.weight.numel(); ++c) {
       const auto channel = channels.backward(c);
       scale.push_back(channel.line.scale);
@@ -181,14 +183,16 @@ void batch_norm_forward(Cpu, const Tensor& x, const BatchNormParameters& p, Out 
     const Factors<T> factors(p);
     const T* a = factors.scale.data();
     const T* b = factors.shift.data();
-    with_constant(p.relu, [&](auto relu) {
+    const auto forward = [=]<class F>(F) {
       parallel_for(rows, rows_per_range(channels, batch_norm_grain), [=](std::int64_t begin, std::int64_t end) {
         for (std::int64_t row = begin; row < end; ++row)
-#pragma omp simd
-          for (std::int64_t c = 0; c < channels; ++c)
-            py[row * channels + c] = BatchNormLine<T, relu.value>{a[c], b[c]}(px[row * channels + c]);
+          for_each_lanes<T>(channels, [=](std::int64_t c, std::int64_t count) {
+            const BatchNormLine<Lanes<T>, F> line{load_row(a + c, count), load_row(b + c, count)};
+            store_row(py + row * channels + c, line(load_row(px + row * channels + c, count)), count);
+          });
       });
-    });
+    };
+    std::visit(forward, p.activation);
   });
 }
 
@@ -208,11 +212,11 @@ void batch_norm_backward(Cpu, const Tensor& x, const BatchNormParameters& p, con
     const T* b = factors.shift.data();
     const T* pi = factors.inverse.data();
     const T share = p.batch_statistics ? 1 / static_cast<T>(rows) : T{0};
-    with_constant(p.relu, [&](auto relu) {
+    const auto backward = [=]<class F>(F) {
       // Of the channels from c on.
       const auto channels_at = [=](std::int64_t c, std::int64_t count) {
         const auto at = [=](const T* values) { return load_row(values + c, count); };
-        return BatchNormBackward<Lanes<T>, relu.value>{{at(a), at(b)}, at(pm), at(pi), at(pw)};
+        return BatchNormBackward<Lanes<T>, F>{{at(a), at(b)}, at(pm), at(pi), at(pw)};
       };
       sum_over_rows<T>(rows, channels, pdw, pdb, [=](std::int64_t i, std::int64_t c, std::int64_t count) {
         const auto channel = channels_at(c, count);
@@ -230,7 +234,8 @@ void batch_norm_backward(Cpu, const Tensor& x, const BatchNormParameters& p, con
             store_row(pdx + i, channel(load_row(px + i, count), load_row(pdy + i, count)), count);
           });
       });
-    });
+    };
+    std::visit(backward, p.activation);
   });
 }
 

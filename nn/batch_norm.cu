@@ -52,13 +52,13 @@ __global__ void statistics_kernel(const float* moments, const float* shift, int 
   running_var[c] = moving_average(running_var[c], var[c], 1 - momentum, momentum * unbiased);
 }
 
-template <bool relu>
-using Channels = BatchNormChannels<float, relu>;
+template <class F>
+using Channels = BatchNormChannels<float, F>;
 
 // The terms of dweight and dbias.
-template <bool relu>
+template <class F>
 struct ParameterTerms {
-  Channels<relu> channels;
+  Channels<F> channels;
   const float *x, *dy;
   __device__ Terms<float, 2> operator()(std::int64_t i, std::int64_t c) const {
     const auto channel = channels.backward(c);
@@ -67,12 +67,12 @@ struct ParameterTerms {
   }
 };
 
-template <bool relu>
+template <class F>
 struct InputGradient {
-  Channels<relu> channels;
+  Channels<F> channels;
   const float *dweight, *dbias;
   float share;
-  __device__ BatchNormBackward<float, relu> at(std::int64_t c) const {
+  __device__ BatchNormBackward<float, F> at(std::int64_t c) const {
     auto channel = channels.backward(c);
     channel.dweight = dweight[c];
     channel.dbias = dbias[c];
@@ -95,9 +95,10 @@ void batch_norm_statistics(Cuda device, const Tensor& x, double momentum, Out ru
 }
 
 void batch_norm_forward(Cuda device, const Tensor& x, const BatchNormParameters& p, Out y) {
-  with_constant(p.relu, [&](auto relu) {
-    map_channels(device, x.numel(), x.size(-1), Channels<relu.value>(p, cuda), write(y), read(x));
-  });
+  const auto forward = [&]<class F>(F) {
+    map_channels(device, x.numel(), x.size(-1), Channels<F>(p, cuda), write(y), read(x));
+  };
+  std::visit(forward, p.activation);
 }
 
 void batch_norm_backward(Cuda device, const Tensor& x, const BatchNormParameters& p, const Tensor& dy, Out dx,
@@ -105,13 +106,12 @@ void batch_norm_backward(Cuda device, const Tensor& x, const BatchNormParameters
   const std::int64_t channels = x.size(-1), rows = x.numel() / channels;
   const float share = p.batch_statistics ? 1 / static_cast<float>(rows) : 0.0f;
   float *const dw = write(dweight), *const db = write(dbias);
-  with_constant(p.relu, [&](auto relu) {
-    const Channels<relu.value> of(p, cuda);
-    column_sums<2>(device, 1, rows, channels, ParameterTerms<relu.value>{of, read(x), read(dy)},
-                   TwoArrays{dw, channels, db});
-    map_channels(device, x.numel(), channels, InputGradient<relu.value>{of, dw, db, share}, write(dx), read(x),
-                 read(dy));
-  });
+  const auto backward = [&]<class F>(F) {
+    const Channels<F> of(p, cuda);
+    column_sums<2>(device, 1, rows, channels, ParameterTerms<F>{of, read(x), read(dy)}, TwoArrays{dw, channels, db});
+    map_channels(device, x.numel(), channels, InputGradient<F>{of, dw, db, share}, write(dx), read(x), read(dy));
+  };
+  std::visit(backward, p.activation);
 }
 
 }  // namespace mixgrad::kernels

@@ -10,6 +10,7 @@
 
 #include <cmath>
 
+#include "core/elementwise.h"
 #include "core/host_device.h"
 #include "nn/module.h"
 
@@ -26,8 +27,9 @@ class BatchNorm : public Module {
   explicit BatchNorm(std::int64_t channels, const BatchNormOptions& options = {});
 
   // Throws unless the last axis has `channels` entries, or when training on fewer than two rows.
-  Tensor forward(const Tensor& x) override { return apply(x, false); }
-  Tensor forward_relu(const Tensor& x) { return apply(x, true); }
+  Tensor forward(const Tensor& x) override { return forward_activated(x, functions::Identity{}); }
+  // The same and an activation of it in one pass, whose input is not kept: y is computed again where it is needed.
+  Tensor forward_activated(const Tensor& x, const functions::Activation& activation);
   void visit(Visitor& visitor) override {
     if (options_.scale) visitor.parameter("weight", weight);
     else visitor.buffer("weight", weight);
@@ -41,7 +43,6 @@ class BatchNorm : public Module {
   Tensor running_mean, running_var;  // [channels], zero and one at first
 
  private:
-  Tensor apply(const Tensor& x, bool relu);
   BatchNormOptions options_;
 };
 
@@ -53,28 +54,24 @@ template <class T>
 MIXGRAD_HOST_DEVICE T moving_average(T running, T batch, T kept, T share) {
   return running * kept + batch * share;
 }
-// y = scale x + shift, and what a gradient with respect to y is with respect to that: the same, or where a ReLU follows
-// (relu), 0 where it is not positive.
-template <class T, bool relu>
+// y = F(line), line = scale x + shift, and the gradient of the line from that of y.
+template <class T, class F>
 struct BatchNormLine {
   T scale, shift;
 
-  MIXGRAD_HOST_DEVICE T operator()(T x) const {
-    const T y = scale * x + shift;
-    if constexpr (relu) return y <= 0.0f ? T{} : y;
-    return y;
-  }
+  MIXGRAD_HOST_DEVICE T operator()(T x) const { return F{}(scale * x + shift); }
   MIXGRAD_HOST_DEVICE T backward(T x, T dy) const {
-    if constexpr (relu) return scale * x + shift <= 0.0f ? T{} : dy;
-    return dy;
+    const T line = scale * x + shift;
+    if constexpr (functions::saves_input<F>) return F{}.from_input(line, dy);
+    else return F{}.from_output(F{}(line), dy);
   }
 };
 // With h = (x - mean) / sqrt(var + eps), and sums over all rows: dbias = sum dy, dweight = sum dy h, and
 // dx = weight / sqrt(var + eps) * (dy - (dbias + h dweight) / rows), without the bracket's second term when mean and
 // var are constants.
-template <class T, bool relu>
+template <class T, class F>
 struct BatchNormBackward {
-  BatchNormLine<T, relu> line;
+  BatchNormLine<T, F> line;
   T mean, inverse, weight;        // inverse = 1 / sqrt(var + eps)
   T dweight{}, dbias{}, share{};  // once they are known; share = 1 / rows, or 0
 
@@ -88,11 +85,11 @@ struct BatchNormBackward {
 struct BatchNormParameters {
   const Tensor &mean, &var, &weight, &bias;  // [channels]
   double eps;
-  bool relu;              // a ReLU follows, in the same pass
+  functions::Activation activation;  // of the result, in the same pass
   bool batch_statistics;  // mean and var were computed from x, so that the gradient flows through them as well
 };
 // The formulas with the parameters of a channel.
-template <class T, bool relu>
+template <class T, class F>
 struct BatchNormChannels {
   BatchNormChannels(const BatchNormParameters& p, Device where)
       : mean(p.mean.data<T>(where)),
@@ -100,11 +97,11 @@ struct BatchNormChannels {
         weight(p.weight.data<T>(where)),
         bias(p.bias.data<T>(where)),
         eps(static_cast<T>(p.eps)) {}
-  MIXGRAD_HOST_DEVICE BatchNormLine<T, relu> at(std::int64_t c) const {
+  MIXGRAD_HOST_DEVICE BatchNormLine<T, F> at(std::int64_t c) const {
     const T scale = weight[c] / std::sqrt(var[c] + eps);
     return {scale, bias[c] - mean[c] * scale};
   }
-  MIXGRAD_HOST_DEVICE BatchNormBackward<T, relu> backward(std::int64_t c) const {
+  MIXGRAD_HOST_DEVICE BatchNormBackward<T, F> backward(std::int64_t c) const {
     return {at(c), mean[c], 1 / std::sqrt(var[c] + eps), weight[c]};
   }
 
@@ -116,10 +113,9 @@ struct BatchNormChannels {
 MIXGRAD_KERNEL(batch_norm_statistics, const Tensor& x, double momentum, Out running_mean, Out running_var, Out mean,
                Out var);
 
-// y = (x - mean) / sqrt(var + eps) * weight + bias, and where that is negative and relu, 0
+// y = activation((x - mean) / sqrt(var + eps) * weight + bias)
 MIXGRAD_KERNEL(batch_norm_forward, const Tensor& x, const BatchNormParameters& p, Out y);
-// The gradients, each overwritten. With relu, dy counts where y is positive: recomputing y is cheaper than
-// reading it.
+// The gradients, each overwritten.
 MIXGRAD_KERNEL(batch_norm_backward, const Tensor& x, const BatchNormParameters& p, const Tensor& dy, Out dx,
                Out dweight, Out dbias);
 }  // namespace mixgrad::kernels

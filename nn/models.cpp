@@ -113,7 +113,13 @@ Normalise cifar10_normalise() { return Normalise({0.4914f, 0.4822f, 0.4465f}, {0
 
 Sequential airbench(const Tensor& filters, const AirbenchOptions& options) {
   check(options.widths.size() == 3, "airbench: ", options.widths.size(), " widths, not three");
-  Sequential model(cifar10_normalise(), Whitening(filters), Function("Activation", options.whitening_activation));
+  const auto add_activation = [](Sequential& model, const functions::Activation& activation) {
+    if (std::holds_alternative<functions::Relu>(activation)) model.add(ReLU());
+    if (std::holds_alternative<functions::Silu>(activation)) model.add(SiLU());
+    if (std::holds_alternative<functions::Gelu>(activation)) model.add(GELU());
+  };
+  Sequential model(cifar10_normalise(), Whitening(filters));
+  add_activation(model, options.whitening_activation);
   std::int64_t channels = filters.size(0);
   for (const std::int64_t width : options.widths)
     for (const bool pooled : {true, false}) {
@@ -123,7 +129,7 @@ Sequential airbench(const Tensor& filters, const AirbenchOptions& options) {
       model.add(filter);
       if (pooled) model.add(MaxPool2d(2));
       model.add(BatchNorm(width, {.eps = 1e-12, .momentum = options.batch_norm_momentum, .scale = false}));
-      model.add(Function("Activation", options.activation));
+      add_activation(model, options.activation);
       channels = width;
     }
   Linear head(channels, options.classes, {.bias = false});

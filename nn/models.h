@@ -1,7 +1,6 @@
 // Ready-made models.
 #pragma once
 
-#include <functional>
 #include <vector>
 
 #include "nn/normalise.h"
@@ -45,7 +44,7 @@ Sequential wide_resnet(std::int64_t depth, std::int64_t k, std::int64_t classes 
 
 struct AirbenchOptions {
   std::vector<std::int64_t> widths = {64, 256, 256};  // channels of the blocks
-  std::function<Tensor(const Tensor&)> activation = gelu, whitening_activation = gelu;
+  functions::Activation activation = functions::Gelu{}, whitening_activation = functions::Gelu{};
   double batch_norm_momentum = 0.4;
   double logits_scale = 1.0 / 9;
   std::int64_t classes = 10;

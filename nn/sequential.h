@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/elementwise.h"
 #include "core/pointwise.h"
 #include "nn/pool.h"
 
@@ -14,9 +15,10 @@ namespace mixgrad::nn {
 // another handle to the other's layers; to make it a layer of its own, add() it.
 //
 // It looks ahead. In front of a ReLU, a layer that has forward_relu beside its forward computes both in one pass by
-// that. In front of a pooling, with or without a ReLU between, one that has forward_before computes by that what the
-// pooling reads alone: a pooling of 2 drops the last of 31 rows and columns. An observer is told the shape that is
-// computed. A class, a pooling too, that changes forward alone is called by that.
+// that; one that has forward_activated, in front of a ReLU, SiLU or GELU. In front of a pooling, with or without a ReLU
+// between, one that has forward_before computes by that what the pooling reads alone: a pooling of 2 drops the last of
+// 31 rows and columns. An observer is told the shape that is computed. A class, a pooling too, that changes forward
+// alone is called by that.
 class Sequential : public Module {
  public:
   Sequential() = default;
@@ -28,11 +30,18 @@ class Sequential : public Module {
   template <std::derived_from<Module> Layer>
   Sequential& add(Layer layer) {
     const auto module = std::make_shared<Layer>(std::move(layer));
-    Entry entry{.module = module, .is_relu = std::same_as<Layer, ReLU>};
+    Entry entry{.module = module};
+    if constexpr (std::same_as<Layer, ReLU>) entry.activation = functions::Relu{};
+    if constexpr (std::same_as<Layer, SiLU>) entry.activation = functions::Silu{};
+    if constexpr (std::same_as<Layer, GELU>) entry.activation = functions::Gelu{};
     if constexpr (std::derived_from<Layer, Pool2d>)
       if constexpr (declared_together(&Layer::forward, &Function::forward)) entry.pool = module.get();
     if constexpr (requires { requires declared_together(&Layer::forward, &Layer::forward_relu); })
       entry.forward_relu = [](Module& self, const Tensor& x) { return static_cast<Layer&>(self).forward_relu(x); };
+    if constexpr (requires { requires declared_together(&Layer::forward, &Layer::forward_activated); })
+      entry.forward_activated = [](Module& self, const functions::Activation& activation, const Tensor& x) {
+        return static_cast<Layer&>(self).forward_activated(x, activation);
+      };
     if constexpr (requires { requires declared_together(&Layer::forward, &Layer::forward_before); })
       entry.forward_before = [](Module& self, const Pool2d& pool, bool relu, const Tensor& x) {
         return static_cast<Layer&>(self).forward_before(pool, relu, x);
@@ -45,16 +54,20 @@ class Sequential : public Module {
     Tensor x = input;
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       const Entry &layer = layers_[i], &next = entry(i + 1);
-      const Pool2d* const pool = layer.forward_before ? (next.is_relu ? entry(i + 2) : next).pool : nullptr;
-      const bool relu = next.is_relu && (pool || layer.forward_relu);
-      if (!pool && !relu) {
+      const bool is_active = next.activation.index() != 0;
+      const bool is_relu = std::holds_alternative<functions::Relu>(next.activation);
+      const Pool2d* const pool = layer.forward_before ? (is_relu ? entry(i + 2) : next).pool : nullptr;
+      const bool both = pool || layer.forward_relu ? is_relu : is_active && layer.forward_activated;
+      if (!pool && !both) {
         x = (*layer.module)(x);
         continue;
       }
-      x = call_as(*layer.module, relu ? next.module.get() : nullptr, x, [&] {
-        return pool ? layer.forward_before(*layer.module, *pool, relu, x) : layer.forward_relu(*layer.module, x);
+      x = call_as(*layer.module, both ? next.module.get() : nullptr, x, [&] {
+        if (pool) return layer.forward_before(*layer.module, *pool, both, x);
+        if (layer.forward_relu) return layer.forward_relu(*layer.module, x);
+        return layer.forward_activated(*layer.module, next.activation, x);
       });
-      i += relu;
+      i += both;
     }
     return x;
   }
@@ -69,9 +82,10 @@ class Sequential : public Module {
  private:
   struct Entry {
     std::shared_ptr<Module> module = {};
-    bool is_relu = false;
+    functions::Activation activation = {};                            // that it computes, if it is one of these
     const Pool2d* pool = nullptr;                                     // itself, if it is one
     Tensor (*forward_relu)(Module& self, const Tensor& x) = nullptr;  // relu(forward(x)) in one pass
+    Tensor (*forward_activated)(Module& self, const functions::Activation& activation, const Tensor& x) = nullptr;
     Tensor (*forward_before)(Module& self, const Pool2d& pool, bool relu, const Tensor& x) = nullptr;
   };
   // Whether two members are those of the same class.

@@ -322,7 +322,7 @@ Tensor linear(const Inputs& x) {
   return layer(x[0]);
 }
 
-Tensor batch_norm(const Inputs& x, bool training, bool relu = false) {
+Tensor batch_norm(const Inputs& x, bool training, const functions::Activation& activation = {}) {
   const std::int64_t channels = x[1].numel();
   nn::BatchNorm layer(channels);
   layer.weight = x[1];
@@ -330,7 +330,7 @@ Tensor batch_norm(const Inputs& x, bool training, bool relu = false) {
   layer.running_mean = Tensor::full({channels}, 0.25, x[0].options());
   layer.running_var = Tensor::full({channels}, 1.75, x[0].options());
   layer.train(training);
-  return relu ? layer.forward_relu(x[0]) : layer(x[0]);
+  return layer.forward_activated(x[0], activation);
 }
 
 void layer_cases(Table& table) {
@@ -345,16 +345,15 @@ void layer_cases(Table& table) {
   table.push_back({.name = "BatchNorm, training, images", .inputs = images, .large = many_images, .f = train});
   table.push_back({.name = "BatchNorm, evaluation, rows", .inputs = rows, .large = many_rows, .f = eval});
   table.push_back({.name = "BatchNorm, evaluation, images", .inputs = images, .large = many_images, .f = eval});
-  for (const bool training : {true, false}) {  // no output of these inputs is near the kink
-    const auto with_relu = [training](const Inputs& x) { return batch_norm(x, training, true); };
-    const std::string mode = training ? "training" : "evaluation";
-    table.push_back(
-        {.name = "BatchNorm and ReLU, " + mode + ", rows", .inputs = rows, .large = many_rows, .f = with_relu});
-    table.push_back({.name = "BatchNorm and ReLU, " + mode + ", images",
-                     .inputs = {{2, 3, 2, 4}, {4}, {4}},
-                     .large = many_images,
-                     .f = with_relu});
-  }
+  const std::pair<std::string, functions::Activation> activations[] = {
+      {"ReLU", functions::Relu{}}, {"SiLU", functions::Silu{}}, {"GELU", functions::Gelu{}}};
+  for (const auto& [name, activation] : activations)
+    for (const bool training : {true, false}) {  // no output of these inputs is near the kink
+      const auto both = [=, f = activation](const Inputs& x) { return batch_norm(x, training, f); };
+      const std::string mode = "BatchNorm and " + name + (training ? ", training" : ", evaluation");
+      table.push_back({.name = mode + ", rows", .inputs = rows, .large = many_rows, .f = both});
+      table.push_back({.name = mode + ", images", .inputs = {{2, 3, 2, 4}, {4}, {4}}, .large = many_images, .f = both});
+    }
   table.push_back(
       {.name = "GlobalAvgPool", .inputs = {{2, 3, 2, 4}}, .large = {{64, 28, 28, 3}}, .f = [](const Inputs& x) {
          return nn::GlobalAvgPool()(x[0]);

@@ -5,10 +5,15 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <iterator>
+#include <map>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "core/allocator.h"
+#include "core/large_blocks.h"
+#include "core/random.h"
 #include "core/tensor.h"
 
 using namespace mixgrad;
@@ -47,6 +52,72 @@ TEST_CASE("allocator: what was freed is handed out again, without asking the sys
   CHECK(after.hits == before.hits + 1);
   CHECK(after.misses == before.misses);
   deallocate(cpu, second, odd_size - 100);
+}
+
+TEST_CASE("allocator: a large block is cut for smaller requests, and becomes one again") {
+  if (!allocator_caches()) return;
+  release_cache();
+  constexpr std::size_t mb = std::size_t{1} << 20;
+  void* const whole = allocate(cpu, 16 * mb);
+  const AllocatorStats before = allocator_stats();
+  deallocate(cpu, whole, 16 * mb);
+  std::vector<void*> parts;
+  for (const std::size_t size : {4 * mb, 8 * mb, 3 * mb}) parts.push_back(allocate(cpu, size));
+  CHECK(parts == std::vector<void*>{whole, static_cast<char*>(whole) + 4 * mb, static_cast<char*>(whole) + 12 * mb});
+  CHECK(allocator_stats().bytes_in_use == before.bytes_in_use - mb);
+  CHECK(allocator_stats().bytes_cached == before.bytes_cached + mb);
+  deallocate(cpu, parts[1], 8 * mb);
+  CHECK(allocate(cpu, 8 * mb - 1) == parts[1]);  // what is left is too small for a block of its own
+  deallocate(cpu, parts[1], 8 * mb - 1);
+  deallocate(cpu, parts[0], 4 * mb);
+  CHECK(allocate(cpu, 12 * mb) == whole);  // two neighbours
+  deallocate(cpu, whole, 12 * mb);
+  deallocate(cpu, parts[2], 3 * mb);
+  CHECK(allocate(cpu, 16 * mb) == whole);
+  CHECK(allocator_stats().misses == before.misses);
+  void* const small = allocate(cpu, mb / 2);
+  deallocate(cpu, whole, 16 * mb);
+  deallocate(cpu, small, mb / 2);
+  release_cache();
+  CHECK(allocator_stats().bytes_cached == 0);
+}
+
+TEST_CASE("large blocks: never overlap, the smallest that fits is taken, and all become their pieces again") {
+  constexpr std::size_t piece = 1000, least = 10;
+  std::vector<char> memory(3 * piece);
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    LargeBlocks blocks;
+    // The pieces are neighbours, but never become one.
+    for (std::size_t i = 0; i < 3; ++i) blocks.add(memory.data() + i * piece, piece);
+    for (std::size_t i = 0; i < 3; ++i) CHECK(blocks.give_back(memory.data() + i * piece) == piece);
+    CHECK(blocks.take(piece + 1, least).memory == nullptr);
+    Random random(seed);
+    std::map<char*, std::size_t> in_use;
+    for (int step = 0; step < 300; ++step) {
+      if (in_use.empty() || random.below(5) > 1) {
+        const std::size_t size = 1 + random.below(300);
+        const auto [taken, bytes] = blocks.take(size, least);
+        if (taken == nullptr) continue;
+        CHECK((bytes >= size && bytes < size + least));
+        char* const begin = static_cast<char*>(taken);
+        const auto next = in_use.lower_bound(begin);
+        CHECK((next == in_use.end() || begin + bytes <= next->first));
+        CHECK((next == in_use.begin() || std::prev(next)->first + std::prev(next)->second <= begin));
+        CHECK((begin >= memory.data() && begin + bytes <= memory.data() + memory.size()));
+        in_use.emplace(begin, bytes);
+      } else {
+        const auto block = std::next(in_use.begin(), random.below(static_cast<std::uint32_t>(in_use.size())));
+        CHECK(blocks.give_back(block->first) == block->second);
+        in_use.erase(block);
+      }
+    }
+    CHECK(blocks.release([](void*) {}) <= 3 * piece - (in_use.empty() ? 0 : piece));
+    for (const auto& [begin, size] : in_use) blocks.give_back(begin);
+    std::vector<void*> released;
+    blocks.release([&](void* memory) { released.push_back(memory); });
+    for (void* const of : released) CHECK((static_cast<char*>(of) - memory.data()) % static_cast<int>(piece) == 0);
+    CHECK(blocks.take(1, least).memory == nullptr);
+  }
 }
 
 TEST_CASE("allocator: blocks in use are never handed out twice") {

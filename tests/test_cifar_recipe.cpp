@@ -82,6 +82,7 @@ void check_recipe(const std::string& name, std::int64_t per_epoch, double whiten
     recipe.k = 1;
     recipe.widths = {4, 6, 6};
     recipe.padding = 0;
+    recipe.flip = false;
     recipe.brightness = recipe.contrast = 0;
     recipe.epochs = golden["total_steps"].item() / static_cast<double>(per_epoch);
     recipe.whitening_epochs = whitening_epochs;
@@ -113,6 +114,29 @@ TEST_CASE("golden: six steps of the recipe fast equal PyTorch's: Muon that norma
 }
 TEST_CASE("golden: six steps of the recipe wrn22 equal PyTorch's: AdamW in one cycle, with mixup") {
   check_recipe("wrn22", 10, 0, {.f64 = 1e-10, .f32 = 3e-4});
+}
+
+TEST_CASE("cifar recipes: lookahead begins with epoch 3; the whitening's bias has its line, and is frozen in time") {
+  const auto eight = std::make_shared<EightImages>(DType::f32, 4);
+  const auto descriptions = [&](CifarRecipe recipe) {
+    recipe.widths = {4, 6, 6};
+    const data::DataLoader loader(eight, {.batch_size = 8});
+    const auto learn =
+        apps::make_learner(recipe, {loader, loader}, apps::make_network(recipe, eight->images), {.verbose = false});
+    std::string all;
+    for (const auto& callback : learn->callbacks()) all += train::description_of(*callback) + "\n";
+    return all;
+  };
+  const std::string airbench = descriptions(apps::cifar_recipe("airbench"));
+  CHECK(airbench.find("Lookahead: every 5, first_epoch 3, decay 0 0.000773") != std::string::npos);
+  CHECK(airbench.find("FreezeAfter: epochs 3, ") != std::string::npos);
+  CHECK(airbench.find("group 2") == std::string::npos);
+  // 8 epochs of 4 steps; of .8 epochs 4 steps, an eighth.
+  CifarRecipe muon = apps::cifar_recipe("muon");
+  CHECK(descriptions(muon).find("LrSchedule: group 2, lr 1 0.73") != std::string::npos);
+  muon.whitening_epochs = 0.8;
+  CHECK(descriptions(muon).find("LrSchedule: group 2, lr 1 0.2 0 0 0 0 0 0 0 0 0") != std::string::npos);
+  CHECK(descriptions(muon).find("Lookahead") == std::string::npos);
 }
 
 TEST_CASE("cifar recipes: each setting has a name of its own; a part that is changed changes one of them") {

@@ -268,11 +268,13 @@ TEST_CASE("cuda: sums over many rows are cut into slabs") {
   }
 }
 
-TEST_CASE("cuda: batch norm of many channels and many rows, with and without ReLU, agrees with the CPU in f64") {
+TEST_CASE(
+    "cuda: batch norm of many channels and many rows, with and without an activation, agrees with the CPU in f64") {
   for (const Shape& shape : {Shape{4, 3}, Shape{7, 300}, Shape{3, 1028}, Shape{9000, 24}, Shape{2, 2, 2, 2053}})
-    for (const bool relu : {false, true}) {
+    for (const functions::Activation& activation : std::initializer_list<functions::Activation>{
+             functions::Identity{}, functions::Relu{}, functions::Silu{}, functions::Gelu{}}) {
       CAPTURE(shape);
-      CAPTURE(relu);
+      CAPTURE(activation.index());
       const Shape channels{shape[shape.rank() - 1]};
       const OpCase op{.name = "batch_norm", .inputs = {shape, channels, channels}, .f = [=](const Inputs& x) {
                         nn::BatchNorm layer(channels[0]);
@@ -280,7 +282,7 @@ TEST_CASE("cuda: batch norm of many channels and many rows, with and without ReL
                         layer.bias = x[2];
                         layer.running_mean = Tensor::zeros(channels, x[0].options());
                         layer.running_var = Tensor::ones(channels, x[0].options());
-                        return relu ? layer.forward_relu(x[0]) : layer(x[0]);
+                        return layer.forward_activated(x[0], activation);
                       }};
       const auto device = [&] { return flat(evaluate(op, on_cuda(make_inputs(op, DType::f32)))); };
       // In every order where there are not too many threads for that.

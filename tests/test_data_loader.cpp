@@ -91,6 +91,9 @@ TEST_CASE("data loader: sizes beyond i32 indices are refused") {
   for (const std::int64_t first : {std::int64_t{-1}, std::int64_t{4}, std::numeric_limits<std::int64_t>::min(),
                                    std::numeric_limits<std::int64_t>::max()})
     check_refused([&] { ten.epoch(0, first); }, "batches from batch");
+  check_refused([&] { ten.epoch(0, 0, ten.num_batches() + 1); }, "an epoch of");
+  check_refused([&] { ten.epoch(0, 2, 1); }, "from batch 2 on");
+  CHECK(ten.epoch(0, 1, 2).size() == 2);
   CHECK(ten.epoch(0, 3).size() == 3);  // nothing is left, as where training ended with its epoch
   check_refused([] { data::ImageDataset(numbered_images(5, 1, std::int64_t{1} << 62), {"a"}); }, "channels");
 }

@@ -208,6 +208,24 @@ TEST_CASE("FreezeAfter: its parameters are trained in the first epochs of each f
     for (const Tensor& parameter : nn::parameters(model[2])) CHECK(!parameter.requires_grad());
   }
   CHECK_THROWS_WITH_AS(FreezeAfter({}, -1), "freeze: after -1 epochs", Error);
+  CHECK_THROWS_AS(FreezeAfter({}, std::nan("")), Error);
+}
+
+TEST_CASE("FreezeAfter: after a part of an epoch, rounded up to batches") {
+  for (const auto& [epochs, batches] : std::vector<std::pair<double, int>>{{0.25, 1}, {0.3, 2}, {1.5, 6}}) {
+    nn::Sequential model = network();
+    Learner learn(points(32), model, with_sgd(0.9));
+    REQUIRE(learn.data.train.num_batches() == 4);
+    learn.add(std::make_shared<FreezeAfter>(nn::parameters(model[0]), epochs));
+    int trained = 0;
+    std::vector<float> before = weights(model[0]);
+    learn.add(at(&At::batch_end, [&](Learner&) {
+      trained += weights(model[0]) != before;
+      before = weights(model[0]);
+    }));
+    learn.fit(2);
+    CHECK(trained == batches);
+  }
 }
 
 TEST_CASE("FreezeAfter: training resumed before and after it ends bit for bit alike") {

@@ -177,7 +177,8 @@ TEST_CASE("airbench and wide_resnet: the published numbers of parameters and of 
   fast.eval();
   CHECK(num_parameters(fast) == 1'971'352);
   CHECK(multiply_adds(fast) == 105'360'160);  // 118 million with what pooling drops
-  Sequential small = airbench(whitening_filters(normal({4, 32, 32, 3})), {.widths = {16, 64, 64}, .activation = silu});
+  Sequential small =
+      airbench(whitening_filters(normal({4, 32, 32, 3})), {.widths = {16, 64, 64}, .activation = functions::Silu{}});
   CHECK(small(normal({2, 32, 32, 3})).shape() == Shape{2, 10});
   check_refused([] { airbench(Tensor::zeros({24, 2, 2, 3}), {.widths = {64, 256}}); }, "airbench: 2 widths");
   check_refused([] { airbench(Tensor::zeros({24, 2, 2, 3}), {.widths = {64, 0, 256}}); }, "Conv2d: needs positive");

@@ -166,6 +166,21 @@ TEST_CASE("sequential: a layer in front of a ReLU may compute both in one pass, 
   CHECK(seen_fused == seen);
 }
 
+TEST_CASE("sequential: a batch norm computes the ReLU, SiLU or GELU behind it, to the bits of the two apart") {
+  const Tensor x = normal({9, 5});
+  const auto grad = [&](Sequential model) {
+    const Tensor input = x.clone().requires_grad_();
+    sum(model(input) * normal({9, 5})).backward();
+    return input.grad().to_vector<float>();
+  };
+  Sequential fused(BatchNorm(5), SiLU(), BatchNorm(5), GELU(), BatchNorm(5), ReLU(), BatchNorm(5), Tanh());
+  Sequential apart(BatchNorm(5), Function("a", silu), BatchNorm(5), Function("b", gelu), BatchNorm(5),
+                   Function("c", relu), BatchNorm(5), Tanh());
+  CHECK(fused(x).to_vector<float>() == apart(x).to_vector<float>());
+  const auto of_fused = grad(fused), of_apart = grad(apart);
+  for (std::size_t i = 0; i < of_apart.size(); ++i) CHECK(of_fused[i] == doctest::Approx(of_apart[i]).epsilon(1e-4));
+}
+
 TEST_CASE("batch norm: a scale that is not trained is a buffer, and stays 1") {
   BatchNorm layer(3, {.scale = false});
   CHECK(names(named_parameters(layer)) == std::vector<std::string>{"bias"});

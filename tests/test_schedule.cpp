@@ -124,7 +124,7 @@ TEST_CASE("schedules: one of a group alone, after one of all; in a last epoch th
   }
   CHECK(learn.recorder->epochs().size() == 2);
   learn.add(std::make_shared<LrSchedule>(constant(1), Schedule(), 2));
-  CHECK_THROWS_WITH_AS(learn.fit(1), "LrSchedule: of group 2, the optimizer has 2", Error);
+  CHECK_THROWS_WITH_AS(learn.fit(1), "LrSchedule: there is no group 2, the optimizer has 2", Error);
 }
 
 TEST_CASE("one cycle: sets rate and momentum before every batch, and leaves both as they were") {

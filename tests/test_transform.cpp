@@ -236,6 +236,22 @@ TEST_CASE("horizontal_flip: alternating, a sample is shown one way in even passe
   CHECK(flip.draw({.indices = indices, .height = 2, .width = 2}, random) == first);
 }
 
+TEST_CASE("brightness_contrast: a pivot is the brightness that contrast leaves alone") {
+  const Tensor x = Tensor::full({8, 2, 2, 1}, 0.5, {});
+  Random random(3), again(3);
+  const auto y = data::brightness_contrast({.brightness = 0, .contrast = 0.9, .pivot = 0.5})(x, random);
+  for (const float value : y.to_vector<float>()) CHECK(value == doctest::Approx(0.5).epsilon(1e-6));
+  // p + (x - p + u) (1 + v), with the same draws as without.
+  const Tensor image = Tensor::full({8, 1, 1, 1}, 0.75, {});
+  Random first(4), second(4);
+  const auto about = data::brightness_contrast({.brightness = 0.2, .contrast = 0.3, .pivot = 0.25})(image, first);
+  const auto plain = data::brightness_contrast({.brightness = 0.2, .contrast = 0.3})(image - 0.25, second) + 0.25;
+  CHECK(max(abs(about - plain)).item() < 1e-6);
+  check_refused([] { data::brightness_contrast({.contrast = 1, .pivot = 0.5}); }, "pivot of 0.5 is not below 1");
+  CHECK(data::brightness_contrast({.brightness = 0, .contrast = 0.5, .pivot = 0.5}).description() ==
+        "brightness_contrast: brightness 0, contrast 0.5, pivot 0.5");
+}
+
 TEST_CASE("brightness_contrast: one shift and one factor for each image") {
   for (const Shape& shape : shapes) {
     const Tensor x = images(shape);

@@ -279,7 +279,8 @@ void Checkpoint::save_after_batch(Learner& learner) const {
 void Checkpoint::on_epoch_end(Learner& learner) {
   if (!learner.validation) {  // stopped
     if (trained_) save_after_batch(learner);
-  } else if (learner.epoch + 1 >= learner.epochs) {  // as if the next epoch were
+  } else if ((learner.epoch + 1) * learner.data.train.num_batches() >=
+             learner.total_batches()) {  // as if the next epoch were
     const Temporarily epoch(learner.epoch, learner.epoch + 1);
     const Temporarily pass(learner.pass, learner.pass + 1);
     const Temporarily<std::int64_t> batch(learner.batch, 0);

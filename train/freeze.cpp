@@ -1,18 +1,25 @@
 #include "train/freeze.h"
 
+#include <cmath>
 #include <utility>
 
 #include "train/learner.h"
 
 namespace mixgrad::train {
 
-FreezeAfter::FreezeAfter(std::vector<Tensor> parameters, int epochs)
-    : parameters_(std::move(parameters)), epochs_(epochs) {
-  check(epochs >= 0, "freeze: after ", epochs, " epochs");
+FreezeAfter::FreezeAfter(std::vector<Tensor> parameters, double epochs)
+    : parameters_(std::move(parameters)), epochs_(epochs), name_(text_of("frozen after ", epochs)) {
+  check(epochs >= 0 && std::isfinite(epochs), "freeze: after ", epochs, " epochs");
 }
 
-void FreezeAfter::on_epoch_begin(Learner& learner) {
-  if (learner.epoch < epochs_) return;
+void FreezeAfter::on_batch_plan(Learner& learner, BatchPlan& plan) {
+  const std::int64_t batches = learner.data.train.num_batches();
+  const auto done = static_cast<double>(learner.epoch * batches + plan.batch);
+  if (done >= epochs_ * static_cast<double>(batches) - 1e-6) plan.values[name_] = std::vector{1.0f};
+}
+
+void FreezeAfter::on_batch_begin(Learner& learner) {
+  if (!learner.plan.values.contains(name_)) return;
   for (const Tensor& parameter : parameters_)
     if (parameter.requires_grad()) frozen_.push_back(parameter.requires_grad_(false));
 }

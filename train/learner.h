@@ -56,7 +56,7 @@ class Learner : NonCopyable {
 
   // Trains for some epochs, the last of which may be a part of one, at a constant learning rate, the optimizer's own
   // unless one is given; a further fit goes on from there. Leaves the model in evaluation mode. Throws unless epochs is
-  // finite and not negative, as is lr.
+  // in 0..1e6, and lr is finite and not negative.
   void fit(double epochs, std::optional<double> lr = {});
   // The same with a learning rate that rises to lr_max and falls (train/schedule.h: one_cycle_lr), and momentum against
   // it.
@@ -101,7 +101,7 @@ class Learner : NonCopyable {
   std::function<Tensor(const Tensor& output, const augment::Target& target)> loss_function;
 
   double epochs = 0;  // that this fit is asked for
-  // Of this fit, rounded up; and of this epoch: as many as the loader has, fewer in a last epoch that is a part of one.
+  // The number of batches in this fit, rounded up; and in this epoch, fewer where it is cut short.
   std::int64_t total_batches() const;
   std::int64_t num_batches() const;
   double first_lr = 0;     // that this fit began with, resumed or not

@@ -45,7 +45,7 @@ Learner::~Learner() = default;
 
 void Learner::begin_fit(double epochs, std::optional<double> lr) {
   check(!fitting_, "fit: called while training");
-  check(epochs >= 0 && std::isfinite(epochs), "fit: ", epochs, " epochs");
+  check(epochs >= 0 && epochs <= 1e6, "fit: ", epochs, " epochs");
   const double rate = lr.value_or(optimizer->rates.front().lr);
   check(std::isfinite(rate) && rate >= 0, "fit: ", rate, " is not a learning rate");
   this->epochs = epochs;

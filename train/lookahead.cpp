@@ -30,7 +30,9 @@ void Lookahead::on_batch_plan(Learner& learner, BatchPlan& plan) {
   plan.values["lookahead"] = std::vector{rate, back};
 }
 
-void Lookahead::on_step_end(Learner& learner) { slow_.update(learner.planned("lookahead")); }
+void Lookahead::on_step_end(Learner& learner) {
+  if (!learner.skip_step) slow_.update(learner.planned("lookahead"));
+}
 
 std::string Lookahead::description() const {
   std::string text = text_of("Lookahead: every ", options_.every, ", first_epoch ", options_.first_epoch, ", decay");

@@ -26,8 +26,8 @@ struct MuonOptions {
 // convolution's filters [out, kh kw in]. With the gradient G and the velocity V, 0 at first:
 //
 //   V = momentum V + G;  X = U / (|U| + eps) with U = G + momentum V, transposed if it has more rows than columns
-//   iterations times:  A = X X^T;  X = a X + (b A + c A^2) X        (Newton and Schulz: its singular values go to about
-//   1) W *= sqrt(rows) / |W|, where this step normalises;  W = (W - lr X) (1 - lr weight_decay)
+//   iterations times:  A = X X^T;  X = a X + (b A + c A^2) X    (Newton and Schulz: singular values near 1)
+//   W *= sqrt(rows) / |W|, where this step normalises;  W = (W - lr X) (1 - lr weight_decay)
 //
 // Norms are those of all elements (Frobenius). Throws unless momentum, weight_decay and iterations are at least 0.
 Rule muon(const MuonOptions& options = {});

@@ -11,6 +11,7 @@ Optimizer::Optimizer(const ParameterGroups& groups, const Rule& rule) {
   std::int64_t total = 0;
   for (const ParameterGroup& group : groups) {
     const Rule& own = group.rule ? group.rule : rule;
+    check(own != nullptr, "optimizer: a group of parameters has no rule");
     const std::size_t begin = parameters_.size();
     for (const Tensor& tensor : group.parameters) {
       check(!own->by_matrix() || tensor.rank() >= 2, "optimizer: ", own->description(),

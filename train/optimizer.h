@@ -19,7 +19,7 @@
 
 namespace mixgrad::train {
 
-// What schedules set for a group of parameters, anew for each step.
+// What schedules set for a group of parameters, for each step.
 struct Rates {
   double lr = 0;        // the learning rate, before the group's lr_scale
   double momentum = 0;  // of SGD and Muon; Adam's beta1

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <string>
 
@@ -47,7 +48,7 @@ void ProgressBar::draw(const Learner& learner, double elapsed) const {
   const auto before = static_cast<double>(learner.epoch * learner.data.train.num_batches());
   const double left = elapsed / seen_ * (static_cast<double>(learner.total_batches()) - before - done);
   const int seconds = static_cast<int>(left);
-  const std::string epoch = text_of("epoch ", learner.epoch + 1, "/", learner.epochs, " ");
+  const std::string epoch = text_of("epoch ", learner.epoch + 1, "/", std::ceil(learner.epochs), " ");
   const std::string figures[] = {text_of(" ", static_cast<std::int64_t>(done), "/", static_cast<std::int64_t>(total)),
                                  "  loss " + with_decimals(learner.recorder->smoothed_loss(), 4),
                                  "  " + with_decimals(images / elapsed, 0) + " images/s",

@@ -82,8 +82,8 @@ void LrSchedule::on_batch_plan(Learner& learner, BatchPlan& plan) {
   // One division of whole numbers: then 3 of 15 batches are the share 0.2, to the last bit.
   const std::int64_t done = learner.epoch * learner.data.train.num_batches() + plan.batch;
   const double progress = static_cast<double>(done) / static_cast<double>(learner.total_batches());
-  check(!group_ || *group_ < plan.rates.size(), "LrSchedule: of group ", group_.value_or(0), ", the optimizer has ",
-        plan.rates.size());
+  check(!group_ || *group_ < plan.rates.size(), "LrSchedule: there is no group ", group_.value_or(0),
+        ", the optimizer has ", plan.rates.size());
   for (std::size_t group = group_.value_or(0); group < (group_ ? *group_ + 1 : plan.rates.size()); ++group) {
     plan.rates[group].lr = lr_(progress);
     if (momentum_) plan.rates[group].momentum = momentum_(progress);

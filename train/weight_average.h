@@ -17,7 +17,8 @@ struct WeightAverageOptions {
 //
 // The model has the average, and the callback the weights, from each validation until the next epoch begins: so the
 // average is what is validated, what SaveBest saves, and what a training that ended after an epoch leaves. One that was
-// stopped within an epoch leaves the weights. A further fit goes on from what is there. Add it after Lookahead.
+// stopped within an epoch leaves the weights. A further fit, lr_find too, goes on from what is there and begins a new
+// average. Add it after Lookahead.
 class WeightAverage : public StepCallback, public Resumable {
  public:
   explicit WeightAverage(const WeightAverageOptions& options = {});  // throws unless 0 <= decay < 1

@@ -179,7 +179,9 @@ void print_memory_bound(const Options& options) {
     nn::BatchNorm layer(channels);
     layer.to(cuda);
     const std::string name = relu ? "batch norm + ReLU" : "batch norm";
-    const auto forward = [&](const Tensor& input) { return relu ? layer.forward_relu(input) : layer(input); };
+    const auto forward = [&](const Tensor& input) {
+      return relu ? layer.forward_activated(input, functions::Relu{}) : layer(input);
+    };
     memory.print((name + ", forward").c_str(), 3 * bytes, [&] { no_grad([&] { return forward(x); }); });
     memory.print((name + ", backward").c_str(), 5 * bytes, Backwards(forward(computed(x.clone()))));
   }

@@ -19,7 +19,7 @@ nn::Sequential mlp() {
 
 nn::Sequential airbench() {
   const Tensor images = nn::fan_in_uniform({64, 32, 32, 3}, 1);
-  return nn::airbench(nn::whitening_filters(images), {.activation = silu});
+  return nn::airbench(nn::whitening_filters(images), {.activation = functions::Silu{}});
 }
 
 // Noise around a brightness that tells the class.

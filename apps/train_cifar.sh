@@ -8,6 +8,8 @@
 #
 # CIFAR-10 is taken from --data DIR, else $MIXGRAD_DATA/cifar10, else from ${XDG_CACHE_HOME:-~/.cache}/mixgrad, where the
 # application downloads it to (170 MB; not with --no-download). All other options are passed to train_cifar.
+
+# For the tests: MIXGRAD_DRY_RUN=1 only prints the final command line, without installing or building.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../cmake/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup.sh"
@@ -48,9 +50,14 @@ requirements() {
 
 read_options "$@"
 [ "$help" = no ] || show_help
-if [ "$help" = no ] || [ ! -x "$build/apps/train_cifar" ]; then
+if [ -z "${MIXGRAD_DRY_RUN:-}" ] && { [ "$help" = no ] || [ ! -x "$build/apps/train_cifar" ]; }; then
   [ "$help" = no ] || say "train_cifar, which has the list of options, is built first"
   set_up requirements
   build_tree "$build" train_cifar -- -DMIXGRAD_BUILD_TESTS=OFF -DMIXGRAD_WERROR=OFF
 fi
-exec "$build/apps/train_cifar" "${arguments[@]}"
+command=("$build/apps/train_cifar" "${arguments[@]}")
+if [ -n "${MIXGRAD_DRY_RUN:-}" ]; then
+  echo "${command[@]@Q}"
+else
+  exec "${command[@]}"
+fi

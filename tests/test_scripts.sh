@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests of apps/train_mnist.sh, cmake/setup.sh and checks.sh: finding and downloading MNIST from a server on 127.0.0.1
+# Tests of apps/train_mnist.sh and train_cifar.sh, cmake/setup.sh and checks.sh: finding and downloading MNIST from a server on 127.0.0.1
 # (nothing else is contacted), installing with stand-ins for apt-get and sudo, building a stub project; what is optional.
 # Ends with the line "N passed, N failed" (", N skipped" may follow).
 
@@ -403,11 +403,34 @@ test_setup() {
     all '[ "$status" = 0 ]' 'said "continuing without zlib1g-dev"' 'said_lines 1'
 }
 
+# --- CIFAR-10, which the application itself looks for: the script installs what a download needs, where there may be one.
+
+# wants_download <command...>: a package for that is installed; its headers are where only a compiler finds them.
+wants_download() {
+  rm -f "$work/apt.log"
+  run env -u CXX PATH="$tools" "$@"
+  grep -q libcurl4-openssl-dev "$work/apt.log"
+}
+
+test_cifar() {
+  local tools script=$root/apps/train_cifar.sh cache=$work/cifar
+  run env MIXGRAD_DRY_RUN=1 "$script" --no-install --epochs 2 --out "a b" ''
+  check "cifar: the application gets its arguments as they are"     [ "$(cat "$work/out")" = "'$root/build/release/apps/train_cifar' '--epochs' '2' '--out' 'a b' ''" ]
+  make_bare_machine
+  stand_in apt-get "echo \"\$*\" >>'$work/apt.log'"
+  mkdir -p "$cache/cifar10" "$cache/mixgrad/cifar-10-binary"
+  check "cifar: what a download needs is installed" wants_download "$script"
+  check "cifar: not with --data" all '! wants_download "$script" --data somewhere' 'grep -q g++ "$work/apt.log"'
+  check "cifar: not with --no-download" all '! wants_download "$script" --no-download'
+  check "cifar: not where MIXGRAD_DATA has it" all '! wants_download MIXGRAD_DATA="$cache" "$script"'
+  check "cifar: not where the cache has it" all '! wants_download XDG_CACHE_HOME="$cache" "$script"'
+}
+
 # --- Long commands show progress; errors are one line of the script's own.
 
 test_lines() {
   local script
-  for script in apps/train_mnist.sh tests/run.sh tests/run_gpu.sh tests/fuzz/run.sh tests/bench/gpu.sh tests/bench/vs_torch.sh; do
+  for script in apps/train_mnist.sh apps/train_cifar.sh tests/run.sh tests/run_gpu.sh tests/fuzz/run.sh tests/bench/gpu.sh tests/bench/vs_torch.sh; do
     run env MIXGRAD_DRY_RUN=1 "$root/$script" --help
     check "help: $script prints how it is called, and does nothing else" \
       all '[ "$status" = 0 ]' 'grep -q "^  $script" "$work/out"' said_nothing
@@ -542,6 +565,7 @@ make_project
 test_finding
 test_downloads
 test_setup
+test_cifar
 test_lines
 test_building
 test_optional_packages

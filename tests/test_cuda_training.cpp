@@ -154,9 +154,6 @@ TEST_CASE("cuda: a loss that is not finite stops training, at its batch, with th
 
 #ifdef MIXGRAD_CUDA_EXECUTOR
 
-// Under AddressSanitizer no memory is kept for the next tensor, and to free memory is to wait.
-std::uint64_t waits(const executor::Stats& stats) { return stats.synchronizations - stats.frees; }
-
 TEST_CASE("cuda: training that runs out of memory leaves the model as it was, and can be begun again") {
   for (const bool capture : {false, true}) {
     CAPTURE(capture);

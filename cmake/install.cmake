@@ -10,7 +10,7 @@ install(FILES mixgrad.h DESTINATION ${header_dir})
 install(DIRECTORY ${folders} DESTINATION ${header_dir} FILES_MATCHING PATTERN *.h
   # Private: only .cpp files include them.
   PATTERN conv2d_cpu EXCLUDE
-  REGEX "/(augment/pair_mix_kernels|core/(broadcast|cuda|eigen|gemm|graph|rows|simd|sums|tile|vector_math)|data/(gather_images|gzip|image_codecs|pixel_maps)|nn/conv2d_reference|train/(captured_runner|snapshot))\\.h$" EXCLUDE)
+  REGEX "/(augment/pair_mix_kernels|core/(broadcast|cuda|eigen|gemm|graph|large_blocks|rows|simd|sums|tile|vector_math)|data/(gather_images|gzip|image_codecs|pixel_maps)|nn/conv2d_reference|train/(captured_runner|snapshot))\\.h$" EXCLUDE)
 install(EXPORT mixgrad NAMESPACE mixgrad:: FILE mixgrad-targets.cmake DESTINATION ${package_dir})
 
 # A static library is linked together with what it uses.

@@ -136,18 +136,18 @@ TEST_CASE("learner: stopped before validation, the epoch still counts when it is
 }
 
 TEST_CASE("learner: the last epoch may be a part of one, rounded up to whole batches, and is validated") {
-  for (const std::int64_t workers : {0, 2})
-    for (const auto& [epochs, batches] : std::vector<std::pair<double, int>>{
-             {0, 0}, {0.1, 1}, {0.25, 1}, {0.26, 2}, {1, 4}, {1.5, 6}, {1 + 1e-12, 4}, {2.99, 12}}) {
-      CAPTURE(epochs);
-      Learner learn(digits(64, {.batch_size = 16, .workers = static_cast<int>(workers)}), nn::simple_cnn({3, 4, 2}),
-                    quiet());
+  const std::pair<double, int> batches_of[] = {{0, 0}, {0.1, 1}, {0.25, 1},      {0.26, 2},
+                                               {1, 4}, {1.5, 6}, {1 + 1e-12, 4}, {2.99, 12}};
+  for (const int workers : {0, 2})
+    for (const auto& of : batches_of) {
+      CAPTURE(of.first);
+      Learner learn(digits(64, {.batch_size = 16, .workers = workers}), nn::simple_cnn({3, 4, 2}), quiet());
       int seen = 0;
       learn.add(at(&At::batch_end, [&](Learner&) { ++seen; }));
-      learn.fit(epochs);
-      CHECK(seen == batches);
-      CHECK(learn.total_batches() == batches);
-      CHECK(std::ssize(learn.recorder->epochs()) == (batches + 3) / 4);
+      learn.fit(of.first);
+      CHECK(seen == of.second);
+      CHECK(learn.total_batches() == of.second);
+      CHECK(std::ssize(learn.recorder->epochs()) == (of.second + 3) / 4);
     }
   Learner learn(digits(64), nn::simple_cnn({3, 4, 2}), quiet());
   CHECK_THROWS_WITH_AS(learn.fit(-0.5), "fit: -0.5 epochs", Error);

@@ -41,8 +41,8 @@ class PrivatePool : NonCopyable {
 // Returns the pool's free memory to the system; memory in use becomes ordinary memory.
 void release_pool(Device device, std::uint32_t id) noexcept;
 
-// Returns all cached memory to the system, except that of private pools, and what was cut from the same piece as a large
-// block in use.
+// Returns all cached memory to the system, except that of private pools, and what was cut from the same piece as a
+// large block in use.
 void release_cache(Device device = cpu);
 // False under AddressSanitizer, where caching would hide every use after free: each request is then a miss.
 bool allocator_caches();

@@ -46,7 +46,7 @@ std::string find_data(const Options& options) {
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// Time spent on each epoch's figures of the table; it is no part of training.
+// The time spent on validating each epoch for the table, which is not part of training.
 struct ValidationTime : train::Callback {
   void on_validate_begin(train::Learner&) override { start = Clock::now(); }
   void on_epoch_end(train::Learner& learner) override {

@@ -138,7 +138,7 @@ class CachingAllocator {
     return {memory, size};
   }
 
-  // A block of a new piece, of its own size where there is no memory for a larger one.
+  // A block cut from a new piece; the piece is no larger than the block if the system has no memory for more.
   LargeBlocks::Taken take_from_system(std::size_t size) {
     const std::size_t wanted = size >= large * 16 ? std::max(size, source_.piece) : size;
     void* memory = wanted > size ? source_.allocate(wanted) : nullptr;

@@ -26,6 +26,16 @@ inline Vector load(const float* from) {
 }
 inline void store(float* to, Vector v) { std::memcpy(to, &v, sizeof v); }
 
+// v, which the compiler then does not read from memory again wherever it is used.
+[[gnu::always_inline]] inline Vector in_register(Vector v) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(v));
+#elif defined(__x86_64__)
+  asm("" : "+x"(v));
+#endif
+  return v;
+}
+
 // Only the first `count` lanes; the others load as 0. (g++ compiles each loop to a masked instruction, but not where it
 // is inlined into a loop that it unrolls.)
 [[gnu::noinline]] inline Vector load_first(int count, const float* from) {

@@ -109,10 +109,75 @@ void multiply_by_rows(const Product& t) {
   else (t.columns == tile_columns ? wide<Product, true> : wide<Product, false>)[rows](t);
 }
 
+template <bool transposed, int rows, int vectors, int steps>
+[[gnu::always_inline]] inline void add_panel_steps(const float* a, const float* b, Vector (&sums)[rows][vectors]) {
+#pragma GCC unroll 32
+  for (int k = 0; k < steps; ++k) {
+    Vector columns[vectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; ++v) columns[v] = in_register(load(b + k * tile_columns + v * lanes));
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; ++r) {
+      const Vector number = in_register(a[transposed ? k * tile_columns + r : r * tile_columns + k] - Vector{});
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; ++v) sums[r][v] += number * columns[v];
+    }
+  }
+}
+
+template <bool transposed, int rows, int vectors>
+void multiply_panels(const float* a, const float* b, float* c, std::int64_t depth, bool started) {
+  Vector sums[rows][vectors] = {};
+  constexpr std::int64_t a_step = transposed ? tile_columns : 1, block = tile_columns * tile_columns;
+  for (; depth >= tile_columns; depth -= tile_columns, a += transposed ? block : panel_rows * tile_columns, b += block)
+    add_panel_steps<transposed, rows, vectors, tile_columns>(a, b, sums);
+  for (; depth > 0; --depth, a += a_step, b += tile_columns) add_panel_steps<transposed, rows, vectors, 1>(a, b, sums);
+#pragma GCC unroll 16
+  for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; ++v) {
+      float* const to = c + r * tile_columns + v * lanes;
+      store(to, started ? sums[r][v] + load(to) : sums[r][v]);
+    }
+}
+template <bool transposed, int vectors, std::size_t... r>
+constexpr auto panels_by_rows(std::index_sequence<r...>) {
+  return std::array{multiply_panels<transposed, static_cast<int>(r) + 1, vectors>...};
+}
+
+// Memory that is needed soon, for the second cache. Always inlined: g++ removes calls of functions that do nothing
+// else.
+[[gnu::always_inline]] inline void prefetch(const float* from, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; i += 16) __builtin_prefetch(from + i, 0, 2);
+}
+
+template <bool transposed, int vectors>
+void multiply_panels(const PanelProduct& p) {
+  static constexpr auto by_rows = panels_by_rows<transposed, vectors>(std::make_index_sequence<panel_rows>());
+  const std::int64_t tiles = (p.rows + panel_rows - 1) / panel_rows;
+  const std::int64_t a_tile = (p.depth + tile_columns - 1) / tile_columns * tile_columns * panel_rows;
+  constexpr std::int64_t most_chain = 192;  // a long sum is the sum of its parts (core/sums.h)
+  for (std::int64_t k = 0; k < p.depth; k += most_chain) {
+    const std::int64_t depth = std::min(p.depth - k, most_chain), size = p.depth * tile_columns;
+    for (std::int64_t tile = 0; tile < tiles; ++tile) {
+      const std::int64_t row = transposed ? tile * p.rows / tiles : tile * panel_rows;
+      const std::int64_t end = transposed ? (tile + 1) * p.rows / tiles : std::min(row + panel_rows, p.rows);
+      if (p.next && k == 0) prefetch(p.next + tile * size / tiles, size / tiles);
+      by_rows[static_cast<std::size_t>(end - row - 1)](
+          transposed ? p.a + k * tile_columns + row : p.a + tile * a_tile + k * panel_rows, p.b + k * tile_columns,
+          p.c + row * tile_columns, depth, p.started || k > 0);
+    }
+  }
+}
+
 }  // namespace
 
 void multiply(const TileProduct& tile) { multiply_by_rows(tile); }
 void multiply(const EvenTileProduct& tile) { multiply_by_rows(tile); }
+void multiply(const PanelProduct& p) {
+  if (p.columns > lanes) p.transposed ? multiply_panels<true, 2>(p) : multiply_panels<false, 2>(p);
+  else p.transposed ? multiply_panels<true, 1>(p) : multiply_panels<false, 1>(p);
+}
 
 void copy_panel(bool transposed, std::int64_t depth, std::int64_t columns, const float* from, std::int64_t row,
                 float* panel) {

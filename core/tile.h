@@ -64,6 +64,25 @@ struct EvenTileProduct {
 
 void multiply(const EvenTileProduct& tile);
 
+// The same for panels: what a tile reads is one run of memory, and one call goes through many rows.
+//
+//   c(r, j) = sum over k < depth of a(r, k) b(k, j), added to c where `started`      r < rows, j < columns
+//
+//   b [depth, tile_columns], c [rows, tile_columns]
+//   a [rows / panel_rows, depth / tile_columns, panel_rows, tile_columns] or, of at most tile_columns rows,
+//     transposed [depth, tile_columns]
+//
+// Columns are computed up to whole vectors, so b must have numbers there. `next`, unless it is null, is a panel like b
+// that comes next.
+inline constexpr std::int64_t panel_rows = most_rows(tile_columns);
+struct PanelProduct {
+  const float *a, *b, *next = nullptr;
+  float* c;
+  std::int64_t rows, columns, depth;
+  bool transposed = false, started = false;
+};
+void multiply(const PanelProduct& panels);
+
 // Copies b(k, j) = from[k * row + j], or where `transposed` from[j * row + k], k < depth, j < columns, into the layout
 // a tile reads best: adjacent rows, [depth, width] in whole vectors, padded with zeros.
 void copy_panel(bool transposed, std::int64_t depth, std::int64_t columns, const float* from, std::int64_t row,

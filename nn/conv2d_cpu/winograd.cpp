@@ -90,11 +90,12 @@ template <int n, class Transform, class From, class To>
   }
 }
 
-// Calls f(c) for vectors that cover n >= lanes channels; the last may overlap the one before.
+// Calls f(c, n) for vectors of n channels that cover `channels`; only the last may have fewer than `lanes`.
 template <class F>
-[[gnu::always_inline]] inline void for_each_vector(std::int64_t n, const F& f) {
-  for (std::int64_t c = 0; c + lanes < n; c += lanes) f(c);
-  f(n - lanes);
+[[gnu::always_inline]] inline void for_each_lanes_of(std::int64_t channels, const F& f) {
+  std::int64_t c = 0;
+  for (; c + lanes <= channels; c += lanes) f(c, lanes);
+  if (c < channels) f(c, channels - c);
 }
 
 // The tiles of a batch of outputs [height, width]; those at the lower and right edge may be partly outside.
@@ -115,15 +116,28 @@ struct Images {
   std::int64_t height, width, channels;
 };
 
-// 16 matrices [rows, width]. A cache line lies between them: else their distances would often be multiples of the
-// page size, and all 16 would compete for the same few places in the first cache.
+// 16 matrices [rows, columns] in panels (core/tile.h): groups of rows, in these blocks of tile_columns columns, [rows /
+// group, columns / tile_columns, group, tile_columns].
 struct Matrices {
   float* data;
-  std::int64_t width, step;
+  std::int64_t block, group, group_size, step;
 
-  Matrices(float* data, std::int64_t rows, std::int64_t width) : data(data), width(width), step(rows * width + 16) {}
-  static std::int64_t size(std::int64_t rows, std::int64_t width) { return 16 * (rows * width + 16); }
-  float* at(std::int64_t matrix, std::int64_t row) const { return data + matrix * step + row * width; }
+  Matrices(float* data, std::int64_t rows, std::int64_t columns, std::int64_t group)
+      : data(data),
+        block(group * tile_columns),
+        group(group),
+        group_size(num_ranges(columns, tile_columns) * block),
+        step(size(rows, columns, group) / 16) {}
+  // A cache line lies between them: else their distances would often be multiples of the page size, and all 16 would
+  // compete for the same few places in the first cache.
+  static std::int64_t size(std::int64_t rows, std::int64_t columns, std::int64_t group) {
+    return 16 * (num_ranges(rows, group) * num_ranges(columns, tile_columns) * group * tile_columns + 16);
+  }
+  // How far column c is from the first.
+  std::int64_t column(std::int64_t c) const { return c / tile_columns * block + c % tile_columns; }
+  float* at(std::int64_t matrix, std::int64_t row) const {
+    return data + matrix * step + row / group * group_size + row % group * tile_columns;
+  }
 };
 
 // Rows 0, ..., count - 1 of `to` are those of tiles first, ...: `channels` channels from first_channel on of squares of
@@ -145,10 +159,14 @@ void transform_tiles(Transform transform, Tiles tiles, std::int64_t first, std::
         masks[i][j] = inside && images.mask ? images.mask + at : zeros;
       }
     float* const square = to.at(0, t);
-    for_each_vector(channels, [&](std::int64_t c) {
-      const auto pixel = [&](int i, int j) { return load(pixels[i][j] + c); };
-      const auto masked = [&](int i, int j) { return load(masks[i][j] + c) <= Vector{} ? Vector{} : pixel(i, j); };
-      const auto put = [&](int i, int j, Vector v) { store(square + (4 * i + j) * to.step + c, v); };
+    for_each_lanes_of(channels, [&](std::int64_t c, std::int64_t some) {
+      const auto pixel = [&](int i, int j) { return load(pixels[i][j] + c, some); };
+      const auto masked = [&](int i, int j) {
+        return load(masks[i][j] + c, some) <= Vector{} ? Vector{} : pixel(i, j);
+      };
+      const auto put = [&, at = to.column(c)](int i, int j, Vector v) {
+        store(square + (4 * i + j) * to.step + at, v);
+      };
       if (images.mask) transform_square<n>(transform, masked, put);
       else transform_square<n>(transform, pixel, put);
     });
@@ -166,7 +184,7 @@ void pack_filters(Filters kind, Block block, std::int64_t depth, const float* we
       return load(weight + (out * 9 + tap) * in + c, count);
     };
   };
-  const auto row = [=](std::int64_t matrix, std::int64_t k) { return packed + (matrix * depth + k) * block.width; };
+  const auto row = [=](std::int64_t matrix, std::int64_t k) { return packed + (matrix * depth + k) * tile_columns; };
   if (kind != Filters::forward) {
     for (std::int64_t k = 0; k < depth; ++k)
       for (std::int64_t c = 0; c < block.columns; c += lanes)
@@ -180,22 +198,9 @@ void pack_filters(Filters kind, Block block, std::int64_t depth, const float* we
       transform_square<3>(FilterTransform{}, filters(block.first + o, k, depth - k),
                           [&](int i, int j, Vector v) { store(columns[4 * i + j][o], v); });
     for (int matrix = 0; matrix < 16; ++matrix)
-      copy_panel(true, std::min<std::int64_t>(depth - k, lanes), block.columns, columns[matrix][0], lanes,
-                 row(matrix, k));
+      copy_transposed(std::min<std::int64_t>(depth - k, lanes), block.columns, columns[matrix][0], lanes,
+                      row(matrix, k), tile_columns, block.width);
   }
-}
-
-// Memory that is needed soon. Always inlined: g++ removes calls of functions that do nothing else.
-[[gnu::always_inline]] inline void prefetch(const float* from, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; i += 16) __builtin_prefetch(from + i, 0, 2);
-}
-
-// Calls f(c, n) for vectors of n channels that cover a block of columns; only the last may have fewer than `lanes`.
-template <class F>
-[[gnu::always_inline]] inline void for_each_lanes_of(Block block, const F& f) {
-  std::int64_t c = 0;
-  for (; c + lanes <= block.columns; c += lanes) f(c, lanes);
-  if (c < block.columns) f(c, block.columns - c);
 }
 
 // Where the 2x2 outputs of tiles go: y [batch, height, width, channels]; bias may be null.
@@ -222,7 +227,7 @@ struct Outputs {
       const float* const square = sums.at(0, t);
       const bool below = tiles.row(first + t) + 1 < tiles.height, right = tiles.column(first + t) + 1 < tiles.width;
       const bool inside[2][2] = {{true, right}, {below, below && right}};
-      for_each_lanes_of(block, [&](std::int64_t c, std::int64_t n) {
+      for_each_lanes_of(block.columns, [&](std::int64_t c, std::int64_t n) {
         const Vector start = bias ? load(bias + block.first + c, n) : Vector{};
         transform_square<4>(
             OutputTransform{}, [&](int i, int j) { return load(square + (4 * i + j) * sums.step + c); },
@@ -249,7 +254,7 @@ struct AddedPixels {
       const std::int64_t top = tiles.row(first + t) - padding, left = tiles.column(first + t) - padding;
       float* const image = dx + tiles.image(first + t) * height * width * channels + block.first;
       const float* const square = sums.at(0, t);
-      for_each_lanes_of(block, [&](std::int64_t c, std::int64_t n) {
+      for_each_lanes_of(block.columns, [&](std::int64_t c, std::int64_t n) {
         transform_square<4>(
             PixelTranspose{}, [&](int i, int j) { return load(square + (4 * i + j) * sums.step + c); },
             [&](int i, int j, Vector v) {
@@ -276,37 +281,30 @@ void multiply_filters(Filters kind, const float* weight, std::int64_t depth, std
                       const Transform& transform, const Destination& destination) {
   const std::int64_t columns = destination.channels, blocks = num_blocks(columns),
                      block_size = 16 * depth * tile_columns;
-  const std::int64_t at_once = tiles_at_once(depth), pixels_size = Matrices::size(at_once, depth);
+  const std::int64_t at_once = tiles_at_once(depth), pixels_size = Matrices::size(at_once, depth, panel_rows);
   // Of very many filters only some are packed at a time, 8 MiB; pixels are then transformed again for the next.
   const std::int64_t blocks_at_once = std::min(rows_per_range(block_size, std::int64_t{1} << 21), blocks);
   const Scratch<> packed(blocks_at_once * block_size);
   float* const pp = packed.data();
-  const ThreadMemory memory(pixels_size + Matrices::size(at_once, tile_columns));
+  const ThreadMemory memory(pixels_size + Matrices::size(at_once, tile_columns, at_once));
   const auto multiply_tiles = [&](std::int64_t first, std::int64_t count, std::int64_t first_block,
                                   std::int64_t some_blocks) {
-    const Matrices pixels(memory.get(), count, depth);
+    const Matrices pixels(memory.get(), count, depth, panel_rows);
+    const Matrices sums(memory.get() + pixels_size, count, tile_columns, count);
     transform(first, count, pixels);
     for (std::int64_t b = 0; b < some_blocks; ++b) {
       const Block block = block_of(columns, first_block + b);
-      const Matrices sums(memory.get() + pixels_size, count, block.width);
-      const std::int64_t panel = depth * block.width;
       for (std::int64_t matrix = 0; matrix < 16; ++matrix) {
-        const float* const filters = pp + b * block_size + matrix * panel;
-        for_each_part(count, most_rows(block.width), [&](std::int64_t t, std::int64_t rows) {
-          // Part of the next filters arrives meanwhile, and, once for each tile, the memory of its outputs.
-          prefetch(filters + panel + t * panel / count, rows * panel / count);
-          if (matrix < rows) destination.prefetch(first + t + matrix, block);
-          multiply(EvenTileProduct{.a = pixels.at(matrix, t),
-                                   .a_row = depth,
-                                   .a_step = 1,
-                                   .b = filters,
-                                   .b_row = block.width,
-                                   .c = sums.at(matrix, t),
-                                   .c_row = block.width,
-                                   .rows = rows,
-                                   .columns = block.width,
-                                   .depth = depth});
-        });
+        const float* const filters = pp + b * block_size + matrix * depth * tile_columns;
+        for (std::int64_t t = matrix * count / 16; t < (matrix + 1) * count / 16; ++t)
+          destination.prefetch(first + t, block);
+        multiply(PanelProduct{.a = pixels.at(matrix, 0),
+                              .b = filters,
+                              .next = filters + depth * tile_columns,
+                              .c = sums.at(matrix, 0),
+                              .rows = count,
+                              .columns = block.columns,
+                              .depth = depth});
       }
       destination.write(first, count, sums, block);
     }
@@ -352,27 +350,21 @@ void convolve_transposed(const Images& dy, const float* weight, const AddedPixel
       pixels);
 }
 
-// c [rows, width] = start + transpose(a [depth, rows]) b [depth, width], for each of the 16; start is c or 0.
-void add_products(std::int64_t rows, std::int64_t depth, bool started, Matrices a, Matrices b, Matrices c) {
+// c [rows, columns] = transpose(a [depth, rows]) b [depth, columns], added to c where `started`, for each of the 16.
+// The depth is one group of a and b, and tile_columns rows are one of c.
+void add_products(std::int64_t rows, std::int64_t columns, std::int64_t depth, bool started, Matrices a, Matrices b,
+                  Matrices c) {
   for (std::int64_t matrix = 0; matrix < 16; ++matrix)
-    for (std::int64_t j = 0; j < c.width; j += tile_columns) {
-      const std::int64_t columns = std::min(c.width - j, tile_columns);
-      for_each_part(rows, most_rows(columns), [&](std::int64_t i, std::int64_t count) {
-        float* const to = c.at(matrix, i) + j;
-        multiply(EvenTileProduct{.a = a.at(matrix, 0) + i,
-                                 .a_row = 1,
-                                 .a_step = a.width,
-                                 .b = b.at(matrix, 0) + j,
-                                 .b_row = b.width,
-                                 .start = started ? to : nullptr,
-                                 .start_row = c.width,
-                                 .c = to,
-                                 .c_row = c.width,
-                                 .rows = count,
-                                 .columns = columns,
-                                 .depth = depth});
-      });
-    }
+    for (std::int64_t i = 0; i < rows; i += tile_columns)
+      for (std::int64_t j = 0; j < columns; j += tile_columns)
+        multiply(PanelProduct{.a = a.at(matrix, 0) + a.column(i),
+                              .b = b.at(matrix, 0) + b.column(j),
+                              .c = c.at(matrix, i) + c.column(j),
+                              .rows = std::min(rows - i, tile_columns),
+                              .columns = std::min(columns - j, tile_columns),
+                              .depth = depth,
+                              .transposed = true,
+                              .started = started});
 }
 
 }  // namespace
@@ -412,14 +404,14 @@ void weight_gradient(const Conv2dShape& s, const Tensor& x, const Tensor& y, con
   const std::int64_t grain = std::max(num_ranges(tiles.count, most_ranges), least_range);
   const std::int64_t ranges = std::max<std::int64_t>(num_ranges(tiles.count, grain), 1);
   const std::int64_t size = dweight.numel();
-  const std::int64_t in_width = whole_vectors(num_ranges(s.in_channels, in_blocks));
+  const std::int64_t most_in = num_ranges(s.in_channels, in_blocks);
   const std::int64_t most_out = num_ranges(s.out_channels, out_blocks);
   const Scratch<> partials(ranges == 1 ? 0 : ranges * size), zeros(most_channels);
   std::fill_n(zeros.data(), most_channels, 0.0f);
-  // A line more than their channels: rows a power of two apart would push each other out of the first cache.
-  const std::int64_t d_size = Matrices::size(at_once, in_width + 16), e_size = Matrices::size(at_once, most_out + 16);
-  const ThreadMemory memory(d_size + e_size + Matrices::size(most_out, in_width));
-  const std::int64_t totals_size = 9 * most_out * in_width;
+  const std::int64_t d_size = Matrices::size(at_once, most_in, at_once);
+  const std::int64_t e_size = Matrices::size(at_once, most_out, at_once);
+  const ThreadMemory memory(d_size + e_size + Matrices::size(most_out, most_in, tile_columns));
+  const std::int64_t totals_size = 9 * most_out * most_in;
   const Scratch<double> totals(num_threads() * totals_size);
   float* const pdw = dweight.mutable_data<float>();
   float* const pp = ranges == 1 ? pdw : partials.data();
@@ -430,8 +422,8 @@ void weight_gradient(const Conv2dShape& s, const Tensor& x, const Tensor& y, con
     const std::int64_t in = (in_block + 1) * s.in_channels / in_blocks - first_in;
     const std::int64_t first_out = out_block * s.out_channels / out_blocks;
     const std::int64_t out = (out_block + 1) * s.out_channels / out_blocks - first_out;
-    const Matrices d(memory.get(), at_once, whole_vectors(in) + 16), e(memory.get() + d_size, at_once, out + 16);
-    const Matrices sums(memory.get() + d_size + e_size, out, whole_vectors(in));
+    const Matrices d(memory.get(), at_once, in, at_once), e(memory.get() + d_size, at_once, out, at_once);
+    const Matrices sums(memory.get() + d_size + e_size, out, in, tile_columns);
     double* const total = totals.data() + thread_index() * totals_size;  // [out, 9, in]
     std::fill_n(total, out * 9 * in, 0.0);
     for_each_part(std::min(grain, tiles.count - range * grain), most_chain, [&](std::int64_t begin, std::int64_t part) {
@@ -439,12 +431,12 @@ void weight_gradient(const Conv2dShape& s, const Tensor& x, const Tensor& y, con
         const std::int64_t first = range * grain + begin + start;
         transform_tiles<4>(PixelTransform{}, tiles, first, count, s.padding, pixels, first_in, in, zeros.data(), d);
         transform_tiles<2>(GradientTransform{}, tiles, first, count, 0, outputs, first_out, out, zeros.data(), e);
-        add_products(out, count, start > 0, e, d, sums);
+        add_products(out, in, count, start > 0, e, d, sums);
       });
       for (std::int64_t o = 0; o < out; ++o)
         for (std::int64_t c = 0; c < in; c += lanes)
           transform_square<4>(
-              WeightTransform{}, [&](int i, int j) { return load(sums.at(4 * i + j, o) + c); },
+              WeightTransform{}, [&](int i, int j) { return load(sums.at(4 * i + j, o) + sums.column(c)); },
               [&](int i, int j, Vector v) {
                 double* const to = total + (o * 9 + 3 * i + j) * in + c;
                 for (std::int64_t l = 0; l < std::min<std::int64_t>(in - c, lanes); ++l) to[l] += v[l];

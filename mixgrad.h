@@ -1,11 +1,13 @@
 // All of mixgrad.
 #pragma once
 
+#include "augment/c_mixup.h"
 #include "augment/cutmix.h"
 #include "augment/mix_plan.h"
 #include "augment/mixup.h"
 #include "augment/mixup_loss.h"
 #include "augment/pair_mix.h"
+#include "augment/reg_mixup.h"
 #include "core/allocator.h"
 #include "core/autograd.h"
 #include "core/files.h"
@@ -55,6 +57,7 @@
 #include "train/accumulate.h"
 #include "train/adam.h"
 #include "train/batch_plan.h"
+#include "train/calibration.h"
 #include "train/callback.h"
 #include "train/checkpoint.h"
 #include "train/confusion_matrix.h"
@@ -67,6 +70,7 @@
 #include "train/learner.h"
 #include "train/lookahead.h"
 #include "train/lr_find.h"
+#include "train/manifold_mixup.h"
 #include "train/metrics.h"
 #include "train/monitor.h"
 #include "train/muon.h"

@@ -183,7 +183,8 @@ Points density_curve(double alpha, std::pair<double, double> interval, double re
 
 bool write_beta_density(const std::string& png, const augment::MixOptions& options, const std::vector<float>& lambda,
                         const std::string& title) {
-  const auto [alpha, lambda_per, dedupe] = options;
+  const double alpha = options.alpha;
+  const bool dedupe = options.dedupe;
   check(alpha > 0 && alpha <= 1e6, "beta density: alpha must be above 0 and at most 1e6, got ", alpha);
   check(!lambda.empty(), "beta density: there are no draws");
 

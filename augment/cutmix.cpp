@@ -7,11 +7,14 @@
 
 namespace mixgrad::augment {
 
-CutMix::CutMix(const CutMixDraws& options) : options_(options) { check_alpha("cutmix", options.alpha); }
+CutMix::CutMix(const CutMixDraws& options) : options_(options) {
+  check_draws("cutmix", options.alpha, options.probability);
+}
 
 std::string CutMix::description() const {
   return text_of("cutmix: alpha ", options_.alpha, ", one box per ",
-                 options_.box_per == LambdaPer::batch ? "batch" : "sample");
+                 options_.box_per == LambdaPer::batch ? "batch" : "sample",
+                 describe_draws(options_.probability, options_.pairing));
 }
 
 MixPlan CutMix::draw(const Shape& batch, Random& random) const {
@@ -26,7 +29,7 @@ MixPlan CutMix::draw(const Shape& batch, Random& random) const {
   MixPlan plan;
   for (std::int64_t i = 0; i < n; ++i) {
     if (i == 0 || options_.box_per == LambdaPer::sample) {
-      const double share = std::sqrt(1 - draw_share(options_.alpha, random));
+      const double share = std::sqrt(1 - draw_share(options_.alpha, options_.probability, random));
       const auto [top, bottom] = draw_side(height, share);
       const auto [left, right] = draw_side(width, share);
       for (const std::int64_t edge : {top, bottom, left, right}) plan.more.push_back(static_cast<std::int32_t>(edge));
@@ -37,7 +40,7 @@ MixPlan CutMix::draw(const Shape& batch, Random& random) const {
       plan.lambda.push_back(plan.lambda[0]);
     }
   }
-  plan.permutation = random.permutation(n);
+  plan.permutation = draw_partners(n, options_.pairing, random);
   return plan;
 }
 

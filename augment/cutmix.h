@@ -19,11 +19,13 @@ namespace mixgrad::augment {
 struct CutMixDraws {
   double alpha = 1;                       // of Beta(alpha, alpha); 0: nothing is cut
   LambdaPer box_per = LambdaPer::sample;  // a box for each sample, or (the paper) one for the whole batch
+  double probability = 1;                 // that a sample, or a batch with one box, is cut at all
+  Pairing pairing = Pairing::shuffle;
 };
 
 class CutMix : public PairMix {
  public:
-  // Throws unless alpha is finite and in 0..1e6.
+  // Throws unless alpha is finite and in 0..1e6, and probability in 0..1.
   explicit CutMix(const CutMixDraws& options = {});
   std::string description() const override;
   // For images [N, H, W, C]; throws on another rank. plan.more has 4 numbers for each sample: the box is the rows from

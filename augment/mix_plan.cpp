@@ -6,6 +6,7 @@
 #include <istream>
 #include <limits>
 #include <locale>
+#include <numeric>
 #include <ostream>
 #include <sstream>
 #include <string>
@@ -14,24 +15,43 @@
 
 namespace mixgrad::augment {
 
-void check_alpha(const char* mix, double alpha) {
+void check_draws(const char* mix, double alpha, double probability) {
   check(std::isfinite(alpha) && alpha >= 0 && alpha <= 1e6, mix, ": alpha must be between 0 and 1e6, got ", alpha);
+  check(probability >= 0 && probability <= 1, mix, ": probability must be between 0 and 1, got ", probability);
 }
 
-double draw_share(double alpha, Random& random) { return alpha > 0 ? random.beta(alpha, alpha) : 1.0; }
+std::string describe_draws(double probability, Pairing pairing) {
+  std::string text = probability < 1 ? text_of(", probability ", probability) : "";
+  if (pairing != Pairing::shuffle) text += pairing == Pairing::flip ? ", pairs flipped" : ", pairs rolled";
+  return text;
+}
+
+double draw_share(double alpha, double probability, Random& random) {
+  if (probability < 1 && random.uniform() >= probability) return 1;
+  return alpha > 0 ? random.beta(alpha, alpha) : 1.0;
+}
+
+std::vector<std::int32_t> draw_partners(std::int64_t batch_size, Pairing pairing, Random& random) {
+  if (pairing == Pairing::shuffle) return random.permutation(batch_size);
+  std::vector<std::int32_t> partners(static_cast<std::size_t>(batch_size));
+  std::iota(partners.begin(), partners.end(), 0);
+  if (pairing == Pairing::flip) std::ranges::reverse(partners);
+  else if (batch_size > 0) std::rotate(partners.begin(), partners.begin() + 1, partners.end());
+  return partners;
+}
 
 MixPlan draw_mix_plan(std::int64_t batch_size, const MixOptions& options, Random& random) {
-  check_alpha("mixup", options.alpha);
+  check_draws("mixup", options.alpha, options.probability);
   check(batch_size >= 0 && batch_size <= std::numeric_limits<std::int32_t>::max(), "mixup: batch size ", batch_size,
         " is not in 0..2^31-1");
   const auto draw_lambda = [&] {
-    const double t = draw_share(options.alpha, random);
+    const double t = draw_share(options.alpha, options.probability, random);
     return static_cast<float>(options.dedupe ? std::max(t, 1 - t) : t);
   };
   MixPlan plan{.lambda = std::vector<float>(static_cast<std::size_t>(batch_size)), .permutation = {}};
   if (options.lambda_per == LambdaPer::sample) std::generate(plan.lambda.begin(), plan.lambda.end(), draw_lambda);
   else std::fill(plan.lambda.begin(), plan.lambda.end(), draw_lambda());
-  plan.permutation = random.permutation(batch_size);
+  plan.permutation = draw_partners(batch_size, options.pairing, random);
   return plan;
 }
 

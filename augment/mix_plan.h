@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <iosfwd>
+#include <string>
 #include <vector>
 
 #include "core/random.h"
@@ -21,10 +22,19 @@ namespace mixgrad::augment {
 
 enum class LambdaPer { sample, batch };  // one draw for each sample, or (the papers) one for the whole batch
 
+// Who the partners of a batch's samples are.
+enum class Pairing {
+  shuffle,  // a random permutation
+  flip,     // sample i has N - 1 - i, and the other way round
+  roll,     // sample i has i + 1, the last has the first
+};
+
 struct MixOptions {
   double alpha = 0.4;  // of Beta(alpha, alpha); 0: nothing is mixed, 1: t is uniform
   LambdaPer lambda_per = LambdaPer::sample;
-  bool dedupe = true;  // lambda = max(t, 1 - t), or else t
+  bool dedupe = true;      // lambda = max(t, 1 - t), or else t
+  double probability = 1;  // that a sample, or a batch with one lambda, is mixed at all; else lambda is 1
+  Pairing pairing = Pairing::shuffle;
 };
 
 struct MixPlan {
@@ -36,13 +46,16 @@ struct MixPlan {
   friend bool operator==(const MixPlan&, const MixPlan&) = default;
 };
 
-// Draws mixup's plan for a batch. Throws unless alpha is finite and in 0..1e6, and batch_size in 0..2^31-1.
+// Draws mixup's plan for a batch. Throws unless alpha is finite and in 0..1e6, probability in 0..1, and batch_size in
+// 0..2^31-1.
 MixPlan draw_mix_plan(std::int64_t batch_size, const MixOptions& options, Random& random);
 
-// Throws, naming the mix, unless alpha is finite and in 0..1e6.
-void check_alpha(const char* mix, double alpha);
-// t ~ Beta(alpha, alpha), or 1 for alpha = 0.
-double draw_share(double alpha, Random& random);
+// What the mixes have in common: t ~ Beta(alpha, alpha), or 1 for alpha = 0 and for all but the share `probability` of
+// the draws; partners; and their options: checked, throwing with the mix's name, and in words.
+double draw_share(double alpha, double probability, Random& random);
+std::vector<std::int32_t> draw_partners(std::int64_t batch_size, Pairing pairing, Random& random);
+void check_draws(const char* mix, double alpha, double probability);
+std::string describe_draws(double probability, Pairing pairing);  // empty for the defaults
 
 // Throws unless lambda is in [0, 1], permutation one of 0..N-1, and `more` the same for each sample.
 void check_plan(const MixPlan& plan);

@@ -39,12 +39,20 @@ Tensor mix(const Tensor& x, const Tensor& partners, const MixPlan& plan) { retur
 
 Tensor mix(const Tensor& x, const MixPlan& plan) { return mix(x, x, plan); }
 
-MixUp::MixUp(const MixOptions& options) : options_(options) { check_alpha("mixup", options.alpha); }
+std::vector<Tensor> mix(std::span<const Tensor> inputs, const MixPlan& plan) {
+  std::vector<Tensor> mixed;
+  for (const Tensor& x : inputs) mixed.push_back(mix(x, plan));
+  return mixed;
+}
+
+MixUp::MixUp(const MixOptions& options) : options_(options) {
+  check_draws("mixup", options.alpha, options.probability);
+}
 
 std::string MixUp::description() const {
   return text_of("mixup: alpha ", options_.alpha, ", one lambda per ",
                  options_.lambda_per == LambdaPer::batch ? "batch" : "sample", ", dedupe ",
-                 options_.dedupe ? "on" : "off");
+                 options_.dedupe ? "on" : "off", describe_draws(options_.probability, options_.pairing));
 }
 
 MixPlan MixUp::draw(const Shape& batch, Random& random) const { return draw_mix_plan(batch[0], options_, random); }

@@ -13,6 +13,8 @@
 #pragma once
 
 #include <concepts>
+#include <span>
+#include <vector>
 
 #include "augment/pair_mix.h"
 #include "core/device.h"
@@ -37,6 +39,8 @@ MIXGRAD_HOST_DEVICE constexpr T mix(T a, T b, T lambda) {
 Tensor mix(const Tensor& x, const MixPlan& plan);
 // The same with j taken from a second batch of the same shape: the paper's two loaders.
 Tensor mix(const Tensor& x, const Tensor& partners, const MixPlan& plan);
+// Several inputs of the same samples by one plan, such as the numbers of a table and the embeddings of its categories.
+std::vector<Tensor> mix(std::span<const Tensor> inputs, const MixPlan& plan);
 // The mixture of a stacked input: what a model given both sides computes first, or later on features.
 Tensor mix(const MixedInput& input);
 

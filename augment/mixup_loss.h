@@ -28,6 +28,7 @@ class MixUpLoss {
   explicit MixUpLoss(nn::Loss loss, LossWeight weight = LossWeight::lambda);
 
   Tensor operator()(const Tensor& output, const Target& target) const;
+  Tensor each_sample(const Tensor& output, const MixedTarget& target) const;  // [N], before it is reduced
   const nn::Loss& loss() const { return loss_; }
 
  private:

@@ -26,7 +26,8 @@ enum class Purpose : std::uint8_t {
   dropout,
   split,
   transform,
-  flip
+  flip,
+  pairing  // what a mix draws beside its plans
 };
 
 // The Philox4x32-10 bijection: four random words from a counter and a key.

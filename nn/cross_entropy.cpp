@@ -1,5 +1,6 @@
 #include "nn/cross_entropy.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -32,13 +33,15 @@ bool are_indices(const Tensor& target, const Tensor& logits) {
 
 // Of class indices; without a lambda, of the first alone.
 Tensor of_indices(const Tensor& logits, const Tensor& y, const Tensor& partner, const Tensor& lambda,
-                  const Tensor& class_weights, double label_smoothing) {
+                  const Tensor& class_weights, const CrossEntropyOptions& options) {
   check(logits.size(1) > 0, "cross_entropy: logits ", logits.shape(), " have no classes");
   const Tensor loss = Tensor::empty({logits.size(0)}, logits.options());
   const bool differentiate = grad_enabled() && logits.requires_grad();
   const Tensor dlogits = differentiate ? Tensor::empty(logits.shape(), logits.options()) : Tensor();
   dispatch("cross_entropy", logits.device(), [&](auto device) {
-    kernels::cross_entropy(device, logits, {y, partner, lambda, class_weights, label_smoothing}, loss, dlogits);
+    kernels::cross_entropy(device, logits,
+                           {y, partner, lambda, class_weights, options.label_smoothing, options.ignore_index}, loss,
+                           dlogits);
   });
   record(loss, "cross_entropy", {logits}, [dlogits](const Tensor& grad, Gradients& to) {
     to.add(0, reshape(grad, {grad.numel(), 1}) * dlogits);
@@ -52,7 +55,7 @@ Tensor cross_entropy_per_sample(const Tensor& logits, const Tensor& target, cons
   const Tensor weights = class_weights_for(logits, options);
   const double smoothing = options.label_smoothing;
   check_same_device("cross_entropy", logits.device(), target.device());
-  if (are_indices(target, logits)) return of_indices(logits, target, target, {}, weights, smoothing);
+  if (are_indices(target, logits)) return of_indices(logits, target, target, {}, weights, options);
   check(target.shape() == logits.shape() && target.dtype() == logits.dtype(), "cross_entropy: for logits ",
         name_of(logits.dtype()), logits.shape(), " the target must be i32 [N] or of the logits' dtype and shape, got ",
         name_of(target.dtype()), target.shape());
@@ -74,7 +77,7 @@ Tensor cross_entropy_mixed(const Tensor& logits, const Tensor& y, const Tensor& 
   check(lambda.dtype() == logits.dtype() && (lambda.shape() == Shape{} || lambda.shape() == Shape{logits.size(0)}),
         "cross_entropy: for logits ", name_of(logits.dtype()), logits.shape(),
         " lambda must be [N] or [] of the same dtype, got ", name_of(lambda.dtype()), lambda.shape());
-  return of_indices(logits, y, partner, lambda, weights, options.label_smoothing);
+  return of_indices(logits, y, partner, lambda, weights, options);
 }
 
 Loss cross_entropy_with(const CrossEntropyOptions& options) {
@@ -82,6 +85,7 @@ Loss cross_entropy_with(const CrossEntropyOptions& options) {
         options.label_smoothing, " must be at least 0 and below 1");
   std::string name = "cross_entropy";
   if (options.label_smoothing > 0) name += text_of(", label_smoothing ", options.label_smoothing);
+  if (options.ignore_index) name += text_of(", ignore_index ", *options.ignore_index);
   if (options.class_weights.defined()) {
     name += ", class_weights";
     for (const double weight : options.class_weights.to(cpu).to(DType::f64).to_vector<double>()) {
@@ -104,8 +108,14 @@ Loss cross_entropy_with(const CrossEntropyOptions& options) {
 namespace mixgrad::kernels {
 
 void cross_entropy(Cpu device, const Tensor& logits, const CrossEntropyTarget& target, Out loss, Out dlogits) {
-  check_indices(device, "cross_entropy", target.y, logits.size(1));
-  check_indices(device, "cross_entropy", target.partner, logits.size(1));
+  for (Tensor labels : {target.y, target.partner}) {
+    if (target.ignored) {
+      labels = labels.clone();
+      std::replace(labels.mutable_data<std::int32_t>(), labels.mutable_data<std::int32_t>() + labels.numel(),
+                   *target.ignored, 0);
+    }
+    check_indices(device, "cross_entropy", labels, logits.size(1));
+  }
   with_floating("cross_entropy", logits.dtype(), [&]<class T>(T) {
     const std::int64_t classes = logits.size(1);
     const T* z = logits.data<T>();

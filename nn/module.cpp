@@ -17,8 +17,8 @@ class Walk : public Visitor {
   explicit Walk(Module& module) { module.visit(*this); }
   void child(const std::string& name, Module& module) override {
     const std::string outer = path_;
+    modules.emplace_back(path_ + name, &module);
     path_ += name + ".";
-    modules.push_back(&module);
     module.visit(*this);
     path_ = outer;
   }
@@ -26,7 +26,7 @@ class Walk : public Visitor {
   void buffer(const std::string& name, const Tensor& tensor) override { add(buffers, name, tensor); }
 
   std::vector<NamedTensor> parameters, buffers;
-  std::vector<Module*> modules;
+  std::vector<std::pair<std::string, Module*>> modules;
 
  private:
   void add(std::vector<NamedTensor>& list, const std::string& name, const Tensor& tensor) {
@@ -40,7 +40,7 @@ class Walk : public Visitor {
 template <class F>
 void for_each_module(Module& root, F f) {
   f(root);
-  for (Module* module : Walk(root).modules) f(*module);
+  for (const auto& [name, module] : Walk(root).modules) f(*module);
 }
 
 // forward() as that of the module, for an input of this shape.
@@ -61,7 +61,7 @@ Tensor Module::forward_many(std::span<const Tensor> inputs) {
 }
 
 Tensor Module::operator()(const Tensor& input) {
-  return run(*this, input.shape(), [&] { return forward(input); });
+  return run(*this, input.shape(), [&] { return forward(state_->input_hook ? state_->input_hook(input) : input); });
 }
 
 Tensor Module::operator()(std::span<const Tensor> inputs) {
@@ -80,20 +80,28 @@ void Module::to(Device device) {
 }
 
 void Module::train(bool on) {
-  for_each_module(*this, [on](Module& module) { *module.training_ = on; });
+  for_each_module(*this, [on](Module& module) { module.state_->training = on; });
 }
 
+InputHook::InputHook(Module& module, std::function<Tensor(const Tensor&)> hook) : state_(module.state_) {
+  check(!module.has_input_hook(), module.name(), ": there is something in front of it already");
+  state_->input_hook = std::move(hook);
+}
+
+InputHook::~InputHook() { state_->input_hook = nullptr; }
+
 EvalMode::EvalMode(Module& root) {
-  for_each_module(root, [this](Module& module) { modes_.emplace_back(module.training_, module.training()); });
+  for_each_module(root, [this](Module& module) { modes_.emplace_back(module.state_, module.training()); });
   root.eval();
 }
 
 EvalMode::~EvalMode() {
-  for (const auto& [training, before] : modes_) *training = before;
+  for (const auto& [state, before] : modes_) state->training = before;
 }
 
 std::vector<NamedTensor> named_parameters(Module& module) { return Walk(module).parameters; }
 std::vector<NamedTensor> named_buffers(Module& module) { return Walk(module).buffers; }
+std::vector<std::pair<std::string, Module*>> named_modules(Module& module) { return Walk(module).modules; }
 
 std::vector<Tensor> parameters(Module& module) {
   std::vector<Tensor> result;

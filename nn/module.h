@@ -47,7 +47,7 @@ class Module {
 
   // Layers such as batch norm and dropout behave differently in training and in evaluation; a new module is in training
   // mode.
-  bool training() const { return *training_; }
+  bool training() const { return state_->training; }
   void train(bool on = true);  // this module and all below it
   void eval() { train(false); }
 
@@ -55,9 +55,16 @@ class Module {
   // device. An optimizer is made afterwards: it lays the parameters into memory of its own.
   void to(Device device);
 
+  bool has_input_hook() const { return state_->input_hook != nullptr; }
+
  private:
   friend class EvalMode;
-  std::shared_ptr<bool> training_ = std::make_shared<bool>(true);
+  friend class InputHook;
+  struct State {  // of all handles
+    bool training = true;
+    std::function<Tensor(const Tensor& input)> input_hook;
+  };
+  std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
 // Puts a module and all below it in evaluation mode while it lives, then back each as it was.
@@ -67,7 +74,18 @@ class EvalMode : NonCopyable {
   ~EvalMode();
 
  private:
-  std::vector<std::pair<std::shared_ptr<bool>, bool>> modes_;
+  std::vector<std::pair<std::shared_ptr<Module::State>, bool>> modes_;
+};
+
+// While it lives, the module's forward of one input is given hook(input) instead: what is done to a hidden layer, such
+// as mixing. Throws where the module has one already.
+class InputHook : NonCopyable {
+ public:
+  InputHook(Module& module, std::function<Tensor(const Tensor& input)> hook);
+  ~InputHook();
+
+ private:
+  std::shared_ptr<Module::State> state_;
 };
 
 // A leaf tensor to be trained.
@@ -80,6 +98,8 @@ using mixgrad::NamedTensor;
 std::vector<NamedTensor> named_parameters(Module& module);
 std::vector<NamedTensor> named_buffers(Module& module);
 std::vector<Tensor> parameters(Module& module);
+// All modules below it, "0", "1", "1.body", ..., each before those below it. They live as long as it does.
+std::vector<std::pair<std::string, Module*>> named_modules(Module& module);
 std::int64_t num_parameters(Module& module);
 
 // Throws when a loss depends on a tensor that requires a gradient and is not among the parameters of the model: it

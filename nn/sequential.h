@@ -18,7 +18,7 @@ namespace mixgrad::nn {
 // that; one that has forward_activated, in front of a ReLU, SiLU or GELU. In front of a pooling, with or without a ReLU
 // between, one that has forward_before computes by that what the pooling reads alone: a pooling of 2 drops the last of
 // 31 rows and columns. An observer is told the shape that is computed. A class, a pooling too, that changes forward
-// alone is called by that.
+// alone is called by that; and nothing is computed past a layer that has an InputHook.
 class Sequential : public Module {
  public:
   Sequential() = default;
@@ -58,7 +58,7 @@ class Sequential : public Module {
       const bool is_relu = std::holds_alternative<functions::Relu>(next.activation);
       const Pool2d* const pool = layer.forward_before ? (is_relu ? entry(i + 2) : next).pool : nullptr;
       const bool both = pool || layer.forward_relu ? is_relu : is_active && layer.forward_activated;
-      if (!pool && !both) {
+      if ((!pool && !both) || has_hook(i) || has_hook(i + 1) || (pool && has_hook(i + 2))) {
         x = (*layer.module)(x);
         continue;
       }
@@ -93,6 +93,7 @@ class Sequential : public Module {
   static constexpr bool declared_together(F A::*, G B::*) {
     return std::same_as<A, B>;
   }
+  bool has_hook(std::size_t i) const { return i < layers_.size() && layers_[i].module->has_input_hook(); }
   const Entry& entry(std::size_t i) const {
     static const Entry none;
     return i < layers_.size() ? layers_[i] : none;

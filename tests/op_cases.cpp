@@ -402,6 +402,10 @@ void loss_cases(Table& table) {
                        const nn::Loss loss = nn::cross_entropy_with({.label_smoothing = 0.2, .class_weights = weights});
                        return loss(x[0], dense ? one_hot(classes(x[0]), 3, x[0].dtype()) : classes(x[0]));
                      }});
+  table.push_back({.name = "cross_entropy, smoothed, a class ignored", .inputs = {{7, 3}}, .f = [=](const Inputs& x) {
+                     const nn::Loss loss = nn::cross_entropy_with({.label_smoothing = 0.2, .ignore_index = 1});
+                     return loss(x[0], classes(x[0]));
+                   }});
   table.push_back({.name = "bce_with_logits", .inputs = {{5, 3}, {5, 3}}, .f = [](const Inputs& x) {
                      return nn::bce_with_logits(x[0], x[1]);
                    }});
@@ -445,6 +449,11 @@ void loss_cases(Table& table) {
         {.name = std::string("MixUpLoss, class indices, smoothed and weighted, ") + name,
          .inputs = {{5, 3}},
          .f = [=](const Inputs& x) { return with_options(x[0], mixed_target(classes(x[0]), plan_for(x[0]))); }});
+    const MixUpLoss ignoring(nn::cross_entropy_with({.label_smoothing = 0.2, .ignore_index = 1}), weight);
+    table.push_back(
+        {.name = std::string("MixUpLoss, class indices, smoothed, a class ignored, ") + name,
+         .inputs = {{7, 3}},
+         .f = [=](const Inputs& x) { return ignoring(x[0], mixed_target(classes(x[0]), plan_for(x[0]))); }});
     table.push_back({.name = std::string("MixUpLoss, more classes than a warp, ") + name,
                      .inputs = {{3, 70}},
                      .f = [=](const Inputs& x) { return loss(x[0], mixed_target(classes(x[0]), plan_for(x[0]))); }});

@@ -45,6 +45,17 @@ Tensor softsign(const Tensor& x) {
 
 }  // namespace
 
+TEST_CASE("augment/README.md: mixup of half of the samples, flipped, up to an epoch") {
+  const auto digits = std::make_shared<data::ImageDataset>(data::synthetic_digits(20, 1, data::Split::train),
+                                                           std::vector<std::string>(10, "digit"));
+  train::Learner learn({data::DataLoader(digits, {.batch_size = 10}), data::DataLoader(digits, {.batch_size = 10})},
+                       nn::simple_cnn({3, 4, 10}), {.verbose = false});
+  learn.mixup({.probability = 0.5, .pairing = augment::Pairing::flip, .off_from = 6});
+  learn.fit(1);
+  CHECK(learn.plan.mix->plan.permutation.front() == 9);
+  CHECK(std::ranges::count(learn.plan.mix->plan.lambda, 1.0f) < 10);
+}
+
 TEST_CASE("nn/README.md: the layer divides by the root mean square, and its gradient follows") {
   RMSNorm layer(2);
   const Tensor y = layer.forward(Tensor::from({3.0f, 4.0f}, {1, 2}));  // the root mean square is sqrt(12.5)

@@ -74,3 +74,41 @@ TEST_CASE("cross_entropy: class weights that are negative or no numbers are refu
                          doctest::Contains("cross_entropy: class weight "), Error);
   CHECK_NOTHROW(cross_entropy_with({.class_weights = Tensor::from({1.f, 0.f}, {2})}));
 }
+
+TEST_CASE("cross_entropy: an ignored label counts for nothing, and of two mixed labels the other keeps its weight") {
+  const Tensor logits = normal({4, 3}, DType::f64);
+  constexpr std::int32_t none = -100;
+  const Tensor y = Tensor::from({0, none, 2, none}, {4}), partner = Tensor::from({1, 2, none, none}, {4});
+  const Tensor lambda = Tensor::from({0.75, 0.625, 0.5, 0.25}, {4});
+  const Tensor weights = Tensor::from({0.5f, 2.0f, 3.0f}, {3});
+  for (const double smoothing : {0.0, 0.3}) {
+    const CrossEntropyOptions options{.label_smoothing = smoothing, .class_weights = weights, .ignore_index = none};
+    const CrossEntropyOptions whole{.label_smoothing = smoothing, .class_weights = weights};
+    const auto loss = [&](std::int64_t row, std::int32_t label) {
+      return cross_entropy_per_sample(slice(logits, row, row + 1), Tensor::from({label}, {1}), whole).item();
+    };
+    const auto alone = cross_entropy_per_sample(logits, y, options).to_vector<double>();
+    CHECK(alone[0] == doctest::Approx(loss(0, 0)));
+    CHECK(alone[1] == 0);
+    CHECK(alone[2] == doctest::Approx(loss(2, 2)));
+    CHECK(alone[3] == 0);
+    const auto mixed = cross_entropy_mixed(logits, y, partner, lambda, options).to_vector<double>();
+    CHECK(mixed[0] == doctest::Approx(0.75 * loss(0, 0) + 0.25 * loss(0, 1)));
+    CHECK(mixed[1] == doctest::Approx(0.375 * loss(1, 2)));
+    CHECK(mixed[2] == doctest::Approx(0.5 * loss(2, 2)));
+    CHECK(mixed[3] == 0);
+    // A mean is over all four samples.
+    CHECK(cross_entropy_with(options)(logits, y).item() == doctest::Approx((loss(0, 0) + loss(2, 2)) / 4));
+  }
+  const Tensor leaf = logits.clone().requires_grad_();
+  sum(cross_entropy_per_sample(leaf, y, {.ignore_index = none})).backward();
+  const auto gradient = leaf.grad().to_vector<double>();
+  for (const std::size_t i : {3u, 4u, 5u, 9u, 10u, 11u}) CHECK(gradient[i] == 0);
+  CHECK(gradient[0] < 0);
+  // An ordinary class can be ignored too; other indices are refused as ever.
+  CHECK(cross_entropy_per_sample(logits, Tensor::from({2, 2, 2, 2}, {4}), {.ignore_index = 2}).to_vector<double>() ==
+        std::vector<double>(4, 0));
+  CHECK(test::error_of([&] { cross_entropy_per_sample(logits, y, {.ignore_index = -1}); }) ==
+        "cross_entropy: index -100 at position 1 is outside 0..2");
+  CHECK(cross_entropy_with({.ignore_index = none}).name == "cross_entropy, ignore_index -100");
+}

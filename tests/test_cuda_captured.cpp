@@ -73,6 +73,22 @@ TEST_CASE("captured steps: the same bits as plain launches, with planned transfo
     });
 }
 
+TEST_CASE("captured steps: the same bits as plain launches, with each relative of mixup") {
+  SUBCASE("mixup or CutMix, off in the end") {
+    check_captured_is_plain([](Learner& learn) { learn.mixup_or_cutmix({.off_from = 3.5}).fit(4); });
+  }
+  SUBCASE("manifold mixup, a graph for each layer") {
+    check_captured_is_plain([](Learner& learn) { learn.manifold_mixup().fit(4); });
+  }
+  SUBCASE("RegMixup") {
+    check_captured_is_plain([](Learner& learn) { learn.reg_mixup({.eta = 0.5}).fit(2); });
+  }
+  SUBCASE("half of the samples, flipped") {
+    check_captured_is_plain(
+        [](Learner& learn) { learn.mixup({.probability = 0.5, .pairing = augment::Pairing::flip}).fit(2); });
+  }
+}
+
 TEST_CASE("captured steps: a graph for each kind of step, where plans are of one or another") {
   struct Either : train::Callback {  // mixup, CutMix or neither
     void on_batch_plan(Learner&, train::BatchPlan& plan) override {

@@ -47,6 +47,39 @@ TEST_CASE("confusion matrix: rows are true classes, columns predicted ones, and 
   CHECK_THROWS_WITH_AS(most_confused(x), doctest::Contains("must be i32 [C, C]"), Error);
 }
 
+TEST_CASE("class scores: precision, recall and F1 of each class, and 0 where there is nothing to count") {
+  const Tensor matrix = Tensor::from<std::int32_t>({3, 1, 0, 2, 4, 0, 0, 0, 0}, {3, 3});
+  const std::vector<ClassScores> scores = class_scores(matrix);
+  REQUIRE(scores.size() == 3);
+  CHECK(scores[0].precision == doctest::Approx(3.0 / 5));
+  CHECK(scores[0].recall == doctest::Approx(3.0 / 4));
+  CHECK(scores[0].f1 == doctest::Approx(2 * 0.6 * 0.75 / 1.35));
+  CHECK(scores[0].samples == 4);
+  CHECK(scores[1].precision == doctest::Approx(4.0 / 5));
+  CHECK(scores[1].recall == doctest::Approx(4.0 / 6));
+  CHECK(scores[2].precision == 0);
+  CHECK(scores[2].recall == 0);
+  CHECK(scores[2].f1 == 0);
+  std::ostringstream text;
+  print_class_scores(text, matrix, {"cat", "a long name", "dog"});
+  CHECK(text.str() ==
+        "class        precision   recall       f1  samples\n"
+        "cat             0.6000   0.7500   0.6667        4\n"
+        "a long name     0.8000   0.6667   0.7273        6\n"
+        "dog             0.0000   0.0000   0.0000        0\n"
+        "mean            0.4667   0.4722   0.4646       10\n");
+  CHECK_THROWS_AS(class_scores(Tensor::zeros({2, 2})), Error);
+}
+
+TEST_CASE("calibration of a learner: over its validation data") {
+  const Tensor x = log(Tensor::from({0.8f, 0.2f, 0.3f, 0.7f, 0.6f, 0.4f}, {3, 2}));
+  Learner learn(loaders(x, Tensor::from<std::int32_t>({0, 0, 0}, {3}), 2), Identity(), with_sgd());
+  const Calibration result = calibration(learn);
+  CHECK(result.accuracy == doctest::Approx(2.0 / 3));
+  CHECK(result.confidence == doctest::Approx(0.7));
+  CHECK(result.error == doctest::Approx((0.2 + 0.7 + 0.4) / 3));
+}
+
 TEST_CASE("top losses: the largest first, by their place in the data even when validation shuffles; nan above all") {
   const Tensor x = Tensor::from({3.f, 0.f, 0.f, 1.f, 0.f, 5.f, not_a_number<float>, 0.f, 2.f, 0.f}, {5, 2});
   const Tensor y = Tensor::from<std::int32_t>({0, 0, 0, 1, 1}, {5});

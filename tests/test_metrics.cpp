@@ -1,7 +1,8 @@
-// Metrics: accuracy, top-k accuracy, accuracy of mixed targets.
+// Metrics: accuracy, of mixed targets too, the loss floor, how good the probabilities are.
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <sstream>
 
 #include "mixgrad.h"
 #include "tests/not_finite.h"
@@ -94,4 +95,70 @@ TEST_CASE("mixed accuracy: lambda for the one class and 1 - lambda for the other
   CHECK(mixed_accuracy_of(output, mixture).item() == mixed_accuracy_of(output, MixedTarget{y, partner, lambda}).item());
   CHECK(mixed_accuracy.name != "accuracy");
   CHECK_THROWS_AS(mixed_accuracy_of(output, MixedTarget{y, partner, Tensor::ones({3})}), Error);
+}
+
+TEST_CASE("loss floor: the entropy of the targets, 0 where a pair has one label or a batch is not mixed") {
+  const Tensor output = Tensor::zeros({3, 2});
+  const Tensor y = Tensor::from<std::int32_t>({0, 0, 1}, {3}), partner = Tensor::from<std::int32_t>({1, 0, 0}, {3});
+  const Tensor lambda = Tensor::from({0.75f, 0.6f, 1.0f}, {3});
+  const double entropy = -0.75 * std::log(0.75) - 0.25 * std::log(0.25);
+  CHECK(loss_floor_of(output, MixedTarget{y, partner, lambda}).item() == doctest::Approx(entropy / 3));
+  CHECK(loss_floor_of(output, MixedTarget{one_hot(y, 2), one_hot(partner, 2), lambda}).item() ==
+        doctest::Approx(entropy / 3));
+  CHECK(loss_floor_of(output, Tensor::from<float>({0.75f, 0.25f, 1, 0, 0, 1}, {3, 2})).item() ==
+        doctest::Approx(entropy / 3));
+  CHECK(loss_floor_of(output, y).item() == 0);
+  // No model is below it: a loss at the targets themselves is the floor.
+  const Tensor target = Tensor::from({0.75, 0.25, 0.5, 0.5, 0.1, 0.9}, {3, 2});
+  CHECK(loss_floor_of(target, target).item() == doctest::Approx(nn::cross_entropy(log(target), target).item()));
+  CHECK_THROWS_AS(loss_floor_of(output, MixedTarget{y, partner, Tensor::ones({2})}), Error);
+  CHECK_THROWS_AS(loss_floor_of(output, Tensor::from<std::int32_t>({0, 1, 2}, {3})), Error);
+}
+
+TEST_CASE("nll, brier, confidence: means over samples of what softmax gives") {
+  const Tensor p = Tensor::from({0.7, 0.2, 0.1, 0.25, 0.25, 0.5}, {2, 3}), output = log(p) + 3.0;
+  const Tensor y = Tensor::from<std::int32_t>({0, 1}, {2});
+  CHECK(nll_of(output, y).item() == doctest::Approx((-std::log(0.7) - std::log(0.25)) / 2));
+  CHECK(brier_of(output, y).item() == doctest::Approx((0.09 + 0.04 + 0.01 + 0.0625 + 0.5625 + 0.25) / 2));
+  CHECK(confidence_of(output, y).item() == doctest::Approx((0.7 + 0.5) / 2));
+  CHECK(nll_of(output, one_hot(y, 3)).item() == nll_of(output, y).item());
+  for (const Metric& metric : {nll, brier, confidence}) {
+    CHECK(metric.mean(Tensor::zeros({0, 3}), Tensor::zeros({0}, {.dtype = DType::i32})).item() == 0);
+    CHECK_THROWS_AS(metric.mean(Tensor::zeros({3}), y), Error);
+  }
+}
+
+TEST_CASE("calibration: in each bin confidence against accuracy, and their distance weighed by samples") {
+  // Confidences .6 .6 .9 .9 .9, of which one and two are right.
+  const Tensor p = Tensor::from({0.6, 0.4, 0.4, 0.6, 0.9, 0.1, 0.9, 0.1, 0.1, 0.9}, {5, 2});
+  const Tensor y = Tensor::from<std::int32_t>({0, 0, 0, 1, 1}, {5});
+  const Calibration result = calibration(log(p), y, 4);
+  REQUIRE(result.bins.size() == 4);
+  CHECK(result.bins[0].samples == 0);
+  CHECK(result.bins[1].samples == 0);
+  CHECK(result.bins[2].samples == 2);
+  CHECK(result.bins[2].confidence == doctest::Approx(0.6));
+  CHECK(result.bins[2].accuracy == doctest::Approx(0.5));
+  CHECK(result.bins[3].samples == 3);
+  CHECK(result.bins[3].accuracy == doctest::Approx(2.0 / 3));
+  CHECK(result.error == doctest::Approx(2 / 5.0 * 0.1 + 3 / 5.0 * (0.9 - 2.0 / 3)));
+  CHECK(result.confidence == doctest::Approx(0.78));
+  CHECK(result.accuracy == doctest::Approx(0.6));
+  std::ostringstream text;
+  print_calibration(text, result);
+  CHECK(text.str() ==
+        "confidence    samples     mean  accuracy\n"
+        "0.50 to 0.75        2   0.6000    0.5000\n"
+        "0.75 to 1.00        3   0.9000    0.6667\n"
+        "expected calibration error 0.1800, confidence 0.7800, accuracy 0.6000\n");
+  // The upper edge belongs to a bin; certainty to the last.
+  const Tensor sure = Tensor::from<double>({0.0, -INFINITY, 0.0, 0.0}, {2, 2});
+  const Calibration edges = calibration(sure, Tensor::from<std::int32_t>({0, 0}, {2}), 2);
+  CHECK(edges.bins[0].samples == 1);
+  CHECK(edges.bins[1].samples == 1);
+  CHECK(edges.error == doctest::Approx(0.25));
+  CHECK(calibration(Tensor::zeros({0, 2}), Tensor::zeros({0}, {.dtype = DType::i32})).error == 0);
+  CHECK_THROWS_AS(calibration(sure, y, 0), Error);
+  CHECK_THROWS_WITH_AS(calibration(Tensor::full({1, 2}, NAN), Tensor::zeros({1}, {.dtype = DType::i32})),
+                       doctest::Contains("sample 0 is nan"), Error);
 }

@@ -29,6 +29,8 @@ struct PlannedMix {
   augment::MixPlan plan;
   std::vector<std::int32_t> partners = {};  // samples of the training data; empty: those of this batch, permuted
   bool stack_x = false, stack_y = true;     // keep both inputs, both targets, side by side
+  bool keep_clean = false;                  // the clean batch in front of the mixed one (augment/reg_mixup.h)
+  std::string layer = {};                   // in front of which pairs are made, inside the model; empty: at its input
 };
 
 struct BatchPlan {

@@ -30,7 +30,9 @@ std::string kind_of(const BatchPlan& plan) {
   for (const PlannedTransform& planned : plan.transforms) text += text_of(", transform ", planned.transform.identity());
   if (const auto& mix = plan.mix)
     text += text_of(", ", mix->mix->description(), mix->partners.empty() ? "" : ", partners of their own",
-                    mix->stack_x ? ", both inputs" : "", mix->stack_y ? ", both targets" : "");
+                    mix->stack_x ? ", both inputs" : "", mix->stack_y ? ", both targets" : "",
+                    mix->keep_clean ? ", behind the clean batch" : "", mix->layer.empty() ? "" : ", in front of ",
+                    mix->layer);
   for (const auto& [name, value] : plan.values)
     text += text_of(", ", name, " ", value.index(), " ", std::visit([](const auto& v) { return v.size(); }, value));
   return text;

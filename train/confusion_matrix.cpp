@@ -1,6 +1,7 @@
 #include "train/confusion_matrix.h"
 
 #include <algorithm>
+#include <iomanip>
 #include <ostream>
 
 #include "core/reduce.h"
@@ -51,6 +52,47 @@ void print_confusion_matrix(std::ostream& out, const Tensor& matrix, const std::
     for (std::int64_t c = 0; c < count; ++c) cell(std::to_string(*value++));
   }
   out << '\n';
+}
+
+std::vector<ClassScores> class_scores(const Tensor& matrix) {
+  const std::int64_t classes = classes_of(matrix);
+  const auto* const counts = matrix.data<std::int32_t>();
+  std::vector<ClassScores> scores;
+  for (std::int64_t c = 0; c < classes; ++c) {
+    std::int64_t actual = 0, predicted = 0;
+    for (std::int64_t other = 0; other < classes; ++other) {
+      actual += counts[c * classes + other];
+      predicted += counts[other * classes + c];
+    }
+    const auto right = static_cast<double>(counts[c * classes + c]);
+    const auto share = [=](std::int64_t of) { return of > 0 ? right / static_cast<double>(of) : 0; };
+    scores.push_back({share(predicted), share(actual),
+                      actual + predicted > 0 ? 2 * right / static_cast<double>(actual + predicted) : 0, actual});
+  }
+  return scores;
+}
+
+void print_class_scores(std::ostream& out, const Tensor& matrix, const std::vector<std::string>& classes) {
+  const std::vector<ClassScores> scores = class_scores(matrix);
+  std::size_t width = 5;
+  for (std::size_t c = 0; c < scores.size(); ++c)
+    width = std::max(width, class_name(classes, static_cast<std::int64_t>(c)).size());
+  const auto row = [&](const std::string& name, const ClassScores& s) {
+    out << name << std::string(width - name.size(), ' ')
+        << text_of(std::fixed, std::setprecision(4), std::setw(11), s.precision, std::setw(9), s.recall, std::setw(9),
+                   s.f1, std::setw(9), s.samples, "\n");
+  };
+  out << "class" << std::string(width - 5, ' ') << "  precision   recall       f1  samples\n";
+  ClassScores mean;
+  for (std::size_t c = 0; c < scores.size(); ++c) {
+    row(class_name(classes, static_cast<std::int64_t>(c)), scores[c]);
+    const auto n = static_cast<double>(scores.size());
+    mean.precision += scores[c].precision / n;
+    mean.recall += scores[c].recall / n;
+    mean.f1 += scores[c].f1 / n;
+    mean.samples += scores[c].samples;
+  }
+  if (!scores.empty()) row("mean", mean);
 }
 
 std::vector<Confusion> most_confused(const Tensor& matrix, std::int32_t at_least) {

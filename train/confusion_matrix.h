@@ -29,4 +29,16 @@ struct Confusion {
 // The mistakes that were made at least so often, the most frequent first.
 std::vector<Confusion> most_confused(const Tensor& matrix, std::int32_t at_least = 1);
 
+// Of one class, by a matrix as above.
+struct ClassScores {
+  double precision = 0;      // the share of what was predicted as the class that is of it; 0 where nothing was
+  double recall = 0;         // the share of the class that was predicted as it; 0 where there is none of it
+  double f1 = 0;             // their harmonic mean, 0 where both are
+  std::int64_t samples = 0;  // of the class
+};
+std::vector<ClassScores> class_scores(const Tensor& matrix);
+
+// A table with a row for each class, and one of the plain means over classes.
+void print_class_scores(std::ostream& out, const Tensor& matrix, const std::vector<std::string>& classes);
+
 }  // namespace mixgrad::train

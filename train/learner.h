@@ -22,6 +22,7 @@
 #include "train/adam.h"
 #include "train/batch_plan.h"
 #include "train/callback.h"
+#include "train/manifold_mixup.h"
 #include "train/metrics.h"
 #include "train/pair_mix_callback.h"
 #include "train/results.h"
@@ -69,10 +70,14 @@ class Learner : NonCopyable {
   // The model's output for inputs [N, ...], in evaluation mode, without gradients.
   Tensor predict(const Tensor& x);
 
-  // Trains with mixup, or CutMix, from the next fit on; a second call of either replaces the first. Neither these nor
-  // add() may be called while training.
+  // Trains with mixup, CutMix or a relative from the next fit on; a second call of any of them replaces the first.
+  // Neither these nor add() may be called while training.
   Learner& mixup(const MixUpOptions& options = {});
   Learner& cutmix(const CutMixOptions& options = {});
+  Learner& mixup_or_cutmix(const MixUpOrCutMixOptions& options = {});  // drawn for each batch
+  Learner& manifold_mixup(const ManifoldMixUpOptions& options = {});   // at a layer that is drawn for each batch
+  Learner& reg_mixup(const RegMixUpOptions& options = {});             // beside the clean batch
+  Learner& c_mixup(const CMixUpOptions& options = {});                 // of samples with near targets
   Learner& add(std::shared_ptr<Callback> callback);
   const std::vector<std::shared_ptr<Callback>>& callbacks() const { return callbacks_; }
   // The next fit begins there (train/checkpoint.h: resume). It must be asked for as many epochs, and for no other

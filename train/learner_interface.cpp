@@ -143,6 +143,30 @@ const Tensor& Learner::x() const {
 Learner& Learner::mixup(const MixUpOptions& options) { return mix_by(std::make_shared<MixUpCallback>(options)); }
 Learner& Learner::cutmix(const CutMixOptions& options) { return mix_by(std::make_shared<CutMixCallback>(options)); }
 
+Learner& Learner::manifold_mixup(const ManifoldMixUpOptions& options) {
+  return mix_by(std::make_shared<ManifoldMixUpCallback>(options));
+}
+
+Learner& Learner::mixup_or_cutmix(const MixUpOrCutMixOptions& o) {
+  check(o.cutmix >= 0 && o.cutmix <= 1, "mixup_or_cutmix: the share that is cut must be between 0 and 1, got ",
+        o.cutmix);
+  std::vector<WeightedMix> mixes{{std::make_shared<augment::MixUp>(o.mixup_draws), 1 - o.cutmix},
+                                 {std::make_shared<augment::CutMix>(o.cutmix_draws), o.cutmix}};
+  return mix_by(std::make_shared<PairMixCallback>(std::move(mixes), PairMixOptions{.off_from = o.off_from}));
+}
+
+Learner& Learner::reg_mixup(const RegMixUpOptions& o) {
+  return mix_by(std::make_shared<PairMixCallback>(std::make_shared<augment::MixUp>(o.draws),
+                                                  PairMixOptions{.off_from = o.off_from, .eta = o.eta}));
+}
+
+Learner& Learner::c_mixup(const CMixUpOptions& o) {
+  return mix_by(std::make_shared<PairMixCallback>(
+      std::make_shared<augment::MixUp>(o.draws),
+      PairMixOptions{
+          .stack_y = false, .source = MixSource::near_targets, .off_from = o.off_from, .bandwidth = o.bandwidth}));
+}
+
 Learner& Learner::mix_by(std::shared_ptr<Callback> mix) {
   check(!fitting_, "learner: mixup() or cutmix() called while training");
   std::erase(callbacks_, mix_);

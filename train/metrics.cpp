@@ -5,8 +5,10 @@
 
 #include "core/autograd.h"
 #include "core/index.h"
+#include "core/log_softmax.h"
 #include "core/pointwise.h"
 #include "core/reduce.h"
+#include "nn/cross_entropy.h"
 
 namespace mixgrad::train {
 namespace {
@@ -35,6 +37,12 @@ Tensor class_indices(const char* what, const Tensor& output, const Tensor& targe
 // f32 [N]: 1 where the largest output is that of the class.
 Tensor hits(const Tensor& output, const Tensor& classes) {
   return equal(argmax(output.detach(), 1), classes).to(DType::f32);
+}
+
+// [N]
+Tensor entropy(const Tensor& target) {
+  const Tensor each = weighted(target, log(target));
+  return -(each.rank() == 1 ? each : sum(each, 1));
 }
 
 Tensor mean_or_zero(const Tensor& x) { return x.numel() == 0 ? Tensor::zeros({}, x.options()) : mean(x); }
@@ -79,6 +87,46 @@ Tensor mixed_accuracy_of(const Tensor& output, const augment::Target& target) {
   check(lambda.shape() == Shape{output.size(0)}, "mixed_accuracy: output ", output.shape(), " with lambda ",
         lambda.shape());
   return mean_or_zero(lambda * hits(output, own) + (1.0 - lambda) * hits(output, theirs));
+}
+
+Tensor loss_floor_of(const Tensor& output, const augment::Target& target) {
+  const NoGrad off;
+  const auto of_dense = [&](const Tensor& t) {
+    check(t.shape() == output.shape() && t.rank() == 2, "loss_floor: output ", output.shape(), " with target ",
+          name_of(t.dtype()), t.shape());
+    return mean_or_zero(entropy(t.detach()).to(DType::f32));
+  };
+  if (const Tensor* plain = std::get_if<Tensor>(&target)) {
+    if (is_floating(plain->dtype())) return of_dense(*plain);
+    class_indices("loss_floor", output, *plain);
+    return Tensor::zeros({}, {.device = output.device()});
+  }
+  const auto& mixed = std::get<augment::MixedTarget>(target);
+  if (is_floating(mixed.y.dtype())) return of_dense(augment::mix({mixed.y, mixed.partner, mixed.lambda}));
+  const Tensor one =
+      equal(class_indices("loss_floor", output, mixed.y), class_indices("loss_floor", output, mixed.partner))
+          .to(DType::f32);
+  check(mixed.lambda.shape() == one.shape(), "loss_floor: output ", output.shape(), " with lambda ",
+        mixed.lambda.shape());
+  return mean_or_zero((1.0 - one) * (entropy(mixed.lambda) + entropy(1.0 - mixed.lambda)));
+}
+
+Tensor nll_of(const Tensor& output, const Tensor& target) {
+  const NoGrad off;
+  return mean_or_zero(nn::cross_entropy_per_sample(output, class_indices("nll", output, target)).to(DType::f32));
+}
+
+Tensor brier_of(const Tensor& output, const Tensor& target) {
+  const NoGrad off;
+  const Tensor classes = class_indices("brier", output, target);
+  const Tensor error = softmax(output) - one_hot(classes, output.size(1), output.dtype());
+  return mean_or_zero(sum(error * error, 1).to(DType::f32));
+}
+
+Tensor confidence_of(const Tensor& output, const Tensor&) {
+  const NoGrad off;
+  check(output.rank() == 2, "confidence: output ", output.shape(), " must be [N, C]");
+  return mean_or_zero(max(softmax(output), 1).to(DType::f32));
 }
 
 std::string class_name(const std::vector<std::string>& classes, std::int64_t index) {

@@ -47,6 +47,22 @@ Tensor mixed_accuracy_of(const Tensor& output, const augment::Target& target);
 
 inline const TrainMetric mixed_accuracy{"mixed_accuracy", mixed_accuracy_of};
 
+// The least cross-entropy that is possible on a batch: the mean entropy of its targets, in nats. Of a pair with one
+// label it is 0, of one with two H(lambda) = -lambda log lambda - (1 - lambda) log(1 - lambda); of a dense target
+// -sum_c t_c log t_c. Beside train_loss it says how much of that is the model's. Throws as mixed_accuracy_of does.
+Tensor loss_floor_of(const Tensor& output, const augment::Target& target);
+
+inline const TrainMetric loss_floor{"loss_floor", loss_floor_of};
+
+// How good the probabilities p = softmax(output) are, output [N, C]; targets as in accuracy_of. The negative
+// log-likelihood -log p_y in nats, the Brier score sum_c (p_c - [c = y])^2, and the confidence max_c p_c, each a mean
+// over samples. How the confidence fits the accuracy is in train/calibration.h.
+Tensor nll_of(const Tensor& output, const Tensor& target);
+Tensor brier_of(const Tensor& output, const Tensor& target);
+Tensor confidence_of(const Tensor& output, const Tensor& target);
+
+inline const Metric nll{"nll", nll_of}, brier{"brier", brier_of}, confidence{"confidence", confidence_of};
+
 // The class of each sample of a target as above, for output [N, C]. Throws an error that begins with `what`.
 std::vector<std::int32_t> target_classes(const char* what, const Tensor& output, const Tensor& target);
 

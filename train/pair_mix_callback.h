@@ -5,10 +5,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <vector>
 
+#include "augment/c_mixup.h"
 #include "augment/cutmix.h"
 #include "augment/mixup.h"
 #include "augment/mixup_loss.h"
@@ -21,6 +23,7 @@ namespace mixgrad::train {
 enum class MixSource {
   shuffled_self,  // partners come from the same batch
   second_loader,  // partners come from a second pass over the data in another order: mixup's paper
+  near_targets,   // partners are drawn from all samples by the nearness of their targets (augment/c_mixup.h)
 };
 
 // Makes the plan of a batch instead of the random draw, such as to replay a printed one.
@@ -33,13 +36,27 @@ struct PairMixOptions {
   MixSource source = MixSource::shuffled_self;
   augment::LossWeight loss_weight = augment::LossWeight::lambda;  // needs stack_y
   MakeMixPlan plan = nullptr;
+  double off_from = std::numeric_limits<double>::infinity();  // epochs of a fit, or parts; from there nothing is mixed
+  double bandwidth = 0;                                       // of near_targets
+  std::optional<double> eta =
+      {};  // train on the clean batch too, the mixed one's loss weighs this (augment/reg_mixup.h)
 };
 
-// The plan of batch b in pass p over the data is drawn from Random(learner.options.seed, Purpose::mixup, p, b).
+struct WeightedMix {
+  std::shared_ptr<const augment::PairMix> mix;
+  double weight = 1;  // relative to the sum of all
+};
+
+// The plan of batch b in pass p over the data is drawn from Random(learner.options.seed, Purpose::mixup, p, b); what
+// else is drawn for it, which of several mixes and near targets, with Purpose::pairing.
 class PairMixCallback : public Callback, public Resumable {
  public:
-  // Throws on a loss_weight without stack_y.
-  explicit PairMixCallback(std::shared_ptr<const augment::PairMix> mix, const PairMixOptions& options = {});
+  // Throws on a loss_weight or an eta without stack_y, and on an off_from that is negative.
+  explicit PairMixCallback(std::shared_ptr<const augment::PairMix> mix, const PairMixOptions& options = {})
+      : PairMixCallback(std::vector<WeightedMix>{{std::move(mix)}}, options) {}
+  // The same with several, of which one is drawn for each batch. Throws as well unless weights are finite, not negative
+  // and not all 0, and where plans are the program's own.
+  explicit PairMixCallback(std::vector<WeightedMix> mixes, const PairMixOptions& options = {});
 
   void on_train_begin(Learner& learner) override;
   void on_epoch_begin(Learner& learner) override;
@@ -48,21 +65,23 @@ class PairMixCallback : public Callback, public Resumable {
   std::string description() const override;
 
  private:
-  const augment::MixPlan& drawn_plan(const Learner& learner, const BatchPlan& plan);
+  const PlannedMix& drawn_mix(const Learner& learner, const BatchPlan& plan);
+  std::shared_ptr<const augment::PairMix> choose(const Learner& learner, std::uint32_t pass, std::int64_t batch) const;
 
   struct Drawn {
     std::uint32_t pass = 0;
     std::int64_t first = 0;  // batch
     Shape sample = {};
-    std::vector<augment::MixPlan> plans;
+    std::vector<PlannedMix> mixes;
   };
 
-  std::shared_ptr<const augment::PairMix> mix_;
+  std::vector<WeightedMix> mixes_;
   PairMixOptions options_;
   Drawn drawn_;
   std::function<Tensor(const Tensor&, const augment::Target&)> original_loss_;  // while training, with stack_y
   std::optional<data::DataLoader> second_loader_;
   std::optional<data::DataLoader::Epoch> second_epoch_;
+  std::optional<augment::NearTargets> near_targets_;
 };
 
 struct MixUpOptions {
@@ -73,6 +92,9 @@ struct MixUpOptions {
   bool dedupe = true;                                             // lambda = max(t, 1 - t)
   augment::LossWeight loss_weight = augment::LossWeight::lambda;  // PairMixOptions
   MakeMixPlan plan = nullptr;
+  double probability = 1;                                     // MixOptions
+  augment::Pairing pairing = augment::Pairing::shuffle;       // MixOptions
+  double off_from = std::numeric_limits<double>::infinity();  // PairMixOptions
 };
 
 struct MixUpCallback : PairMixCallback {
@@ -85,10 +107,33 @@ struct CutMixOptions {
   augment::LambdaPer box_per = augment::LambdaPer::sample;
   MixSource source = MixSource::shuffled_self;
   MakeMixPlan plan = nullptr;
+  double probability = 1;
+  augment::Pairing pairing = augment::Pairing::shuffle;
+  double off_from = std::numeric_limits<double>::infinity();
 };
 
 struct CutMixCallback : PairMixCallback {
   explicit CutMixCallback(const CutMixOptions& options = {});
+};
+
+struct MixUpOrCutMixOptions {
+  double cutmix = 0.5;  // the share of batches that are cut
+  augment::MixOptions mixup_draws = {};
+  augment::CutMixDraws cutmix_draws = {};
+  double off_from = std::numeric_limits<double>::infinity();
+};
+
+struct RegMixUpOptions {
+  double eta = 1;
+  augment::MixOptions draws{.alpha = 10};
+  double off_from = std::numeric_limits<double>::infinity();
+};
+
+// For targets that are numbers: they are mixed as such.
+struct CMixUpOptions {
+  double bandwidth = 1;  // in units of the targets
+  augment::MixOptions draws{.alpha = 2, .dedupe = false};
+  double off_from = std::numeric_limits<double>::infinity();
 };
 
 }  // namespace mixgrad::train

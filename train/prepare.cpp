@@ -1,6 +1,7 @@
 #include "train/batch_plan.h"
 
 #include "augment/mixup.h"
+#include "augment/reg_mixup.h"
 #include "core/check.h"
 #include "core/index.h"
 
@@ -11,7 +12,8 @@ std::string table_name(std::size_t k) { return text_of("plan.transform ", k); }
 
 // Whether images are gathered and mixed in one pass over their bytes. Then partners are samples, by index.
 bool in_one_pass(const BatchPlan& plan, const data::Dataset& dataset) {
-  return plan.mix && !plan.mix->stack_x && plan.transforms.empty() && dataset.stored();
+  return plan.mix && !plan.mix->stack_x && !plan.mix->keep_clean && plan.mix->layer.empty() &&
+         plan.transforms.empty() && dataset.stored();
 }
 
 // The samples with these indices, gathered where they are resident, or else read.
@@ -42,12 +44,15 @@ NamedValues numbers_of(const BatchPlan& plan, const data::Dataset& dataset, Devi
   for (std::size_t k = 0; k < plan.transforms.size(); ++k)
     if (plan.transforms[k].transform.is_planned()) numbers[table_name(k)] = tensor_of(plan.transforms[k].table);
   if (!plan.mix) return numbers;
-  const auto& [mix, draw, partners, stack_x, stack_y] = *plan.mix;
+  const auto& [mix, draw, partners, stack_x, stack_y, keep_clean, layer] = *plan.mix;
   augment::check_plan(draw);
   check(draw.size() == std::ssize(plan.indices) && (partners.empty() || partners.size() == plan.indices.size()),
         "batch plan: ", plan.indices.size(), " samples are mixed by a plan for ", draw.size(), ", with ",
         partners.size(), " partners of their own");
   check(!stack_x || draw.more.empty(), "batch plan: stack_x needs a mix that lambda alone describes, as mixup");
+  check(layer.empty() || (partners.empty() && draw.more.empty() && !stack_x && !keep_clean),
+        "batch plan: inside a model, samples of the batch alone are mixed, by lambda alone");
+  check(!keep_clean || (stack_y && !stack_x), "batch plan: a clean batch in front needs stack_y, and no stack_x");
   numbers["plan.mix.lambda"] = tensor_of(draw.lambda);
   if (!draw.more.empty()) numbers["plan.mix.more"] = tensor_of(draw.more);
   std::vector<std::int32_t> rows = partners.empty() ? draw.permutation : partners;
@@ -73,11 +78,16 @@ Prepared prepare(const data::Dataset& dataset, const BatchPlan& plan, const Name
     own.x = transform.is_planned() ? transform.apply(own.x, number(table_name(k))) : transform(own.x, random);
   }
   if (!plan.mix) return {own.x, own.y};
-  const data::Batch other = plan.mix->partners.empty() ? data::Batch{gather(own.x, partners), gather(own.y, partners)}
-                                                       : samples_of(dataset, plan.mix->partners, partners, device);
+  const bool in_model = !plan.mix->layer.empty();
+  const data::Batch other = plan.mix->partners.empty()
+                                ? data::Batch{in_model ? own.x : gather(own.x, partners), gather(own.y, partners)}
+                                : samples_of(dataset, plan.mix->partners, partners, device);
   augment::Target target = target_of(*plan.mix, {own.y, other.y, draw.lambda}, classes);
   if (plan.mix->stack_x) return {augment::MixedInput{own.x, other.x, draw.lambda}, target};
-  return {plan.mix->mix->combine(own.x, other.x, draw), target};
+  if (in_model) return {own.x, target};
+  const Tensor mixed = plan.mix->mix->combine(own.x, other.x, draw);
+  if (plan.mix->keep_clean) return augment::behind_clean(own.x, mixed, std::get<augment::MixedTarget>(target));
+  return {mixed, target};
 }
 
 }  // namespace mixgrad::train

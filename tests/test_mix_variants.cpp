@@ -1,0 +1,406 @@
+// The relatives of mixup: each by the law that its header states.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <set>
+
+#include "mixgrad.h"
+#include "optional.h"
+#include "points.h"
+#include "temporary_folder.h"
+#include "training.h"
+
+using namespace mixgrad;
+using namespace mixgrad::augment;
+using test::At;
+using test::at;
+using test::digits;
+using test::quiet;
+using test::TemporaryFolder;
+
+namespace {
+
+using Partners = std::vector<std::int32_t>;
+
+MixPlan drawn(std::int64_t n, const MixOptions& options, std::uint64_t seed = 7) {
+  Random random(seed);
+  return draw_mix_plan(n, options, random);
+}
+
+std::int64_t mixed_in(const MixPlan& plan) {
+  return std::ranges::count_if(plan.lambda, [](float lambda) { return lambda != 1; });
+}
+
+// A small network with two hidden layers to mix in front of, and no batch norm.
+nn::Sequential network() {
+  return nn::Sequential(nn::Conv2d(3, 4, {.stride = 4}), nn::ReLU(), nn::Conv2d(4, 4, {.stride = 2}), nn::ReLU(),
+                        nn::GlobalAvgPool(), nn::Flatten(), nn::Linear(4, 2));
+}
+
+// A learner over 60 digits, in batches of 8 and a short one.
+struct Training {
+  explicit Training(const std::function<void(train::Learner&)>& mix, int workers = 0)
+      : model((manual_seed(3), network())),
+        learn(digits(60, {.batch_size = 8, .shuffle = true, .workers = workers}), model, quiet()) {
+    mix(learn);
+  }
+  std::vector<float> fit(double epochs = 2) {
+    learn.fit(epochs);
+    return test::weights(model);
+  }
+  nn::Sequential model;
+  train::Learner learn;
+};
+
+using Mix = std::function<void(train::Learner&)>;
+struct Variant {
+  const char* name;
+  Mix mix;
+};
+const std::vector<Variant> variants{
+    {"mixup, half of the samples, flipped", [](auto& l) { l.mixup({.probability = 0.5, .pairing = Pairing::flip}); }},
+    {"cutmix, half of the samples, rolled", [](auto& l) { l.cutmix({.probability = 0.5, .pairing = Pairing::roll}); }},
+    {"mixup, off in the second epoch", [](auto& l) { l.mixup({.off_from = 1.25}); }},
+    {"mixup or cutmix", [](auto& l) { l.mixup_or_cutmix(); }},
+    {"manifold mixup", [](auto& l) { l.manifold_mixup(); }},
+    {"regmixup", [](auto& l) { l.reg_mixup({.eta = 0.5}); }},
+};
+
+}  // namespace
+
+TEST_CASE("pairing: shuffled, flipped or rolled, for mixup as for CutMix") {
+  Random random(1);
+  CHECK(draw_partners(5, Pairing::flip, random) == Partners{4, 3, 2, 1, 0});
+  CHECK(draw_partners(5, Pairing::roll, random) == Partners{1, 2, 3, 4, 0});
+  for (const Pairing pairing : {Pairing::shuffle, Pairing::flip, Pairing::roll})
+    for (const std::int64_t n : {0, 1})
+      CHECK(draw_partners(n, pairing, random) == Partners(static_cast<std::size_t>(n)));
+  CHECK(drawn(4, {.pairing = Pairing::roll}).permutation == Partners{1, 2, 3, 0});
+  CHECK(CutMix({.pairing = Pairing::flip}).draw({3, 4, 4, 1}, random).permutation == Partners{2, 1, 0});
+  CHECK(drawn(50, {.pairing = Pairing::flip}).lambda == drawn(50, {}).lambda);  // partners are drawn last
+}
+
+TEST_CASE("probability: of 0 nothing is mixed, of 1 all is as without; between, so many samples or batches") {
+  const MixOptions uniform{.alpha = 1};
+  CHECK(mixed_in(drawn(100, {.alpha = 1, .probability = 0})) == 0);
+  CHECK(drawn(100, {.alpha = 1, .probability = 1}) == drawn(100, uniform));
+  const auto some = mixed_in(drawn(10000, {.alpha = 1, .probability = 0.3}));
+  CHECK(std::abs(static_cast<double>(some) - 3000) < 5 * std::sqrt(10000 * 0.3 * 0.7));
+  int batches = 0;
+  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    const auto count = mixed_in(drawn(8, {.alpha = 1, .lambda_per = LambdaPer::batch, .probability = 0.3}, seed));
+    CHECK((count == 0 || count == 8));
+    batches += count == 8;
+  }
+  CHECK(std::abs(batches - 120.0) < 5 * std::sqrt(400 * 0.3 * 0.7));
+  Random random(2);
+  const MixPlan uncut = CutMix({.probability = 0}).draw({20, 8, 8, 1}, random);
+  CHECK(mixed_in(uncut) == 0);
+  CHECK_THROWS_WITH_AS(drawn(2, {.probability = 1.5}), "mixup: probability must be between 0 and 1, got 1.5", Error);
+  CHECK_THROWS_WITH_AS(CutMix({.probability = -1}), "cutmix: probability must be between 0 and 1, got -1", Error);
+  CHECK_THROWS_AS(drawn(2, {.probability = std::nan("")}), Error);
+}
+
+TEST_CASE("off_from: mixed up to there, trained plainly from there, in parts of an epoch too") {
+  std::vector<bool> mixed;
+  Training training([](auto& l) { l.mixup({.off_from = 1.5}); });
+  training.learn.add(at(&At::batch_begin, [&](train::Learner& l) {
+    mixed.push_back(l.plan.mix.has_value());
+    CHECK(std::holds_alternative<MixedTarget>(l.target) == l.plan.mix.has_value());
+  }));
+  training.fit(3);
+  REQUIRE(mixed.size() == 24);
+  for (std::size_t batch = 0; batch < mixed.size(); ++batch) CHECK(mixed[batch] == (batch < 12));
+  Training off([](auto&l) { l.mixup({.off_from = 0}); }), plain([](auto&) {});
+  CHECK(off.fit() == plain.fit());
+  CHECK_THROWS_AS(train::MixUpCallback({.off_from = -1}), Error);
+}
+
+TEST_CASE("mixup_or_cutmix: one of the two for each batch, by its share; each as it is alone") {
+  const auto weights = [](const Mix& mix) { return Training(mix).fit(); };
+  CHECK(weights([](auto& l) { l.mixup_or_cutmix({.cutmix = 0}); }) == weights([](auto& l) { l.mixup(); }));
+  CHECK(weights([](auto& l) { l.mixup_or_cutmix({.cutmix = 1}); }) == weights([](auto& l) { l.cutmix(); }));
+  int cut = 0, batches = 0;
+  Training training([](auto& l) { l.mixup_or_cutmix({.cutmix = 0.25}); });
+  training.learn.add(at(&At::batch_begin, [&](train::Learner& l) {
+    ++batches;
+    cut += !l.plan.mix->plan.more.empty();
+  }));
+  training.fit(20);
+  CHECK(batches == 160);
+  CHECK(std::abs(cut - 40.0) < 5 * std::sqrt(160 * 0.25 * 0.75));
+  CHECK_THROWS_AS(training.learn.mixup_or_cutmix({.cutmix = 1.1}), Error);
+}
+
+TEST_CASE("several mixes: weights are checked, and plans of the program's own are for one") {
+  const auto mixup = std::make_shared<MixUp>();
+  using train::PairMixCallback, train::PairMixOptions, train::WeightedMix;
+  CHECK_THROWS_WITH_AS(PairMixCallback(std::vector<WeightedMix>{}), doctest::Contains("no mix to draw"), Error);
+  CHECK_THROWS_AS(PairMixCallback(std::vector<WeightedMix>{{mixup, 0}}), Error);
+  CHECK_THROWS_AS(PairMixCallback(std::vector<WeightedMix>{{mixup, 1}, {mixup, -1}}), Error);
+  const auto plan = [](std::uint32_t, std::int64_t, std::int64_t) { return MixPlan(); };
+  CHECK_THROWS_WITH_AS(PairMixCallback({{mixup}, {mixup}}, PairMixOptions{.plan = plan}),
+                       doctest::Contains("are for one mix, not for 2"), Error);
+  CHECK(PairMixCallback({{mixup, 1}, {std::make_shared<CutMix>(), 3}})
+            .description()
+            .starts_with("mixup: alpha 0.4, one lambda per sample, dedupe on (weight 1) or cutmix: alpha 1, one box "
+                         "per sample (weight "
+                         "3), "));
+}
+
+TEST_CASE("manifold mixup: in front of the first layer it is mixup, bit for bit") {
+  Training manifold([](auto& l) { l.manifold_mixup({.mix = {.alpha = 1}, .layers = {"0"}}); });
+  Training inputs([](auto& l) { l.mixup({.alpha = 1}); });
+  CHECK(manifold.fit() == inputs.fit());
+}
+
+TEST_CASE("manifold mixup: what a hidden layer is given is mixed by the plan, targets too, below it nothing") {
+  Training training([](auto& l) { l.manifold_mixup({.layers = {"2"}}); });
+  int batches = 0;
+  training.learn.add(at(&At::backward_begin, [&](train::Learner& l) {
+    ++batches;
+    const MixPlan& plan = l.plan.mix->plan;
+    const auto [lambda, more] = MixDraw(plan, cpu);
+    const Tensor partners = Tensor::from(plan.permutation, {plan.size()});
+    Tensor h = training.model[1](training.model[0](l.x()));
+    h = mix(MixedInput{h, gather(h, partners), lambda});
+    for (std::size_t k = 2; k < training.model.size(); ++k) {
+      // The hook is still there, and would mix a second time.
+      if (k == 2) h = static_cast<nn::Conv2d&>(training.model[2]).forward(h);
+      else h = training.model[k](h);
+    }
+    CHECK(h.detach().to_vector<float>() == l.output.detach().to_vector<float>());
+    const auto& target = std::get<MixedTarget>(l.target);
+    CHECK(target.lambda.to_vector<float>() == plan.lambda);
+    CHECK(target.partner.to_vector<std::int32_t>() == gather(target.y, partners).to_vector<std::int32_t>());
+  }));
+  training.fit(1);
+  CHECK(batches == 8);
+}
+
+TEST_CASE("manifold mixup: each layer has its turn; afterwards, and in evaluation, nothing is mixed") {
+  Training training([](auto& l) { l.manifold_mixup(); });
+  std::map<std::string, int> times;
+  training.learn.add(at(&At::batch_begin, [&](train::Learner& l) { ++times[l.plan.mix->layer]; }));
+  double in_training = 0;
+  training.learn.add(at(&At::epoch_end, [&](train::Learner& l) { in_training = l.validation->loss; }));
+  training.fit(12);
+  REQUIRE(times.size() == 3);  // those with parameters: 0, 2 and 6
+  for (const char* layer : {"0", "2", "6"}) CHECK(std::abs(times[layer] - 32.0) < 5 * std::sqrt(96 * 2 / 9.0));
+  CHECK(in_training == training.learn.validate().loss);
+  for (std::size_t k = 0; k < training.model.size(); ++k) CHECK(!training.model[k].has_input_hook());
+  training.model.train();
+  const Tensor x = training.learn.data.valid.epoch(0)[0].x;
+  const auto once = training.model(x).detach().to_vector<float>();
+  CHECK(once == training.model(x).detach().to_vector<float>());
+}
+
+TEST_CASE("manifold mixup: a layer that is not there is refused by name, and leaves nothing behind") {
+  Training training([](auto& l) { l.manifold_mixup({.layers = {"0", "7.body"}}); });
+  CHECK_THROWS_WITH_AS(training.fit(), "manifold mixup: the model has no layer 7.body", Error);
+  CHECK(!training.model[0].has_input_hook());
+  train::Learner none(digits(20), nn::Linear(3, 2), quiet());  // parameters, but no layers below it
+  CHECK_THROWS_WITH_AS(none.manifold_mixup().fit(1), doctest::Contains("no layers with parameters"), Error);
+}
+
+TEST_CASE("input hook: Sequential computes nothing past it, and the results are the same bits") {
+  manual_seed(2);
+  nn::Sequential model(nn::Conv2d(3, 4, {.padding = 1}), nn::ReLU(), nn::MaxPool2d(2), nn::BatchNorm(4), nn::ReLU());
+  model.eval();
+  const Tensor x = digits(4).valid.epoch(0)[0].x;
+  const auto expected = model(x).detach().to_vector<float>();
+  const std::vector<Shape> inputs{{4, 28, 28, 3}, {4, 28, 28, 4}, {4, 28, 28, 4}, {4, 14, 14, 4}, {4, 14, 14, 4}};
+  for (std::size_t k = 0; k < model.size(); ++k) {
+    CAPTURE(k);
+    int calls = 0;
+    {
+      const nn::InputHook hook(model[k], [&](const Tensor& input) {
+        ++calls;
+        CHECK(input.shape() == inputs[k]);
+        return input;
+      });
+      CHECK(model(x).detach().to_vector<float>() == expected);
+      CHECK_THROWS_WITH_AS(nn::InputHook(model[k], [](const Tensor& t) { return t; }),
+                           doctest::Contains("something in front of it already"), Error);
+    }
+    CHECK(calls == 1);
+    CHECK(!model[k].has_input_hook());
+  }
+  CHECK(nn::named_modules(model).size() == 5);
+  CHECK(nn::named_modules(model)[3].first == "3");
+}
+
+TEST_CASE("regmixup: the loss is that of the clean batch and eta times that of the mixed one, with their gradients") {
+  manual_seed(4);
+  const nn::Sequential shared = network();
+  nn::Sequential model = shared;
+  const data::Batch batch = digits(9).valid.epoch(0)[0];
+  const MixPlan plan = drawn(9, {.alpha = 10});
+  const auto gradients = [&](const auto& loss_of) {
+    for (const Tensor& p : nn::parameters(model)) p.node()->grad = {};
+    const Tensor loss = loss_of();
+    loss.backward();
+    std::vector<double> all{loss.item()};
+    for (const Tensor& p : nn::parameters(model))
+      for (const float g : p.grad().to_vector<float>()) all.push_back(g);
+    return all;
+  };
+  const MixedTarget target = mixed_target(batch.y, plan);
+  for (const double eta : {0.0, 0.5, 1.0}) {
+    const auto together = gradients([&] {
+      const auto [x, y] = behind_clean(batch.x, mix(batch.x, plan), target);
+      return RegMixUpLoss(nn::cross_entropy, eta)(model(x), y);
+    });
+    const auto apart = gradients([&] {
+      return nn::cross_entropy(model(batch.x), batch.y) +
+             eta * MixUpLoss(nn::cross_entropy)(model(mix(batch.x, plan)), target);
+    });
+    REQUIRE(together.size() == apart.size());
+    for (std::size_t i = 0; i < apart.size(); ++i)  // sums over 18 samples, in another order
+      CHECK(together[i] == doctest::Approx(apart[i]).epsilon(1e-4).scale(1e-2));
+  }
+  CHECK_THROWS_AS(RegMixUpLoss(nn::cross_entropy, -1), Error);
+  const RegMixUpLoss loss(nn::cross_entropy);
+  CHECK_THROWS_WITH_AS(loss(model(batch.x), target), doctest::Contains("9 samples are not"), Error);
+}
+
+TEST_CASE("regmixup: in training the clean batch comes first, then its mixture; validation meets neither") {
+  Training training([](auto& l) { l.reg_mixup({.draws = {.alpha = 10}}); });
+  training.learn.add(at(&At::batch_begin, [&](train::Learner& l) {
+    train::BatchPlan clean = l.plan;
+    clean.mix.reset();
+    const auto [x, y] = train::prepare(l.data.train.dataset(), clean);
+    const std::int64_t n = std::ssize(l.plan.indices);
+    CHECK(l.x().size(0) == 2 * n);
+    CHECK(slice(l.x(), 0, n).to_vector<float>() == std::get<Tensor>(x).to_vector<float>());
+    CHECK(slice(l.x(), n, 2 * n).to_vector<float>() == mix(std::get<Tensor>(x), l.plan.mix->plan).to_vector<float>());
+    const auto& target = std::get<MixedTarget>(l.target);
+    CHECK(slice(target.lambda, 0, n).to_vector<float>() == std::vector<float>(static_cast<std::size_t>(n), 1));
+    CHECK(slice(target.lambda, n, 2 * n).to_vector<float>() == l.plan.mix->plan.lambda);
+  }));
+  training.fit(1);
+  CHECK(training.learn.validation->loss == training.learn.validate().loss);
+}
+
+TEST_CASE("c-mixup: partners follow the density of the targets' distances") {
+  const std::vector<double> targets{0, 1, 3, 3.5};
+  const double h = 1.5;
+  const NearTargets near(Tensor::from(targets, {4}), h);
+  for (std::int32_t own = 0; own < 4; ++own) {
+    std::vector<double> expected;
+    for (const double y : targets)
+      expected.push_back(std::exp(-std::pow((y - targets[static_cast<std::size_t>(own)]) / h, 2) / 2));
+    const double sum = std::accumulate(expected.begin(), expected.end(), 0.0);
+    constexpr int draws = 20000;
+    Random random(9);
+    std::vector<int> times(4);
+    for (const std::int32_t partner : near.draw(std::vector<std::int32_t>(draws, own), random))
+      ++times[static_cast<std::size_t>(partner)];
+    for (std::size_t k = 0; k < 4; ++k) {
+      const double p = expected[k] / sum;
+      CHECK(std::abs(times[k] - draws * p) < 5 * std::sqrt(draws * p * (1 - p)));
+    }
+  }
+}
+
+TEST_CASE("c-mixup: a narrow bandwidth pairs equals alone, a wide one all; targets may be vectors") {
+  Random random(1);
+  const Tensor rows = Tensor::from<double>({0, 0, 5, 5, 0, 0, 5, 5}, {4, 2});  // 0 and 2, 1 and 3 are equal
+  std::set<std::int32_t> partners;
+  for (const std::int32_t j : NearTargets(rows, 1e-3).draw(Partners(100, 1), random)) partners.insert(j);
+  CHECK(partners == std::set<std::int32_t>{1, 3});
+  std::vector<int> times(4);
+  for (const std::int32_t j : NearTargets(rows, 1e6).draw(Partners(4000, 0), random))
+    ++times[static_cast<std::size_t>(j)];
+  for (const int count : times) CHECK(std::abs(count - 1000) < 5 * std::sqrt(4000 * 3 / 16.0));
+  CHECK_THROWS_AS(NearTargets(rows, 0), Error);
+  CHECK_THROWS_AS(NearTargets(Tensor::from<std::int32_t>({0, 1}, {2}), 1), Error);
+  CHECK_THROWS_AS(NearTargets(Tensor::zeros({0, 2}), 1), Error);
+  CHECK_THROWS_WITH_AS(NearTargets(Tensor::from<double>({0, std::nan("")}, {2}), 1), doctest::Contains("nan"), Error);
+  CHECK_THROWS_WITH_AS(NearTargets(rows, 1).draw(Partners{4}, random), "C-Mixup: sample 4 of 4", Error);
+}
+
+TEST_CASE("c-mixup: in training, inputs and targets are mixed with those of samples that have near targets") {
+  std::vector<float> x, y;
+  for (int i = 0; i < 40; ++i) {
+    x.push_back(static_cast<float>(i) / 20 - 1);
+    y.push_back(3 * x.back());
+  }
+  const Tensor inputs = Tensor::from(x, {40, 1}), targets = Tensor::from(y, {40, 1});
+  manual_seed(1);
+  train::LearnerOptions options = quiet();
+  options.loss = nn::mse;
+  options.metrics = {};
+  options.optimizer = train::sgd({.lr = 0.3});
+  train::Learner learn(test::loaders(inputs, targets, 8, {}), nn::Sequential(nn::Linear(1, 1)), options);
+  learn.c_mixup({.bandwidth = 0.2});
+  learn.add(at(&At::batch_begin, [&](train::Learner& l) {
+    const auto& mix = *l.plan.mix;
+    REQUIRE(mix.partners.size() == l.plan.indices.size());
+    const auto mixed_x = l.x().to_vector<float>(), mixed_y = std::get<Tensor>(l.target).to_vector<float>();
+    for (std::size_t n = 0; n < mix.partners.size(); ++n) {
+      const auto i = static_cast<std::size_t>(l.plan.indices[n]), j = static_cast<std::size_t>(mix.partners[n]);
+      CHECK(std::abs(y[i] - y[j]) < 8 * 0.2);
+      const float lambda = mix.plan.lambda[n];
+      CHECK(mixed_x[n] == doctest::Approx(lambda * x[i] + (1 - lambda) * x[j]).scale(1));
+      CHECK(mixed_y[n] == doctest::Approx(lambda * y[i] + (1 - lambda) * y[j]).scale(1));
+    }
+  }));
+  learn.fit(20);
+  CHECK(learn.validation->loss < 1e-6);  // the line is the same between samples
+}
+
+TEST_CASE("several inputs are mixed by one plan") {
+  Random random(3);
+  const MixPlan plan = drawn(3, {.alpha = 1});
+  const Tensor numbers = Tensor::from<float>({1, 2, 3, 4, 5, 6}, {3, 2}),
+               embedded = Tensor::from<float>({7, 8, 9}, {3, 1, 1});
+  const std::vector<Tensor> mixed = mix(std::vector{numbers, embedded}, plan);
+  REQUIRE(mixed.size() == 2);
+  CHECK(mixed[0].to_vector<float>() == mix(numbers, plan).to_vector<float>());
+  CHECK(mixed[1].to_vector<float>() == mix(embedded, plan).to_vector<float>());
+  CHECK_THROWS_AS(mix(std::vector{numbers, Tensor::zeros({4})}, plan), Error);
+}
+
+TEST_CASE("several labels at once: binary cross-entropy is linear in its target, so both forms agree") {
+  const Tensor logits = Tensor::from<double>({0.5, -1, 2, 0, 3, -2}, {2, 3});
+  const Tensor y = Tensor::from<double>({1, 0, 1, 0, 0, 1}, {2, 3});
+  const MixPlan plan{{0.75f, 0.25f}, {1, 0}};
+  const MixedTarget both = mixed_target(y, plan);
+  CHECK(MixUpLoss(nn::bce_with_logits)(logits, both).item() ==
+        doctest::Approx(nn::bce_with_logits(logits, mix(y, plan)).item()).epsilon(1e-12));
+}
+
+TEST_CASE("variants: with a seed each trains to the same bits, whatever is resident, and differs from plain training") {
+  const auto plain = Training([](auto&) {}).fit();
+  for (const Variant& variant : variants) {
+    CAPTURE(variant.name);
+    const Mix& mix = variant.mix;
+    const auto once = Training(mix).fit();
+    CHECK(once == Training(mix, 2).fit());
+    CHECK(once != plain);
+  }
+}
+
+TEST_CASE("variants: training resumed anywhere ends bit for bit as if it had never stopped") {
+  if (!test::has_json()) return;
+  const TemporaryFolder folder;
+  const std::string path = folder / "run.safetensors";
+  for (const Variant& variant : variants) {
+    CAPTURE(variant.name);
+    const Mix& mix = variant.mix;
+    const auto whole = Training(mix).fit();
+    Training first(mix);
+    first.learn.add(std::make_shared<train::Checkpoint>(path, 1));
+    int batches = 0;
+    first.learn.add(at(&At::batch_end, [&](train::Learner&) { check(++batches < 11, "stopped"); }));
+    CHECK_THROWS_WITH_AS(first.fit(), "stopped", Error);
+    Training second(mix);
+    second.learn.add(std::make_shared<train::Checkpoint>(path, 1000));
+    train::resume(second.learn, path);
+    CHECK(second.fit() == whole);
+  }
+}

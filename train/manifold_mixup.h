@@ -1,0 +1,43 @@
+// Manifold mixup (Verma, Lamb, Beckham, Najafi, Mitliagkas, Courville, Lopez-Paz and Bengio, "Manifold mixup: Better
+// representations by interpolating hidden states", 2019): for each batch a layer is drawn, and what it is given is
+// mixed. Below it, samples are computed once each; their pairs are made there.
+//
+//   h = g_k(x)      h~_i = lambda_i h_i + (1 - lambda_i) h_j      output = f_k(h~)      k drawn from `layers`
+//
+// A layer in front of all others mixes inputs, as mixup does. Under capture each layer is a kind of step of its own.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "nn/module.h"
+#include "train/pair_mix_callback.h"
+
+namespace mixgrad::train {
+
+struct ManifoldMixUpOptions {
+  augment::MixOptions mix{.alpha = 2};
+  // In front of which modules, by the names of nn::named_modules; empty: those right below the model that have
+  // parameters.
+  std::vector<std::string> layers = {};
+  double off_from = std::numeric_limits<double>::infinity();  // PairMixOptions
+};
+
+// The layer of batch b in pass p is drawn from Random(learner.options.seed, Purpose::pairing, p, b).
+class ManifoldMixUpCallback : public PairMixCallback {
+ public:
+  // Throws on options that draw_mix_plan would refuse.
+  explicit ManifoldMixUpCallback(const ManifoldMixUpOptions& options = {});
+
+  // Throws where the model has no such layer.
+  void on_train_begin(Learner& learner) override;
+  void on_batch_plan(Learner& learner, BatchPlan& plan) override;
+  void on_train_end(Learner& learner) noexcept override;
+  std::string description() const override;
+
+ private:
+  std::vector<std::string> wanted_, layers_;  // of this fit
+  std::vector<std::unique_ptr<nn::InputHook>> hooks_;
+};
+
+}  // namespace mixgrad::train

@@ -249,8 +249,7 @@ nn::Sequential make_network(const CifarRecipe& recipe, const Tensor& images) {
 
 std::unique_ptr<train::Learner> make_learner(const CifarRecipe& recipe, const data::DataLoaders& data,
                                              const nn::Sequential& network, train::LearnerOptions options) {
-  const std::int64_t batches = data.train.num_batches();
-  const auto total = static_cast<std::int64_t>(std::ceil(recipe.epochs * static_cast<double>(batches) - 1e-6));
+  const std::int64_t total = data.train.batches_in(recipe.epochs);
   options.loss = nn::cross_entropy_with({.label_smoothing = recipe.label_smoothing});
   options.metrics = {train::accuracy};
   options.optimizer =
@@ -266,8 +265,7 @@ std::unique_ptr<train::Learner> make_learner(const CifarRecipe& recipe, const da
   if (recipe.cutmix > 0) learn->cutmix({.alpha = recipe.cutmix});
   learn->add(lr_schedule(recipe));
   if (recipe.depth > 0) return learn;
-  const double steps = std::ceil(recipe.whitening_epochs * static_cast<double>(batches) - 1e-6);
-  const double share = steps / static_cast<double>(total);
+  const double share = static_cast<double>(data.train.batches_in(recipe.whitening_epochs)) / static_cast<double>(total);
   const train::Schedule line = share < 1
                                    ? train::sequence({{share, train::linear(1, 0)}, {1 - share, train::constant(0)}})
                                    : train::linear(1, 1 - 1 / share);
@@ -277,9 +275,7 @@ std::unique_ptr<train::Learner> make_learner(const CifarRecipe& recipe, const da
       learn->add(std::make_shared<train::FreezeAfter>(std::vector{parameter}, recipe.whitening_epochs));
   if (recipe.lookahead_from >= 0)
     learn->add(std::make_shared<train::Lookahead>(
-        train::LookaheadOptions{.every = 5,
-                                .decay = [](double progress) { return std::pow(0.95, 5) * std::pow(progress, 3); },
-                                .first_epoch = recipe.lookahead_from}));
+        train::LookaheadOptions{.first_epoch = recipe.lookahead_from}));  // its defaults are airbench's
   return learn;
 }
 

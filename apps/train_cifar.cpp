@@ -5,13 +5,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <iterator>
 #include <optional>
 
 #include "apps/cifar_options.h"
 #include "apps/output_folder.h"
 #include "apps/pictures.h"
 #include "apps/program.h"
+#include "apps/statistics.h"
 #include "apps/training.h"
 
 using namespace mixgrad;
@@ -104,21 +104,11 @@ std::string minutes(double seconds) {
   return text_of(whole / 60, ":", whole % 60 / 10, whole % 10);
 }
 
-// The quantile .975 of Student's t distribution, to 1 %: from a table, and from 5 degrees of freedom on by the
-// expansion of Cornish and Fisher.
-double student(std::size_t degrees) {
-  constexpr double table[] = {0, 12.706, 4.303, 3.182, 2.776};
-  if (degrees < std::size(table)) return table[degrees];
-  const double z = 1.959964, n = static_cast<double>(degrees), g = z * z;
-  return z + z * (g + 1) / (4 * n) + z * (5 * g * g + 16 * g + 3) / (96 * n * n);
-}
-
 void print_results(const std::string& name, const std::vector<double>& accuracies, const std::vector<double>& seconds) {
   apps::print_statistics(name, "accuracy", accuracies);
-  const apps::Statistics of(accuracies);
-  const double half = student(accuracies.size() - 1) * of.error;
-  std::printf("%s: 95 %% interval of the mean accuracy %.5f to %.5f; %s each\n", name.c_str(), of.mean - half,
-              of.mean + half, minutes(apps::Statistics(seconds).mean).c_str());
+  const apps::Interval of(accuracies);
+  std::printf("%s: 95 %% interval of the mean accuracy %.5f to %.5f; %s each\n", name.c_str(), of.mean - of.half,
+              of.mean + of.half, minutes(apps::Statistics(seconds).mean).c_str());
 }
 
 // What a training from one seed came to; empty after Ctrl-C.
@@ -151,6 +141,7 @@ std::optional<Result> train_seed(const Options& options, const data::DataLoaders
     std::printf(" (%.4f without test-time augmentation)", epochs.back().metrics[0]);
   std::printf(", %s of whitening, training and evaluation (%s with the validation of each epoch)%s\n",
               minutes(counted).c_str(), minutes(whole).c_str(), resumed ? " since it was resumed" : "");
+  std::fflush(stdout);  // for whoever reads along in a file
   return Result{accuracy, counted, epochs};
 }
 

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "apps/program.h"
+#include "apps/statistics.h"
 
 namespace mixgrad::apps {
 namespace {
@@ -80,16 +81,6 @@ void save_weights(const Training& training, const RunOptions& options,
   const bool stopped = training.interrupted();
   if (!stopped) nn::save_weights(*training.learn->model, options.save, nn::WeightLayout::ohwi, about);
   print_line(stopped ? "not written: " : "wrote ", options.save, stopped ? ", as training was stopped" : "");
-}
-
-Statistics::Statistics(const std::vector<double>& values) {
-  const auto n = static_cast<double>(values.size());
-  double square = 0;
-  mean = 0;
-  for (const double value : values) mean += value / n;
-  for (const double value : values) square += std::pow(value - mean, 2);
-  deviation = std::sqrt(square / (n - 1));
-  error = deviation / std::sqrt(n);
 }
 
 void print_statistics(const std::string& run, const std::string& quantity, const std::vector<double>& values) {

@@ -44,10 +44,6 @@ void train_once(const Training& training, const RunOptions& options, double epoc
 void save_weights(const Training& training, const RunOptions& options, const std::map<std::string, std::string>& about);
 
 // "plain: accuracy    mean 0.98000  sd 0.00200  se 0.00120  over 3 seeds"
-struct Statistics {
-  explicit Statistics(const std::vector<double>& values);
-  double mean, deviation, error;  // of the sample, and of the mean
-};
 void print_statistics(const std::string& run, const std::string& quantity, const std::vector<double>& values);
 
 }  // namespace mixgrad::apps

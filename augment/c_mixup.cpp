@@ -11,13 +11,13 @@ namespace mixgrad::augment {
 
 NearTargets::NearTargets(const Tensor& targets, double bandwidth) {
   check(is_floating(targets.dtype()) && targets.rank() >= 1 && targets.numel() > 0,
-        "C-Mixup: targets must be numbers [N, ...], got ", name_of(targets.dtype()), targets.shape());
+        "C-Mixup: targets must be floating [N, ...] and not empty, got ", name_of(targets.dtype()), targets.shape());
   check(std::isfinite(bandwidth) && bandwidth > 0, "C-Mixup: bandwidth must be above 0, got ", bandwidth);
   size_ = targets.size(0);
   width_ = targets.numel() / size_;
   targets_ = targets.detach().to(cpu).to(DType::f64).to_vector<double>();
   for (double& target : targets_) {
-    check(std::isfinite(target), "C-Mixup: a target is ", target);
+    check(std::isfinite(target / bandwidth), "C-Mixup: a target is ", target, ", in bandwidths ", target / bandwidth);
     target /= bandwidth;
   }
 }
@@ -37,7 +37,7 @@ std::vector<std::int32_t> NearTargets::draw(std::span<const std::int32_t> sample
             targets_[static_cast<std::size_t>(own * width_ + c)] - targets_[static_cast<std::size_t>(k * width_ + c)];
         square += step * step;
       }
-      up_to[static_cast<std::size_t>(k)] = std::exp(-square / 2);
+      up_to[static_cast<std::size_t>(k)] = portable::exp(-square / 2);
     }
     std::partial_sum(up_to.begin(), up_to.end(), up_to.begin());
     const auto chosen = std::ranges::upper_bound(up_to, share[static_cast<std::size_t>(n)] * up_to.back());

@@ -31,6 +31,13 @@ double draw_share(double alpha, double probability, Random& random) {
   return alpha > 0 ? random.beta(alpha, alpha) : 1.0;
 }
 
+std::size_t draw_one_of(const std::vector<double>& weights, Random& random) {
+  double left = random.uniform() * std::accumulate(weights.begin(), weights.end(), 0.0);
+  for (std::size_t i = 0; i < weights.size(); ++i)
+    if ((left -= weights[i]) < 0) return i;
+  return weights.size() - 1;
+}
+
 std::vector<std::int32_t> draw_partners(std::int64_t batch_size, Pairing pairing, Random& random) {
   if (pairing == Pairing::shuffle) return random.permutation(batch_size);
   std::vector<std::int32_t> partners(static_cast<std::size_t>(batch_size));

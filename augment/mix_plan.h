@@ -53,6 +53,7 @@ MixPlan draw_mix_plan(std::int64_t batch_size, const MixOptions& options, Random
 // What the mixes have in common: t ~ Beta(alpha, alpha), or 1 for alpha = 0 and for all but the share `probability` of
 // the draws; partners; and their options: checked, throwing with the mix's name, and in words.
 double draw_share(double alpha, double probability, Random& random);
+std::size_t draw_one_of(const std::vector<double>& weights, Random& random);  // by its share of their sum
 std::vector<std::int32_t> draw_partners(std::int64_t batch_size, Pairing pairing, Random& random);
 void check_draws(const char* mix, double alpha, double probability);
 std::string describe_draws(double probability, Pairing pairing);  // empty for the defaults

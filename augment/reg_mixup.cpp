@@ -11,6 +11,10 @@ namespace mixgrad::augment {
 
 std::pair<Tensor, MixedTarget> behind_clean(const Tensor& x, const Tensor& mixed, const MixedTarget& target) {
   const auto& [y, partner, lambda] = target;
+  check(x.shape() == mixed.shape() && lambda.shape() == Shape{x.size(0)} && y.size(0) == x.size(0) &&
+            partner.size(0) == x.size(0),
+        "RegMixup: ", x.shape(), " clean samples with ", mixed.shape(), " mixed ones, labels ", y.shape(), " and ",
+        partner.shape(), ", lambda ", lambda.shape());
   return {concat({x, mixed}, 0),
           {concat({y, y}, 0), concat({y, partner}, 0),
            concat({Tensor::ones(lambda.shape(), lambda.options()), lambda}, 0)}};

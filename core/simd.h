@@ -26,7 +26,7 @@ inline Vector load(const float* from) {
 }
 inline void store(float* to, Vector v) { std::memcpy(to, &v, sizeof v); }
 
-// v, which the compiler then does not read from memory again wherever it is used.
+// Keeps v in a register: otherwise g++ reloads it from memory at each use.
 [[gnu::always_inline]] inline Vector in_register(Vector v) {
 #if defined(__AVX512F__)
   asm("" : "+v"(v));

@@ -7,6 +7,8 @@
 namespace mixgrad::host {
 namespace {
 
+constexpr std::int64_t most_chain = 192;  // a longer sum is the sum of its parts (core/sums.h)
+
 // The tile's sums, over `steps` at a time: a row's offset is read once for all of them.
 template <int rows, int vectors, int steps>
 [[gnu::always_inline]] inline void add_steps(const float* a, const volatile std::int64_t* a_rows,
@@ -75,9 +77,8 @@ void multiply(const Product& t) {
       for (int v = 0; v < vectors; ++v) f(r, v);
   };
   Vector sums[rows][vectors] = {};
-  constexpr std::int64_t most_chain = 192;
   add_products(t, 0, std::min(t.depth, most_chain), sums);
-  if (t.depth > most_chain) {  // a long sum is the sum of its parts (core/sums.h)
+  if (t.depth > most_chain) {
     Vector parts[rows][vectors] = {};
     for (std::int64_t k = most_chain; k < t.depth; k += most_chain) {
       each([&](int r, int v) { parts[r][v] += std::exchange(sums[r][v], Vector{}); });
@@ -156,7 +157,6 @@ void multiply_panels(const PanelProduct& p) {
   static constexpr auto by_rows = panels_by_rows<transposed, vectors>(std::make_index_sequence<panel_rows>());
   const std::int64_t tiles = (p.rows + panel_rows - 1) / panel_rows;
   const std::int64_t a_tile = (p.depth + tile_columns - 1) / tile_columns * tile_columns * panel_rows;
-  constexpr std::int64_t most_chain = 192;  // a long sum is the sum of its parts (core/sums.h)
   for (std::int64_t k = 0; k < p.depth; k += most_chain) {
     const std::int64_t depth = std::min(p.depth - k, most_chain), size = p.depth * tile_columns;
     for (std::int64_t tile = 0; tile < tiles; ++tile) {

@@ -72,8 +72,8 @@ void multiply(const EvenTileProduct& tile);
 //   a [rows / panel_rows, depth / tile_columns, panel_rows, tile_columns] or, of at most tile_columns rows,
 //     transposed [depth, tile_columns]
 //
-// Columns are computed up to whole vectors, so b must have numbers there. `next`, unless it is null, is a panel like b
-// that comes next.
+// where the numbers of blocks are rounded up. The depth is at least 1. Columns are computed and written up to whole
+// vectors, so b must have numbers there. next: the b of the next call, to be prefetched, or null.
 inline constexpr std::int64_t panel_rows = most_rows(tile_columns);
 struct PanelProduct {
   const float *a, *b, *next = nullptr;

@@ -1,6 +1,7 @@
 #include "data/data_loader.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -24,6 +25,10 @@ DataLoader::DataLoader(std::shared_ptr<const Dataset> dataset, const LoaderOptio
 std::int64_t DataLoader::num_batches() const {
   const std::int64_t n = dataset_->size(), size = options_.batch_size;
   return n / size + (!options_.drop_last && n % size != 0);
+}
+
+std::int64_t DataLoader::batches_in(double epochs) const {
+  return static_cast<std::int64_t>(std::min(std::ceil(epochs * static_cast<double>(num_batches()) - 1e-6), 9e18));
 }
 
 std::int64_t DataLoader::size_of(std::int64_t batch) const {

@@ -32,6 +32,8 @@ class DataLoader {
   DataLoader(std::shared_ptr<const Dataset> dataset, const LoaderOptions& options);
 
   std::int64_t num_batches() const;
+  // The number of batches in so many epochs, rounded up; .1 epochs of 30 batches, 3.0000000000000004, are 3.
+  std::int64_t batches_in(double epochs) const;
   std::int64_t size_of(std::int64_t batch) const;  // samples in a batch: the last one may be short
   const Dataset& dataset() const { return *dataset_; }
   const LoaderOptions& options() const { return options_; }

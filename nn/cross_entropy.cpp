@@ -108,13 +108,12 @@ Loss cross_entropy_with(const CrossEntropyOptions& options) {
 namespace mixgrad::kernels {
 
 void cross_entropy(Cpu device, const Tensor& logits, const CrossEntropyTarget& target, Out loss, Out dlogits) {
-  for (Tensor labels : {target.y, target.partner}) {
-    if (target.ignored) {
-      labels = labels.clone();
-      std::replace(labels.mutable_data<std::int32_t>(), labels.mutable_data<std::int32_t>() + labels.numel(),
-                   *target.ignored, 0);
-    }
-    check_indices(device, "cross_entropy", labels, logits.size(1));
+  for (const Tensor* labels : {&target.y, &target.partner}) {
+    if (!target.ignored) check_indices(device, "cross_entropy", *labels, logits.size(1));
+    for (std::int64_t n = 0; target.ignored && n < labels->numel(); ++n)
+      if (const std::int32_t label = labels->data<std::int32_t>()[n]; label != *target.ignored)
+        check(label >= 0 && label < logits.size(1), "cross_entropy: index ", label, " at position ", n,
+              " is outside 0..", logits.size(1) - 1);
   }
   with_floating("cross_entropy", logits.dtype(), [&]<class T>(T) {
     const std::int64_t classes = logits.size(1);

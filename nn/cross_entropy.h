@@ -26,7 +26,8 @@ struct CrossEntropyOptions {
   Tensor class_weights = {};  // f32 [C]: class c's term is multiplied by its weight
   Reduction reduction = Reduction::mean;
   // A label that counts for nothing, smoothing included; in or outside of 0..C-1, as PyTorch's -100. Of two mixed
-  // labels, the other keeps its own weight. For class indices; a dense target says the same by a row of zeros.
+  // labels, the other keeps its own weight. For class indices; a dense target says the same by a row of zeros. Metrics,
+  // and mixup without stack_y, know no ignored label and refuse it.
   std::optional<std::int32_t> ignore_index = {};
 };
 
@@ -98,7 +99,7 @@ struct CrossEntropyRows {
     if (!ignores) return {y[n], partner[n], weight, 1 - weight, kept, spread, class_weights};
     const bool skips_own = y[n] == ignored, skips_others = partner[n] == ignored;
     const T own = skips_own ? T{0} : weight, others = skips_others ? T{0} : 1 - weight;
-    // A class that exists takes the place of one that is ignored.
+    // Class 0 stands in for an ignored label, with weight 0.
     return {skips_own ? 0 : y[n], skips_others ? 0 : partner[n], own, others, kept, spread * (own + others),
             class_weights};
   }

@@ -84,7 +84,8 @@ void Module::train(bool on) {
 }
 
 InputHook::InputHook(Module& module, std::function<Tensor(const Tensor&)> hook) : state_(module.state_) {
-  check(!module.has_input_hook(), module.name(), ": there is something in front of it already");
+  check(hook != nullptr, module.name(), ": an input hook that is no function");
+  check(!module.has_input_hook(), module.name(), ": has an input hook already");
   state_->input_hook = std::move(hook);
 }
 

@@ -78,7 +78,7 @@ class EvalMode : NonCopyable {
 };
 
 // While it lives, the module's forward of one input is given hook(input) instead: what is done to a hidden layer, such
-// as mixing. Throws where the module has one already.
+// as mixing. Throws where the module, or another handle of it, has one already.
 class InputHook : NonCopyable {
  public:
   InputHook(Module& module, std::function<Tensor(const Tensor& input)> hook);

@@ -406,6 +406,13 @@ void loss_cases(Table& table) {
                      const nn::Loss loss = nn::cross_entropy_with({.label_smoothing = 0.2, .ignore_index = 1});
                      return loss(x[0], classes(x[0]));
                    }});
+  table.push_back(
+      {.name = "cross_entropy, labels outside of the classes ignored", .inputs = {{4, 3}}, .f = [=](const Inputs& x) {
+         const Tensor y = Tensor::from({0, -100, 2, -100}, {4}).to(x[0].device());
+         const Tensor partner = Tensor::from({1, 2, -100, -100}, {4}).to(x[0].device());
+         const Tensor lambda = Tensor::from({0.75, 0.625, 0.5, 0.25}, {4}).to(x[0].dtype()).to(x[0].device());
+         return nn::cross_entropy_mixed(x[0], y, partner, lambda, {.label_smoothing = 0.2, .ignore_index = -100});
+       }});
   table.push_back({.name = "bce_with_logits", .inputs = {{5, 3}, {5, 3}}, .f = [](const Inputs& x) {
                      return nn::bce_with_logits(x[0], x[1]);
                    }});

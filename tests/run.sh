@@ -97,7 +97,7 @@ build_tests() {
       ;;
     all)
       build=$root/build/tests
-      build_tree "$build" train_mnist train_cifar lesson make_mnist_sample mixgrad_tests -- -DMIXGRAD_CUDA="$cuda"
+      build_tree "$build" train_mnist train_cifar mixup_study lesson make_mnist_sample mixgrad_tests -- -DMIXGRAD_CUDA="$cuda"
       # For any CPU: so portable code is tested as well.
       ! has_executor || build=$root/build/executor build_instrumented -Og \
         mixgrad_cuda_tests cuda_executor_tests gpu_figures -- -DMIXGRAD_CUDA_EXECUTOR=ON -DMIXGRAD_NATIVE=OFF
@@ -177,6 +177,7 @@ case $mode in
   all)
     run_suite "$root/tests/test_app.sh" "$build/apps/train_mnist"
     run_suite "$root/tests/test_cifar_app.sh" "$build/apps/train_cifar"
+    run_suite "$root/tests/test_mixup_study.sh" "$build/apps/mixup_study"
     run_suite "$root/tests/test_scripts.sh"
     end_suites_beside
     ;;

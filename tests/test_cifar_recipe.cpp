@@ -139,6 +139,57 @@ TEST_CASE("cifar recipes: lookahead begins with epoch 3; the whitening's bias ha
   CHECK(descriptions(muon).find("Lookahead") == std::string::npos);
 }
 
+TEST_CASE("cifar recipes: what their authors' scripts say") {
+  struct Facts {
+    const char* name;
+    double epochs;
+    std::int64_t batch_size, whitening_images;
+    double smoothing, tta, filters_lr, filters_momentum, shifts_lr, head_lr, head_decay, norm_share;
+  };
+  for (const Facts& f : {Facts{"airbench", 9.9, 1024, 5000, 0.2, 1, 1.46484e-3, 0.85, 0.09375, 1.46484e-3, 1.3623, 0.4},
+                         Facts{"muon", 8, 2000, 5000, 0.2, 1, 0.24, 0.6, 0.053, 0.67, 0.00597, 0.4},
+                         Facts{"fast", 7.59, 1536, 960, 0.09, 0.25, 0.205, 0.655, 0.0573, 0.5415, 0.002955, 0.4434},
+                         Facts{"wrn22", 24, 512, 5000, 0, 0, 3e-3, 0.95, 0, 0, 0, 0.4}}) {
+    CAPTURE(f.name);
+    const CifarRecipe recipe = apps::cifar_recipe(f.name);
+    CHECK(recipe.epochs == f.epochs);
+    CHECK(recipe.batch_size == f.batch_size);
+    CHECK(recipe.whitening_images == f.whitening_images);
+    CHECK(recipe.label_smoothing == f.smoothing);
+    CHECK(recipe.tta == f.tta);
+    CHECK(recipe.filters.lr == f.filters_lr);
+    CHECK(recipe.filters.momentum == f.filters_momentum);
+    CHECK(recipe.shifts.lr == f.shifts_lr);
+    CHECK(recipe.head.lr == f.head_lr);
+    CHECK(recipe.head.decay == f.head_decay);
+    CHECK(recipe.norm_share == f.norm_share);
+  }
+  // Views: shares of 1/4 and 1/8, or the plain mean of six.
+  const auto shares = [](const char* name) {
+    std::vector<double> weights;
+    for (const train::View& view : apps::tta_of(apps::cifar_recipe(name)).views) weights.push_back(view.weight);
+    return weights;
+  };
+  for (const char* name : {"airbench", "muon"}) CHECK(shares(name) == std::vector<double>{2, 1, 1, 2, 1, 1});
+  CHECK(shares("fast") == std::vector<double>(6, 1));
+  CHECK(apps::tta_of(apps::cifar_recipe("fast")).unsure_share == 0.25);
+}
+
+TEST_CASE("cifar recipes: wrn22's one cycle ends at a hundred thousandth of its largest rate") {
+  CifarRecipe recipe = apps::cifar_recipe("wrn22");
+  recipe.depth = 10;
+  recipe.k = 1;
+  const auto eight = std::make_shared<EightImages>(DType::f32, 1);
+  const data::DataLoader loader(eight, {.batch_size = 8});
+  const auto learn = apps::make_learner(recipe, {loader, loader}, nn::wide_resnet(10, 1), {.verbose = false});
+  std::string schedule;
+  for (const auto& callback : learn->callbacks())
+    if (const std::string text = train::description_of(*callback); text.starts_with("LrSchedule")) schedule = text;
+  CHECK(schedule.starts_with("LrSchedule: lr 0.0003 "));
+  CHECK(schedule.find(" 0.003 ") != std::string::npos);
+  CHECK(schedule.find(" 3e-08, momentum 0.95 ") != std::string::npos);
+}
+
 TEST_CASE("cifar recipes: each setting has a name of its own; a part that is changed changes one of them") {
   for (const char* name : {"airbench", "muon", "fast", "wrn22"}) {
     const CifarRecipe recipe = apps::cifar_recipe(name);

@@ -176,8 +176,12 @@ struct WinogradCase {
     };
     options.padding = between(0, 2);
     options.groups = one_of({1, 1, 1, 2});
-    const std::int64_t in = one_of({32, 33, 40, 48, 63, 64, 66, 70}), out = one_of({32, 33, 40, 48, 63, 64, 66, 70});
-    x = {between(least_batch, 5), between(7, 12), between(7, 12), in * options.groups};
+    // Few on one side, several blocks, sums of more than a chain's length.
+    const std::int64_t in = one_of({16, 31, 32, 33, 40, 48, 64, 70, 130, 200}),
+                       out = one_of(in < 32 ? std::initializer_list<std::int64_t>{32, 35, 64}
+                                            : std::initializer_list<std::int64_t>{16, 31, 33, 40, 48, 64, 70, 200});
+    const std::int64_t least = options.padding == 0 ? 4 : 3;
+    x = {between(least_batch, 5), between(least, 12), between(least, 12), in * options.groups};
     weight = {out * options.groups, 3, 3, in};
     y = {x[0], x[1] + 2 * options.padding - 2, x[2] + 2 * options.padding - 2, weight[0]};
     CHECK(kernels::by_winograd({{.batch = x[0],

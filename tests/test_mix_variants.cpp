@@ -152,7 +152,7 @@ TEST_CASE("several mixes: weights are checked, and plans of the program's own ar
 }
 
 TEST_CASE("manifold mixup: in front of the first layer it is mixup, bit for bit") {
-  Training manifold([](auto& l) { l.manifold_mixup({.mix = {.alpha = 1}, .layers = {"0"}}); });
+  Training manifold([](auto& l) { l.manifold_mixup({.draws = {.alpha = 1}, .layers = {"0"}}); });
   Training inputs([](auto& l) { l.mixup({.alpha = 1}); });
   CHECK(manifold.fit() == inputs.fit());
 }
@@ -167,11 +167,7 @@ TEST_CASE("manifold mixup: what a hidden layer is given is mixed by the plan, ta
     const Tensor partners = Tensor::from(plan.permutation, {plan.size()});
     Tensor h = training.model[1](training.model[0](l.x()));
     h = mix(MixedInput{h, gather(h, partners), lambda});
-    for (std::size_t k = 2; k < training.model.size(); ++k) {
-      // The hook is still there, and would mix a second time.
-      if (k == 2) h = static_cast<nn::Conv2d&>(training.model[2]).forward(h);
-      else h = training.model[k](h);
-    }
+    for (std::size_t k = 2; k < training.model.size(); ++k) h = training.model[k](h);
     CHECK(h.detach().to_vector<float>() == l.output.detach().to_vector<float>());
     const auto& target = std::get<MixedTarget>(l.target);
     CHECK(target.lambda.to_vector<float>() == plan.lambda);
@@ -179,6 +175,46 @@ TEST_CASE("manifold mixup: what a hidden layer is given is mixed by the plan, ta
   }));
   training.fit(1);
   CHECK(batches == 8);
+}
+
+TEST_CASE("manifold mixup: gradients below the layer are those of the mixture, by hand") {
+  Training training([](auto& l) { l.manifold_mixup({.layers = {"2"}}); });
+  const std::vector<Tensor> parameters = nn::parameters(training.model);
+  training.learn.add(at(&At::backward_end, [&](train::Learner& l) {
+    std::vector<std::vector<float>> actual;
+    for (const Tensor& p : parameters) {
+      actual.push_back(p.grad().to_vector<float>());
+      p.grad().fill_(0);
+    }
+    Tensor h = training.model[1](training.model[0](l.x()));
+    h = mix(h, l.plan.mix->plan);
+    for (std::size_t k = 2; k < training.model.size(); ++k) h = training.model[k](h);
+    MixUpLoss(nn::cross_entropy)(h, std::get<MixedTarget>(l.target)).backward();
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      const auto expected = parameters[i].grad().to_vector<float>();
+      REQUIRE(expected.size() == actual[i].size());
+      for (std::size_t k = 0; k < expected.size(); ++k)
+        CHECK(actual[i][k] == doctest::Approx(expected[k]).epsilon(1e-4).scale(1e-3));
+    }
+  }));
+  training.fit(1);
+}
+
+TEST_CASE("manifold mixup: by default in front of layers with weights of several axes; each has to be called once") {
+  manual_seed(1);
+  train::Learner learn(digits(20),
+                       nn::Sequential(nn::Conv2d(3, 4), nn::BatchNorm(4), nn::ReLU(), nn::GlobalAvgPool(),
+                                      nn::Flatten(), nn::Linear(4, 2)),
+                       quiet());
+  std::set<std::string> layers;
+  learn.manifold_mixup().add(at(&At::batch_begin, [&](train::Learner& l) { layers.insert(l.plan.mix->layer); }));
+  learn.fit(10);
+  CHECK(layers == std::set<std::string>{"0", "5"});
+  const nn::Linear shared(2, 2);
+  train::Learner twice(digits(20), nn::Sequential(nn::Conv2d(3, 2), nn::GlobalAvgPool(), nn::Flatten(), shared, shared),
+                       quiet());
+  CHECK_THROWS_WITH_AS(twice.manifold_mixup({.layers = {"3"}}).fit(1),
+                       doctest::Contains("in front of 3, which the model called 2 times in a step"), Error);
 }
 
 TEST_CASE("manifold mixup: each layer has its turn; afterwards, and in evaluation, nothing is mixed") {
@@ -203,7 +239,7 @@ TEST_CASE("manifold mixup: a layer that is not there is refused by name, and lea
   CHECK_THROWS_WITH_AS(training.fit(), "manifold mixup: the model has no layer 7.body", Error);
   CHECK(!training.model[0].has_input_hook());
   train::Learner none(digits(20), nn::Linear(3, 2), quiet());  // parameters, but no layers below it
-  CHECK_THROWS_WITH_AS(none.manifold_mixup().fit(1), doctest::Contains("no layers with parameters"), Error);
+  CHECK_THROWS_WITH_AS(none.manifold_mixup().fit(1), doctest::Contains("no layers with weights"), Error);
 }
 
 TEST_CASE("input hook: Sequential computes nothing past it, and the results are the same bits") {
@@ -224,7 +260,7 @@ TEST_CASE("input hook: Sequential computes nothing past it, and the results are 
       });
       CHECK(model(x).detach().to_vector<float>() == expected);
       CHECK_THROWS_WITH_AS(nn::InputHook(model[k], [](const Tensor& t) { return t; }),
-                           doctest::Contains("something in front of it already"), Error);
+                           doctest::Contains("has an input hook already"), Error);
     }
     CHECK(calls == 1);
     CHECK(!model[k].has_input_hook());
@@ -263,6 +299,16 @@ TEST_CASE("regmixup: the loss is that of the clean batch and eta times that of t
       CHECK(together[i] == doctest::Approx(apart[i]).epsilon(1e-4).scale(1e-2));
   }
   CHECK_THROWS_AS(RegMixUpLoss(nn::cross_entropy, -1), Error);
+  CHECK_THROWS_WITH_AS(behind_clean(batch.x, slice(batch.x, 0, 8), target), doctest::Contains("clean samples with"),
+                       Error);
+  const auto refused = [](const train::PairMixOptions& options) {
+    CHECK_THROWS_AS(train::PairMixCallback(std::make_shared<MixUp>(), options), Error);
+  };
+  refused({.eta = -1});
+  refused({.stack_x = true, .eta = 1});
+  refused({.stack_y = false, .eta = 1});
+  refused({.loss_weight = LossWeight::batch_mean, .eta = 1});
+  refused({.source = train::MixSource::near_targets, .bandwidth = 0});
   const RegMixUpLoss loss(nn::cross_entropy);
   CHECK_THROWS_WITH_AS(loss(model(batch.x), target), doctest::Contains("9 samples are not"), Error);
 }
@@ -353,6 +399,30 @@ TEST_CASE("c-mixup: in training, inputs and targets are mixed with those of samp
   CHECK(learn.validation->loss < 1e-6);  // the line is the same between samples
 }
 
+TEST_CASE("c-mixup: training resumed anywhere ends bit for bit as if it had never stopped") {
+  if (!test::has_json()) return;
+  const TemporaryFolder folder;
+  const std::string path = folder / "run.safetensors";
+  std::vector<float> x(40);
+  std::iota(x.begin(), x.end(), -20.0f);
+  const Tensor inputs = Tensor::from(x, {40, 1}) / 20.0, targets = inputs * inputs;
+  const auto fit = [&](bool resumes, int stop) {
+    manual_seed(1);
+    train::LearnerOptions options{.loss = nn::mse, .seed = 5, .verbose = false};
+    const nn::Sequential model(nn::Linear(1, 8), nn::ReLU(), nn::Linear(8, 1));
+    train::Learner learn(test::loaders(inputs, targets, 8, {}), model, options);
+    learn.c_mixup({.bandwidth = 0.3}).add(std::make_shared<train::Checkpoint>(path, 1));
+    if (resumes) train::resume(learn, path);
+    int batches = 0;
+    learn.add(at(&At::batch_end, [&](train::Learner&) { check(++batches != stop, "stopped"); }));
+    learn.fit(3);
+    return test::weights(*learn.model);
+  };
+  const auto whole = fit(false, 0);
+  CHECK_THROWS_WITH_AS(fit(false, 8), "stopped", Error);
+  CHECK(fit(true, 0) == whole);
+}
+
 TEST_CASE("several inputs are mixed by one plan") {
   Random random(3);
   const MixPlan plan = drawn(3, {.alpha = 1});
@@ -372,6 +442,27 @@ TEST_CASE("several labels at once: binary cross-entropy is linear in its target,
   const MixedTarget both = mixed_target(y, plan);
   CHECK(MixUpLoss(nn::bce_with_logits)(logits, both).item() ==
         doctest::Approx(nn::bce_with_logits(logits, mix(y, plan)).item()).epsilon(1e-12));
+}
+
+TEST_CASE(
+    "several labels at once train with mixup, mixed beforehand or in the loss, to the same weights but for rounding") {
+  Random random(2);
+  std::vector<float> x, y;
+  for (int i = 0; i < 40; ++i) {
+    const double a = random.uniform(-1, 1), b = random.uniform(-1, 1);
+    for (const double value : {a, b}) x.push_back(static_cast<float>(value));
+    for (const bool label : {a > 0, b > 0, a + b > 0}) y.push_back(label ? 1.0f : 0.0f);
+  }
+  const auto fit = [&](bool stack_y) {
+    manual_seed(1);
+    train::LearnerOptions options{.loss = nn::bce_with_logits, .seed = 5, .verbose = false};
+    train::Learner learn(test::loaders(Tensor::from(x, {40, 2}), Tensor::from(y, {40, 3}), 8, {}),
+                         nn::Sequential(nn::Linear(2, 3)), options);
+    learn.mixup({.stack_y = stack_y}).fit(4);
+    return test::weights(*learn.model);
+  };
+  const auto in_loss = fit(true), beforehand = fit(false);
+  for (std::size_t i = 0; i < in_loss.size(); ++i) CHECK(in_loss[i] == doctest::Approx(beforehand[i]).epsilon(1e-4));
 }
 
 TEST_CASE("variants: with a seed each trains to the same bits, whatever is resident, and differs from plain training") {

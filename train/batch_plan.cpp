@@ -22,7 +22,8 @@ std::ostream& operator<<(std::ostream& out, const BatchPlan& plan) {
   for (const auto& [transform, table, random] : plan.transforms)
     out << transform.description() << ":" << list(table) << "\n";
   if (plan.mix) {
-    out << plan.mix->mix->description() << (plan.mix->layer.empty() ? "" : ", in front of ") << plan.mix->layer << "\n"
+    out << plan.mix->mix->description() << (plan.mix->keep_clean ? ", beside the clean batch" : "")
+        << (plan.mix->layer.empty() ? "" : ", in front of ") << plan.mix->layer << "\n"
         << plan.mix->plan;
     if (!plan.mix->partners.empty()) out << "partners:" << list(plan.mix->partners) << "\n";
   }

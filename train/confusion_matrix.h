@@ -31,9 +31,9 @@ std::vector<Confusion> most_confused(const Tensor& matrix, std::int32_t at_least
 
 // Of one class, by a matrix as above.
 struct ClassScores {
-  double precision = 0;      // the share of what was predicted as the class that is of it; 0 where nothing was
-  double recall = 0;         // the share of the class that was predicted as it; 0 where there is none of it
-  double f1 = 0;             // their harmonic mean, 0 where both are
+  double precision = 0;  // of the samples predicted as this class, the share that belong to it; 0 where there are none
+  double recall = 0;     // of the samples of this class, the share predicted as it; 0 where there are none
+  double f1 = 0;         // their harmonic mean, 0 where both are
   std::int64_t samples = 0;  // of the class
 };
 std::vector<ClassScores> class_scores(const Tensor& matrix);

@@ -13,9 +13,9 @@ FreezeAfter::FreezeAfter(std::vector<Tensor> parameters, double epochs)
 }
 
 void FreezeAfter::on_batch_plan(Learner& learner, BatchPlan& plan) {
-  const std::int64_t batches = learner.data.train.num_batches();
-  const auto done = static_cast<double>(learner.epoch * batches + plan.batch);
-  if (done >= epochs_ * static_cast<double>(batches) - 1e-6) plan.values[name_] = std::vector{1.0f};
+  const data::DataLoader& loader = learner.data.train;
+  if (learner.epoch * loader.num_batches() + plan.batch >= loader.batches_in(epochs_))
+    plan.values[name_] = std::vector{1.0f};
 }
 
 void FreezeAfter::on_batch_begin(Learner& learner) {

@@ -8,10 +8,13 @@
 namespace mixgrad::train {
 namespace {
 
-Tensor call(nn::Module& model, const augment::Input& input) {
-  if (const Tensor* x = std::get_if<Tensor>(&input)) return model(*x);
-  const auto& [x, partner, lambda] = std::get<augment::MixedInput>(input);
-  return model(std::array<Tensor, 3>{x, partner, lambda});
+Tensor call(nn::Module& model, const augment::Input& input, const BatchPlan& plan, const NamedValues& numbers) {
+  if (const auto* both = std::get_if<augment::MixedInput>(&input))
+    return model(std::array<Tensor, 3>{both->x, both->partner, both->lambda});
+  const HiddenMix hidden(model, plan, numbers);
+  const Tensor output = model(std::get<Tensor>(input));
+  hidden.check_mixed();
+  return output;
 }
 
 }  // namespace
@@ -55,7 +58,7 @@ void Learner::step(const data::Batch* samples) {
   skip_step = false;
   std::tie(input, target) = prepare(data.train.dataset(), plan, numbers_, options.device, samples);
   each(&StepCallback::on_batch_begin);
-  output = call(*model, input);
+  output = call(*model, input, plan, numbers_);
   each(&StepCallback::on_loss_begin);
   loss = loss_function(output, target);
   if (batch == 0) nn::check_visited(loss, *model);

@@ -77,10 +77,7 @@ void Learner::end_fit() {
   fitting_ = false;
 }
 
-std::int64_t Learner::total_batches() const {
-  const double batches = epochs * static_cast<double>(data.train.num_batches());
-  return static_cast<std::int64_t>(std::ceil(batches - 1e-6));  // .1 epochs of 30 batches, 3.0000000000000004, are 3
-}
+std::int64_t Learner::total_batches() const { return data.train.batches_in(epochs); }
 
 std::int64_t Learner::num_batches() const {
   const std::int64_t whole = data.train.num_batches();
@@ -168,7 +165,7 @@ Learner& Learner::c_mixup(const CMixUpOptions& o) {
 }
 
 Learner& Learner::mix_by(std::shared_ptr<Callback> mix) {
-  check(!fitting_, "learner: mixup() or cutmix() called while training");
+  check(!fitting_, "learner: a mix was asked for while training");
   std::erase(callbacks_, mix_);
   return add(mix_ = std::move(mix));
 }

@@ -4,9 +4,12 @@
 //
 //   h = g_k(x)      h~_i = lambda_i h_i + (1 - lambda_i) h_j      output = f_k(h~)      k drawn from `layers`
 //
-// A layer in front of all others mixes inputs, as mixup does. Under capture each layer is a kind of step of its own.
+// A layer in front of all others mixes inputs, as mixup does. On a GPU each layer is a kind of step of its own, of
+// which at most 16 are captured.
 #pragma once
 
+#include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,14 +19,14 @@
 namespace mixgrad::train {
 
 struct ManifoldMixUpOptions {
-  augment::MixOptions mix{.alpha = 2};
-  // In front of which modules, by the names of nn::named_modules; empty: those right below the model that have
-  // parameters.
+  augment::MixOptions draws{.alpha = 2};
+  // In front of which modules, by the names of nn::named_modules. Empty: those right below the model that have, or have
+  // below them, a weight of several axes, as convolutions and blocks of them do but batch norm does not.
   std::vector<std::string> layers = {};
   double off_from = std::numeric_limits<double>::infinity();  // PairMixOptions
 };
 
-// The layer of batch b in pass p is drawn from Random(learner.options.seed, Purpose::pairing, p, b).
+// The layer of batch b in pass p is drawn from Random(learner.options.seed, Purpose::pairing, p, b, 1).
 class ManifoldMixUpCallback : public PairMixCallback {
  public:
   // Throws on options that draw_mix_plan would refuse.
@@ -32,12 +35,23 @@ class ManifoldMixUpCallback : public PairMixCallback {
   // Throws where the model has no such layer.
   void on_train_begin(Learner& learner) override;
   void on_batch_plan(Learner& learner, BatchPlan& plan) override;
-  void on_train_end(Learner& learner) noexcept override;
   std::string description() const override;
 
  private:
   std::vector<std::string> wanted_, layers_;  // of this fit
-  std::vector<std::unique_ptr<nn::InputHook>> hooks_;
+};
+
+// While it lives, in a step: what the layer that the plan names is given is mixed; nothing where it names none.
+class HiddenMix {
+ public:
+  HiddenMix(nn::Module& model, const BatchPlan& plan, const NamedValues& numbers);
+  // Throws unless the layer has been called just once: else pairs would be mixed twice, or not at all.
+  void check_mixed() const;
+
+ private:
+  std::string layer_;
+  int calls_ = 0;
+  std::optional<nn::InputHook> hook_;
 };
 
 }  // namespace mixgrad::train

@@ -49,7 +49,9 @@ inline const TrainMetric mixed_accuracy{"mixed_accuracy", mixed_accuracy_of};
 
 // The least cross-entropy that is possible on a batch: the mean entropy of its targets, in nats. Of a pair with one
 // label it is 0, of one with two H(lambda) = -lambda log lambda - (1 - lambda) log(1 - lambda); of a dense target
-// -sum_c t_c log t_c. Beside train_loss it says how much of that is the model's. Throws as mixed_accuracy_of does.
+// -sum_c t_c log t_c. Beside train_loss it says how much of that is the model's, where the loss is cross_entropy with
+// mixup's own weights, without smoothing or class weights, and the batch is all mixed. Throws as mixed_accuracy_of
+// does.
 Tensor loss_floor_of(const Tensor& output, const augment::Target& target);
 
 inline const TrainMetric loss_floor{"loss_floor", loss_floor_of};

@@ -23,6 +23,12 @@ PairMixCallback::PairMixCallback(std::vector<WeightedMix> mixes, const PairMixOp
   check(options.stack_y || (options.loss_weight == augment::LossWeight::lambda && !options.eta),
         "mixup: the batch-mean lambda and RegMixup's loss are properties of the loss of stacked targets; they need "
         "stack_y");
+  check(
+      !options.eta || (*options.eta >= 0 && std::isfinite(*options.eta) && !options.stack_x &&
+                       options.loss_weight == augment::LossWeight::lambda),
+      "mixup: RegMixup's eta must be finite and not negative, and goes with neither stack_x nor the batch-mean lambda");
+  check(options.source != MixSource::near_targets || (options.bandwidth > 0 && std::isfinite(options.bandwidth)),
+        "mixup: near targets need a bandwidth above 0, got ", options.bandwidth);
   check(options.off_from >= 0, "mixup: off from epoch ", options.off_from);
   check(mixes_.size() == 1 || !options.plan, "mixup: plans of the program's own are for one mix, not for ",
         mixes_.size());
@@ -119,19 +125,16 @@ const PlannedMix& PairMixCallback::drawn_mix(const Learner& learner, const Batch
 
 std::shared_ptr<const augment::PairMix> PairMixCallback::choose(const Learner& learner, std::uint32_t pass,
                                                                 std::int64_t batch) const {
-  double sum = 0;
-  for (const WeightedMix& mix : mixes_) sum += mix.weight;
+  std::vector<double> weights;
+  for (const WeightedMix& mix : mixes_) weights.push_back(mix.weight);
   Random random(learner.options.seed, Purpose::pairing, pass, static_cast<std::uint32_t>(batch));
-  double left = random.uniform() * sum;
-  for (const WeightedMix& mix : mixes_)
-    if ((left -= mix.weight) < 0) return mix.mix;
-  return mixes_.back().mix;
+  return mixes_[augment::draw_one_of(weights, random)].mix;
 }
 
 void PairMixCallback::on_batch_plan(Learner& learner, BatchPlan& plan) {
   check(!plan.mix, "mixup: the batch is mixed already; is there a second callback that mixes?");
-  const auto all = static_cast<double>(learner.data.train.num_batches());
-  if (learner.epoch + static_cast<double>(plan.batch) / all >= options_.off_from) return;
+  const data::DataLoader& loader = learner.data.train;
+  if (learner.epoch * loader.num_batches() + plan.batch >= loader.batches_in(options_.off_from)) return;
   const std::int64_t size = std::ssize(plan.indices);
   if (options_.plan) plan.mix = {.mix = mixes_.front().mix, .plan = options_.plan(plan.pass, plan.batch, size)};
   else plan.mix = drawn_mix(learner, plan);
@@ -142,7 +145,7 @@ void PairMixCallback::on_batch_plan(Learner& learner, BatchPlan& plan) {
   if (options_.plan) augment::check_plan(drawn);
   check(drawn.size() == size, "mixup: a plan for ", drawn.size(), " samples on a batch of ", size);
   if (near_targets_) {
-    Random random(learner.options.seed, Purpose::pairing, plan.pass, static_cast<std::uint32_t>(plan.batch));
+    Random random(learner.options.seed, Purpose::pairing, plan.pass, static_cast<std::uint32_t>(plan.batch), 2);
     plan.mix->partners = near_targets_->draw(plan.indices, random);
   }
   if (!second_epoch_) return;

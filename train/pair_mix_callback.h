@@ -36,10 +36,9 @@ struct PairMixOptions {
   MixSource source = MixSource::shuffled_self;
   augment::LossWeight loss_weight = augment::LossWeight::lambda;  // needs stack_y
   MakeMixPlan plan = nullptr;
-  double off_from = std::numeric_limits<double>::infinity();  // epochs of a fit, or parts; from there nothing is mixed
+  double off_from = std::numeric_limits<double>::infinity();  // from this epoch of a fit on, or part, nothing is mixed
   double bandwidth = 0;                                       // of near_targets
-  std::optional<double> eta =
-      {};  // train on the clean batch too, the mixed one's loss weighs this (augment/reg_mixup.h)
+  std::optional<double> eta = {};  // RegMixup: train on the clean batch too; the weight of the mixed one's loss
 };
 
 struct WeightedMix {
@@ -48,10 +47,10 @@ struct WeightedMix {
 };
 
 // The plan of batch b in pass p over the data is drawn from Random(learner.options.seed, Purpose::mixup, p, b); what
-// else is drawn for it, which of several mixes and near targets, with Purpose::pairing.
+// else is drawn for it with Purpose::pairing: which of several mixes with index 0, near targets with index 2.
 class PairMixCallback : public Callback, public Resumable {
  public:
-  // Throws on a loss_weight or an eta without stack_y, and on an off_from that is negative.
+  // Throws on options that do not fit each other, such as a loss_weight without stack_y, or are out of range.
   explicit PairMixCallback(std::shared_ptr<const augment::PairMix> mix, const PairMixOptions& options = {})
       : PairMixCallback(std::vector<WeightedMix>{{std::move(mix)}}, options) {}
   // The same with several, of which one is drawn for each batch. Throws as well unless weights are finite, not negative
@@ -123,13 +122,15 @@ struct MixUpOrCutMixOptions {
   double off_from = std::numeric_limits<double>::infinity();
 };
 
+// Lambda is max(t, 1 - t), as in mixup.
 struct RegMixUpOptions {
   double eta = 1;
   augment::MixOptions draws{.alpha = 10};
   double off_from = std::numeric_limits<double>::infinity();
 };
 
-// For targets that are numbers: they are mixed as such.
+// For targets that are numbers: they are mixed as such. Lambda is t: as partners are drawn from all samples, there are
+// no twins; draws.pairing means nothing here. The targets are read, each sample once, when a fit begins.
 struct CMixUpOptions {
   double bandwidth = 1;  // in units of the targets
   augment::MixOptions draws{.alpha = 2, .dedupe = false};

@@ -59,6 +59,11 @@ NamedValues numbers_of(const BatchPlan& plan, const data::Dataset& dataset, Devi
   if (partners.empty() && in_one_pass(plan, dataset))
     for (std::int32_t& row : rows) row = plan.indices[static_cast<std::size_t>(row)];
   numbers["plan.mix.partners"] = tensor_of(rows);
+  if (layer.empty()) return numbers;
+  std::vector<std::int32_t> inverse(rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    inverse[static_cast<std::size_t>(rows[i])] = static_cast<std::int32_t>(i);
+  numbers["plan.mix.inverse"] = tensor_of(inverse);
   return numbers;
 }
 

@@ -40,7 +40,7 @@ inline bool by_planes(const Conv2dShape& s) {
 inline bool by_winograd(const Conv2dShape& s) {
   return s.kernel_height == 3 && s.kernel_width == 3 && s.stride == 1 && s.padding <= 2 &&
          std::min(s.in_channels, s.out_channels) >= 16 && s.in_channels * s.out_channels >= 512 &&
-         std::min(s.height, s.width) >= 3;
+         std::min(s.height, s.width) >= 3 && std::min(s.out_height, s.out_width) >= 2;
 }
 // The weight's gradient is a sum over the batch. Where that is short, the error of the transforms would show.
 inline bool weight_gradient_by_winograd(const Conv2dShape& s) {

@@ -173,8 +173,8 @@ void transform_tiles(Transform transform, Tiles tiles, std::int64_t first, std::
   }
 }
 
-// The filters of one block of columns as 16 matrices [depth, width], from weights [out, 3, 3, in]: columns are outputs
-// and the depth inputs, or for a gradient the other way round, and there they may be turned by 180 degrees.
+// The filters of one block of columns as 16 panels [depth, tile_columns], from weights [out, 3, 3, in]: columns are
+// outputs and the depth inputs, or for a gradient the other way round, and there they may be turned by 180 degrees.
 enum class Filters { forward, gradient, turned_gradient };
 void pack_filters(Filters kind, Block block, std::int64_t depth, const float* weight, std::int64_t in, float* packed) {
   const bool turned = kind == Filters::turned_gradient;
@@ -270,8 +270,8 @@ struct AddedPixels {
 // How many tiles go through together: so many that the filters are read from far away few times, so few that their
 // transforms stay in the second cache.
 std::int64_t tiles_at_once(std::int64_t channels) {
-  constexpr std::int64_t rows = most_rows(tile_columns), elements = 3 << 16;  // 768 KiB
-  return std::clamp<std::int64_t>(elements / (16 * channels) / rows * rows, 48, 96);
+  constexpr std::int64_t elements = 3 << 16;  // 768 KiB
+  return std::clamp<std::int64_t>(elements / (16 * channels) / panel_rows * panel_rows, 48, 96);
 }
 
 // The transformed pixels of tiles, `grain` for a thread at a time, times the filters for each block of columns,
@@ -416,7 +416,7 @@ void weight_gradient(const Conv2dShape& s, const Tensor& x, const Tensor& y, con
   float* const pdw = dweight.mutable_data<float>();
   float* const pp = ranges == 1 ? pdw : partials.data();
   parallel_ranges(ranges * blocks, 1, [&](std::int64_t unit, std::int64_t, std::int64_t) {
-    // Channels in even blocks, so that none is narrower than a vector.
+    // Channels in even blocks.
     const std::int64_t range = unit / blocks, in_block = unit % in_blocks, out_block = unit / in_blocks % out_blocks;
     const std::int64_t first_in = in_block * s.in_channels / in_blocks;
     const std::int64_t in = (in_block + 1) * s.in_channels / in_blocks - first_in;

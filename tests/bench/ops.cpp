@@ -57,9 +57,9 @@ std::map<std::string, Case> cases() {
   const Shape large{1024, 1024}, small{64, 64};
   const auto add = [&](const std::string& name, Inputs inputs, Call call, double flops = 0) {
     double bytes = 0;
-    for (const Tensor& x : inputs) bytes += static_cast<double>(x.numel() * size_of(x.dtype()));
+    for (const Tensor& x : inputs) bytes += static_cast<double>(x.numel()) * static_cast<double>(size_of(x.dtype()));
     const Tensor out = no_grad([&] { return call(inputs); });
-    bytes += static_cast<double>(out.numel() * size_of(out.dtype()));
+    bytes += static_cast<double>(out.numel()) * static_cast<double>(size_of(out.dtype()));
     all[name] = {std::move(inputs), std::move(call), flops, bytes};
   };
   const std::vector<std::pair<std::string, Tensor (*)(const Tensor&)>> unary{{"neg", neg},
@@ -87,9 +87,10 @@ std::map<std::string, Case> cases() {
   add("leaky_relu [1024, 1024]", {normal(large)}, [](const Inputs& x) { return leaky_relu(x[0]); });
   const std::vector<std::pair<std::string, Tensor (*)(const Tensor&, const Tensor&)>> binary{
       {"add", mixgrad::add}, {"sub", sub}, {"mul", mul}, {"div", mixgrad::div}};
-  for (const auto& [name, f] : binary) {
+  for (const auto& entry : binary) {
     const auto with = [&](const char* what, const Shape& a, const Shape& b) {
-      add(text_of(name, what, " ", a), {positive(a), positive(b)}, [f = f](const Inputs& x) { return f(x[0], x[1]); });
+      add(text_of(entry.first, what, " ", a), {positive(a), positive(b)},
+          [f = entry.second](const Inputs& x) { return f(x[0], x[1]); });
     };
     with("", large, large);
     with("", small, small);

@@ -23,27 +23,27 @@ using test::TemporaryFolder;
 
 namespace {
 
-using Partners = std::vector<std::int32_t>;
+using PartnerList = std::vector<std::int32_t>;
 
-MixPlan drawn(std::int64_t n, const MixOptions& options, std::uint64_t seed = 7) {
+MixPlan drawn_plan(std::int64_t n, const MixOptions& options, std::uint64_t seed = 7) {
   Random random(seed);
   return draw_mix_plan(n, options, random);
 }
 
-std::int64_t mixed_in(const MixPlan& plan) {
+std::int64_t num_mixed(const MixPlan& plan) {
   return std::ranges::count_if(plan.lambda, [](float lambda) { return lambda != 1; });
 }
 
 // A small network with two hidden layers to mix in front of, and no batch norm.
-nn::Sequential network() {
+nn::Sequential two_hidden_layers() {
   return nn::Sequential(nn::Conv2d(3, 4, {.stride = 4}), nn::ReLU(), nn::Conv2d(4, 4, {.stride = 2}), nn::ReLU(),
                         nn::GlobalAvgPool(), nn::Flatten(), nn::Linear(4, 2));
 }
 
 // A learner over 60 digits, in batches of 8 and a short one.
-struct Training {
-  explicit Training(const std::function<void(train::Learner&)>& mix, int workers = 0)
-      : model((manual_seed(3), network())),
+struct DigitTraining {
+  explicit DigitTraining(const std::function<void(train::Learner&)>& mix, int workers = 0)
+      : model((manual_seed(3), two_hidden_layers())),
         learn(digits(60, {.batch_size = 8, .shuffle = true, .workers = workers}), model, quiet()) {
     mix(learn);
   }
@@ -55,12 +55,12 @@ struct Training {
   train::Learner learn;
 };
 
-using Mix = std::function<void(train::Learner&)>;
-struct Variant {
+using PrepareMix = std::function<void(train::Learner&)>;
+struct MixVariant {
   const char* name;
-  Mix mix;
+  PrepareMix mix;
 };
-const std::vector<Variant> variants{
+const std::vector<MixVariant> all_variants{
     {"mixup, half of the samples, flipped", [](auto& l) { l.mixup({.probability = 0.5, .pairing = Pairing::flip}); }},
     {"cutmix, half of the samples, rolled", [](auto& l) { l.cutmix({.probability = 0.5, .pairing = Pairing::roll}); }},
     {"mixup, off in the second epoch", [](auto& l) { l.mixup({.off_from = 1.25}); }},
@@ -73,40 +73,41 @@ const std::vector<Variant> variants{
 
 TEST_CASE("pairing: shuffled, flipped or rolled, for mixup as for CutMix") {
   Random random(1);
-  CHECK(draw_partners(5, Pairing::flip, random) == Partners{4, 3, 2, 1, 0});
-  CHECK(draw_partners(5, Pairing::roll, random) == Partners{1, 2, 3, 4, 0});
+  CHECK(draw_partners(5, Pairing::flip, random) == PartnerList{4, 3, 2, 1, 0});
+  CHECK(draw_partners(5, Pairing::roll, random) == PartnerList{1, 2, 3, 4, 0});
   for (const Pairing pairing : {Pairing::shuffle, Pairing::flip, Pairing::roll})
     for (const std::int64_t n : {0, 1})
-      CHECK(draw_partners(n, pairing, random) == Partners(static_cast<std::size_t>(n)));
-  CHECK(drawn(4, {.pairing = Pairing::roll}).permutation == Partners{1, 2, 3, 0});
-  CHECK(CutMix({.pairing = Pairing::flip}).draw({3, 4, 4, 1}, random).permutation == Partners{2, 1, 0});
-  CHECK(drawn(50, {.pairing = Pairing::flip}).lambda == drawn(50, {}).lambda);  // partners are drawn last
+      CHECK(draw_partners(n, pairing, random) == PartnerList(static_cast<std::size_t>(n)));
+  CHECK(drawn_plan(4, {.pairing = Pairing::roll}).permutation == PartnerList{1, 2, 3, 0});
+  CHECK(CutMix({.pairing = Pairing::flip}).draw({3, 4, 4, 1}, random).permutation == PartnerList{2, 1, 0});
+  CHECK(drawn_plan(50, {.pairing = Pairing::flip}).lambda == drawn_plan(50, {}).lambda);  // partners are drawn last
 }
 
 TEST_CASE("probability: of 0 nothing is mixed, of 1 all is as without; between, so many samples or batches") {
   const MixOptions uniform{.alpha = 1};
-  CHECK(mixed_in(drawn(100, {.alpha = 1, .probability = 0})) == 0);
-  CHECK(drawn(100, {.alpha = 1, .probability = 1}) == drawn(100, uniform));
-  const auto some = mixed_in(drawn(10000, {.alpha = 1, .probability = 0.3}));
+  CHECK(num_mixed(drawn_plan(100, {.alpha = 1, .probability = 0})) == 0);
+  CHECK(drawn_plan(100, {.alpha = 1, .probability = 1}) == drawn_plan(100, uniform));
+  const auto some = num_mixed(drawn_plan(10000, {.alpha = 1, .probability = 0.3}));
   CHECK(std::abs(static_cast<double>(some) - 3000) < 5 * std::sqrt(10000 * 0.3 * 0.7));
   int batches = 0;
   for (std::uint64_t seed = 0; seed < 400; ++seed) {
-    const auto count = mixed_in(drawn(8, {.alpha = 1, .lambda_per = LambdaPer::batch, .probability = 0.3}, seed));
+    const auto count = num_mixed(drawn_plan(8, {.alpha = 1, .lambda_per = LambdaPer::batch, .probability = 0.3}, seed));
     CHECK((count == 0 || count == 8));
     batches += count == 8;
   }
   CHECK(std::abs(batches - 120.0) < 5 * std::sqrt(400 * 0.3 * 0.7));
   Random random(2);
   const MixPlan uncut = CutMix({.probability = 0}).draw({20, 8, 8, 1}, random);
-  CHECK(mixed_in(uncut) == 0);
-  CHECK_THROWS_WITH_AS(drawn(2, {.probability = 1.5}), "mixup: probability must be between 0 and 1, got 1.5", Error);
+  CHECK(num_mixed(uncut) == 0);
+  CHECK_THROWS_WITH_AS(drawn_plan(2, {.probability = 1.5}), "mixup: probability must be between 0 and 1, got 1.5",
+                       Error);
   CHECK_THROWS_WITH_AS(CutMix({.probability = -1}), "cutmix: probability must be between 0 and 1, got -1", Error);
-  CHECK_THROWS_AS(drawn(2, {.probability = std::nan("")}), Error);
+  CHECK_THROWS_AS(drawn_plan(2, {.probability = std::nan("")}), Error);
 }
 
 TEST_CASE("off_from: mixed up to there, trained plainly from there, in parts of an epoch too") {
   std::vector<bool> mixed;
-  Training training([](auto& l) { l.mixup({.off_from = 1.5}); });
+  DigitTraining training([](auto& l) { l.mixup({.off_from = 1.5}); });
   training.learn.add(at(&At::batch_begin, [&](train::Learner& l) {
     mixed.push_back(l.plan.mix.has_value());
     CHECK(std::holds_alternative<MixedTarget>(l.target) == l.plan.mix.has_value());
@@ -114,17 +115,17 @@ TEST_CASE("off_from: mixed up to there, trained plainly from there, in parts of 
   training.fit(3);
   REQUIRE(mixed.size() == 24);
   for (std::size_t batch = 0; batch < mixed.size(); ++batch) CHECK(mixed[batch] == (batch < 12));
-  Training off([](auto&l) { l.mixup({.off_from = 0}); }), plain([](auto&) {});
+  DigitTraining off([](auto&l) { l.mixup({.off_from = 0}); }), plain([](auto&) {});
   CHECK(off.fit() == plain.fit());
   CHECK_THROWS_AS(train::MixUpCallback({.off_from = -1}), Error);
 }
 
 TEST_CASE("mixup_or_cutmix: one of the two for each batch, by its share; each as it is alone") {
-  const auto weights = [](const Mix& mix) { return Training(mix).fit(); };
+  const auto weights = [](const PrepareMix& mix) { return DigitTraining(mix).fit(); };
   CHECK(weights([](auto& l) { l.mixup_or_cutmix({.cutmix = 0}); }) == weights([](auto& l) { l.mixup(); }));
   CHECK(weights([](auto& l) { l.mixup_or_cutmix({.cutmix = 1}); }) == weights([](auto& l) { l.cutmix(); }));
   int cut = 0, batches = 0;
-  Training training([](auto& l) { l.mixup_or_cutmix({.cutmix = 0.25}); });
+  DigitTraining training([](auto& l) { l.mixup_or_cutmix({.cutmix = 0.25}); });
   training.learn.add(at(&At::batch_begin, [&](train::Learner& l) {
     ++batches;
     cut += !l.plan.mix->plan.more.empty();
@@ -152,13 +153,13 @@ TEST_CASE("several mixes: weights are checked, and plans of the program's own ar
 }
 
 TEST_CASE("manifold mixup: in front of the first layer it is mixup, bit for bit") {
-  Training manifold([](auto& l) { l.manifold_mixup({.draws = {.alpha = 1}, .layers = {"0"}}); });
-  Training inputs([](auto& l) { l.mixup({.alpha = 1}); });
+  DigitTraining manifold([](auto& l) { l.manifold_mixup({.draws = {.alpha = 1}, .layers = {"0"}}); });
+  DigitTraining inputs([](auto& l) { l.mixup({.alpha = 1}); });
   CHECK(manifold.fit() == inputs.fit());
 }
 
 TEST_CASE("manifold mixup: what a hidden layer is given is mixed by the plan, targets too, below it nothing") {
-  Training training([](auto& l) { l.manifold_mixup({.layers = {"2"}}); });
+  DigitTraining training([](auto& l) { l.manifold_mixup({.layers = {"2"}}); });
   int batches = 0;
   training.learn.add(at(&At::backward_begin, [&](train::Learner& l) {
     ++batches;
@@ -178,7 +179,7 @@ TEST_CASE("manifold mixup: what a hidden layer is given is mixed by the plan, ta
 }
 
 TEST_CASE("manifold mixup: gradients below the layer are those of the mixture, by hand") {
-  Training training([](auto& l) { l.manifold_mixup({.layers = {"2"}}); });
+  DigitTraining training([](auto& l) { l.manifold_mixup({.layers = {"2"}}); });
   const std::vector<Tensor> parameters = nn::parameters(training.model);
   training.learn.add(at(&At::backward_end, [&](train::Learner& l) {
     std::vector<std::vector<float>> actual;
@@ -218,7 +219,7 @@ TEST_CASE("manifold mixup: by default in front of layers with weights of several
 }
 
 TEST_CASE("manifold mixup: each layer has its turn; afterwards, and in evaluation, nothing is mixed") {
-  Training training([](auto& l) { l.manifold_mixup(); });
+  DigitTraining training([](auto& l) { l.manifold_mixup(); });
   std::map<std::string, int> times;
   training.learn.add(at(&At::batch_begin, [&](train::Learner& l) { ++times[l.plan.mix->layer]; }));
   double in_training = 0;
@@ -235,7 +236,7 @@ TEST_CASE("manifold mixup: each layer has its turn; afterwards, and in evaluatio
 }
 
 TEST_CASE("manifold mixup: a layer that is not there is refused by name, and leaves nothing behind") {
-  Training training([](auto& l) { l.manifold_mixup({.layers = {"0", "7.body"}}); });
+  DigitTraining training([](auto& l) { l.manifold_mixup({.layers = {"0", "7.body"}}); });
   CHECK_THROWS_WITH_AS(training.fit(), "manifold mixup: the model has no layer 7.body", Error);
   CHECK(!training.model[0].has_input_hook());
   train::Learner none(digits(20), nn::Linear(3, 2), quiet());  // parameters, but no layers below it
@@ -271,10 +272,10 @@ TEST_CASE("input hook: Sequential computes nothing past it, and the results are 
 
 TEST_CASE("regmixup: the loss is that of the clean batch and eta times that of the mixed one, with their gradients") {
   manual_seed(4);
-  const nn::Sequential shared = network();
+  const nn::Sequential shared = two_hidden_layers();
   nn::Sequential model = shared;
   const data::Batch batch = digits(9).valid.epoch(0)[0];
-  const MixPlan plan = drawn(9, {.alpha = 10});
+  const MixPlan plan = drawn_plan(9, {.alpha = 10});
   const auto gradients = [&](const auto& loss_of) {
     for (const Tensor& p : nn::parameters(model)) p.node()->grad = {};
     const Tensor loss = loss_of();
@@ -314,7 +315,7 @@ TEST_CASE("regmixup: the loss is that of the clean batch and eta times that of t
 }
 
 TEST_CASE("regmixup: in training the clean batch comes first, then its mixture; validation meets neither") {
-  Training training([](auto& l) { l.reg_mixup({.draws = {.alpha = 10}}); });
+  DigitTraining training([](auto& l) { l.reg_mixup({.draws = {.alpha = 10}}); });
   training.learn.add(at(&At::batch_begin, [&](train::Learner& l) {
     train::BatchPlan clean = l.plan;
     clean.mix.reset();
@@ -356,17 +357,17 @@ TEST_CASE("c-mixup: a narrow bandwidth pairs equals alone, a wide one all; targe
   Random random(1);
   const Tensor rows = Tensor::from<double>({0, 0, 5, 5, 0, 0, 5, 5}, {4, 2});  // 0 and 2, 1 and 3 are equal
   std::set<std::int32_t> partners;
-  for (const std::int32_t j : NearTargets(rows, 1e-3).draw(Partners(100, 1), random)) partners.insert(j);
+  for (const std::int32_t j : NearTargets(rows, 1e-3).draw(PartnerList(100, 1), random)) partners.insert(j);
   CHECK(partners == std::set<std::int32_t>{1, 3});
   std::vector<int> times(4);
-  for (const std::int32_t j : NearTargets(rows, 1e6).draw(Partners(4000, 0), random))
+  for (const std::int32_t j : NearTargets(rows, 1e6).draw(PartnerList(4000, 0), random))
     ++times[static_cast<std::size_t>(j)];
   for (const int count : times) CHECK(std::abs(count - 1000) < 5 * std::sqrt(4000 * 3 / 16.0));
   CHECK_THROWS_AS(NearTargets(rows, 0), Error);
   CHECK_THROWS_AS(NearTargets(Tensor::from<std::int32_t>({0, 1}, {2}), 1), Error);
   CHECK_THROWS_AS(NearTargets(Tensor::zeros({0, 2}), 1), Error);
   CHECK_THROWS_WITH_AS(NearTargets(Tensor::from<double>({0, std::nan("")}, {2}), 1), doctest::Contains("nan"), Error);
-  CHECK_THROWS_WITH_AS(NearTargets(rows, 1).draw(Partners{4}, random), "C-Mixup: sample 4 of 4", Error);
+  CHECK_THROWS_WITH_AS(NearTargets(rows, 1).draw(PartnerList{4}, random), "C-Mixup: sample 4 of 4", Error);
 }
 
 TEST_CASE("c-mixup: in training, inputs and targets are mixed with those of samples that have near targets") {
@@ -425,7 +426,7 @@ TEST_CASE("c-mixup: training resumed anywhere ends bit for bit as if it had neve
 
 TEST_CASE("several inputs are mixed by one plan") {
   Random random(3);
-  const MixPlan plan = drawn(3, {.alpha = 1});
+  const MixPlan plan = drawn_plan(3, {.alpha = 1});
   const Tensor numbers = Tensor::from<float>({1, 2, 3, 4, 5, 6}, {3, 2}),
                embedded = Tensor::from<float>({7, 8, 9}, {3, 1, 1});
   const std::vector<Tensor> mixed = mix(std::vector{numbers, embedded}, plan);
@@ -466,12 +467,12 @@ TEST_CASE(
 }
 
 TEST_CASE("variants: with a seed each trains to the same bits, whatever is resident, and differs from plain training") {
-  const auto plain = Training([](auto&) {}).fit();
-  for (const Variant& variant : variants) {
+  const auto plain = DigitTraining([](auto&) {}).fit();
+  for (const MixVariant& variant : all_variants) {
     CAPTURE(variant.name);
-    const Mix& mix = variant.mix;
-    const auto once = Training(mix).fit();
-    CHECK(once == Training(mix, 2).fit());
+    const PrepareMix& mix = variant.mix;
+    const auto once = DigitTraining(mix).fit();
+    CHECK(once == DigitTraining(mix, 2).fit());
     CHECK(once != plain);
   }
 }
@@ -480,16 +481,16 @@ TEST_CASE("variants: training resumed anywhere ends bit for bit as if it had nev
   if (!test::has_json()) return;
   const TemporaryFolder folder;
   const std::string path = folder / "run.safetensors";
-  for (const Variant& variant : variants) {
+  for (const MixVariant& variant : all_variants) {
     CAPTURE(variant.name);
-    const Mix& mix = variant.mix;
-    const auto whole = Training(mix).fit();
-    Training first(mix);
+    const PrepareMix& mix = variant.mix;
+    const auto whole = DigitTraining(mix).fit();
+    DigitTraining first(mix);
     first.learn.add(std::make_shared<train::Checkpoint>(path, 1));
     int batches = 0;
     first.learn.add(at(&At::batch_end, [&](train::Learner&) { check(++batches < 11, "stopped"); }));
     CHECK_THROWS_WITH_AS(first.fit(), "stopped", Error);
-    Training second(mix);
+    DigitTraining second(mix);
     second.learn.add(std::make_shared<train::Checkpoint>(path, 1000));
     train::resume(second.learn, path);
     CHECK(second.fit() == whole);

@@ -14,13 +14,13 @@ using namespace mixgrad::host;
 namespace {
 
 // Whole numbers up to 3 in a matrix, and where nothing may be read nan.
-struct Panel {
-  Panel(std::int64_t size) : numbers(static_cast<std::size_t>(size), std::numeric_limits<float>::quiet_NaN()) {}
+struct WholeNumbers {
+  WholeNumbers(std::int64_t size) : numbers(static_cast<std::size_t>(size), std::numeric_limits<float>::quiet_NaN()) {}
   float& operator[](std::int64_t i) { return numbers[static_cast<std::size_t>(i)]; }
   std::vector<float> numbers;
 };
 
-std::int64_t whole(std::int64_t n, std::int64_t block) { return (n + block - 1) / block * block; }
+std::int64_t rounded_up(std::int64_t n, std::int64_t block) { return (n + block - 1) / block * block; }
 
 void check_product(bool transposed, std::int64_t rows, std::int64_t columns, std::int64_t depth, bool started) {
   CAPTURE(transposed);
@@ -32,11 +32,11 @@ void check_product(bool transposed, std::int64_t rows, std::int64_t columns, std
   const auto number = [&] { return static_cast<float>(random.below(7)) - 3; };
   const auto at = [=](std::int64_t r, std::int64_t k) {
     if (transposed) return k * tile_columns + r;
-    return r / panel_rows * panel_rows * whole(depth, tile_columns) + k / tile_columns * panel_rows * tile_columns +
-           r % panel_rows * tile_columns + k % tile_columns;
+    return r / panel_rows * panel_rows * rounded_up(depth, tile_columns) +
+           k / tile_columns * panel_rows * tile_columns + r % panel_rows * tile_columns + k % tile_columns;
   };
-  Panel a(transposed ? depth * tile_columns : whole(rows, panel_rows) * whole(depth, tile_columns));
-  Panel b(depth * tile_columns), c(rows * tile_columns), before(rows * tile_columns);
+  WholeNumbers a(transposed ? depth * tile_columns : rounded_up(rows, panel_rows) * rounded_up(depth, tile_columns));
+  WholeNumbers b(depth * tile_columns), c(rows * tile_columns), before(rows * tile_columns);
   for (std::int64_t r = 0; r < rows; ++r)
     for (std::int64_t k = 0; k < depth; ++k) a[at(r, k)] = number();
   for (std::int64_t k = 0; k < depth; ++k)

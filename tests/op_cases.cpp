@@ -408,9 +408,18 @@ void loss_cases(Table& table) {
                    }});
   table.push_back(
       {.name = "cross_entropy, labels outside of the classes ignored", .inputs = {{4, 3}}, .f = [=](const Inputs& x) {
-         const Tensor y = Tensor::from({0, -100, 2, -100}, {4}).to(x[0].device());
-         const Tensor partner = Tensor::from({1, 2, -100, -100}, {4}).to(x[0].device());
-         const Tensor lambda = Tensor::from({0.75, 0.625, 0.5, 0.25}, {4}).to(x[0].dtype()).to(x[0].device());
+         constexpr std::int32_t own[] = {0, -100, 2, -100}, others[] = {1, 2, -100, -100};
+         std::vector<std::int32_t> labels, partners;
+         std::vector<double> shares;
+         for (std::int64_t n = 0; n < x[0].size(0); ++n) {
+           labels.push_back(own[n % 4]);
+           partners.push_back(others[n % 4]);
+           shares.push_back(0.25 * static_cast<double>(1 + n % 4));
+         }
+         const Shape rows{x[0].size(0)};
+         const Device device = x[0].device();
+         const Tensor y = Tensor::from(labels, rows).to(device), partner = Tensor::from(partners, rows).to(device);
+         const Tensor lambda = Tensor::from(shares, rows).to(x[0].dtype()).to(device);
          return nn::cross_entropy_mixed(x[0], y, partner, lambda, {.label_smoothing = 0.2, .ignore_index = -100});
        }});
   table.push_back({.name = "bce_with_logits", .inputs = {{5, 3}, {5, 3}}, .f = [](const Inputs& x) {

@@ -50,7 +50,8 @@ check "a further seed alone is added" all '[ "$status" = 0 ]' '[ "$(trainings)" 
 # Killed in the middle, then run again.
 "$app" --synthetic --quick --seeds 2 --only alpha-3s7s --out "$work/killed" >"$work/log" 2>&1 &
 while ! [ -e "$work/killed/results.csv" ] || [ "$(wc -l <"$work/killed/results.csv")" -lt 4 ]; do sleep 0.05; done
-kill -KILL $! && wait $! 2>"$work/err" || true
+kill -KILL $!
+wait $! 2>"$work/err" || true
 lines=$(wc -l <"$work/killed/results.csv")
 study --only alpha-3s7s --out "$work/killed"
 all_trainings=$(($(wc -l <"$work/killed/results.csv") - 2)) killed_trainings=$(trainings)

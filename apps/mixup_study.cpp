@@ -53,13 +53,7 @@ std::string find_mnist(const Options& options) {
   return {};
 }
 
-// Ends the training, and the study, after Ctrl-C.
 using Clock = std::chrono::steady_clock;
-
-std::string minutes(double seconds) {
-  const auto whole = static_cast<long>(seconds + 0.5);
-  return text_of(whole / 60, ":", whole % 60 / 10, whole % 10);
-}
 
 int run(const Options& options) {
   apps::use_threads("mixup_study", options.threads);
@@ -110,7 +104,7 @@ int run(const Options& options) {
         const double took = std::chrono::duration<double>(Clock::now() - start).count();
         seconds += took, done += work(e), left -= work(e);
         apps::print_line(e.key, ", ", arm.name, ", seed ", seed, ": accuracy ", measures->at("accuracy"), ", ",
-                         minutes(took), "; ", minutes(seconds / done * left), " left");
+                         apps::minutes(took), "; ", apps::minutes(seconds / done * left), " left");
         std::fflush(stdout);
       }
   const std::string report = apps::study_report(experiments, seeds, results);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -27,6 +28,11 @@ std::string text_of_error(const std::exception& error) {
 }
 
 }  // namespace
+
+std::string minutes(double seconds) {
+  const long whole = std::lround(seconds);
+  return text_of(whole / 60, ":", whole % 60 / 10, whole % 10);
+}
 
 void check_printed() {
   if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return;

@@ -27,6 +27,9 @@ void print_line(const Parts&... parts) {
   std::puts(printable(text_of(parts...), std::string::npos).c_str());
 }
 
+// "21:07"
+std::string minutes(double seconds);
+
 // Flushes standard output; throws, with the reason, if anything printed could not be written.
 void check_printed();
 

@@ -43,7 +43,7 @@ std::string number(double value) { return text_of(std::fixed, std::setprecision(
 const StudyMeasure& measure_of(const std::string& name) {
   for (const StudyMeasure& measure : study_measures())
     if (measure.name == name) return measure;
-  fail("study: there is no measure ", name);
+  fail("study: unknown measure ", name);
 }
 
 std::string verdict(double difference, double p, int better) {

@@ -99,16 +99,11 @@ apps::Training prepare(const Options& options, const data::DataLoaders& data, st
   return apps::make_training(std::move(learn), options, checkpoint_of(options, seed), settings);
 }
 
-std::string minutes(double seconds) {
-  const auto whole = static_cast<int>(std::lround(seconds));
-  return text_of(whole / 60, ":", whole % 60 / 10, whole % 10);
-}
-
 void print_results(const std::string& name, const std::vector<double>& accuracies, const std::vector<double>& seconds) {
   apps::print_statistics(name, "accuracy", accuracies);
   const apps::Interval of(accuracies);
   std::printf("%s: 95 %% interval of the mean accuracy %.5f to %.5f; %s each\n", name.c_str(), of.mean - of.half,
-              of.mean + of.half, minutes(apps::Statistics(seconds).mean).c_str());
+              of.mean + of.half, apps::minutes(apps::Statistics(seconds).mean).c_str());
 }
 
 // What a training from one seed came to; empty after Ctrl-C.
@@ -140,7 +135,7 @@ std::optional<Result> train_seed(const Options& options, const data::DataLoaders
   if (options.recipe.tta > 0 && !epochs.empty())
     std::printf(" (%.4f without test-time augmentation)", epochs.back().metrics[0]);
   std::printf(", %s of whitening, training and evaluation (%s with the validation of each epoch)%s\n",
-              minutes(counted).c_str(), minutes(whole).c_str(), resumed ? " since it was resumed" : "");
+              apps::minutes(counted).c_str(), apps::minutes(whole).c_str(), resumed ? " since it was resumed" : "");
   std::fflush(stdout);  // for whoever reads along in a file
   return Result{accuracy, counted, epochs};
 }

@@ -139,7 +139,8 @@ TEST_CASE("mixup_or_cutmix: one of the two for each batch, by its share; each as
 TEST_CASE("several mixes: weights are checked, and plans of the program's own are for one") {
   const auto mixup = std::make_shared<MixUp>();
   using train::PairMixCallback, train::PairMixOptions, train::WeightedMix;
-  CHECK_THROWS_WITH_AS(PairMixCallback(std::vector<WeightedMix>{}), doctest::Contains("no mix to draw"), Error);
+  CHECK_THROWS_WITH_AS(PairMixCallback(std::vector<WeightedMix>{}), doctest::Contains("no mix has a weight above 0"),
+                       Error);
   CHECK_THROWS_AS(PairMixCallback(std::vector<WeightedMix>{{mixup, 0}}), Error);
   CHECK_THROWS_AS(PairMixCallback(std::vector<WeightedMix>{{mixup, 1}, {mixup, -1}}), Error);
   const auto plan = [](std::uint32_t, std::int64_t, std::int64_t) { return MixPlan(); };

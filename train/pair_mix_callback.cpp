@@ -19,7 +19,7 @@ PairMixCallback::PairMixCallback(std::vector<WeightedMix> mixes, const PairMixOp
     check(std::isfinite(mix.weight) && mix.weight >= 0, "mixup: a mix of weight ", mix.weight);
     sum += mix.weight;
   }
-  check(sum > 0, "mixup: there is no mix to draw");
+  check(sum > 0, "mixup: no mix has a weight above 0");
   check(options.stack_y || (options.loss_weight == augment::LossWeight::lambda && !options.eta),
         "mixup: the batch-mean lambda and RegMixup's loss are properties of the loss of stacked targets; they need "
         "stack_y");

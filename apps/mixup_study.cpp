@@ -27,7 +27,7 @@ bool parse(int argc, char** argv, Options& o) {
   CLI::App app("Measures what mixup does: experiments, each from several seeds, with intervals and verdicts.");
   apps::add_path(app, "--data", o.data, "folder with MNIST; otherwise $MIXGRAD_DATA/mnist, or ~/.cache/mixgrad/mnist");
   app.add_flag("--synthetic", o.synthetic, "drawn digits instead of MNIST")->excludes("--data");
-  apps::add_path(app, "--out", o.out, "folder of results.csv, times.csv and report.md; what is there is not done again")
+  apps::add_path(app, "--out", o.out, "folder of results.csv and report.md; what is there is not done again")
       ->capture_default_str();
   app.add_option("--only", o.only, "only experiments whose names begin so")->check(apps::path);
   apps::add_count(app, "--seed", o.seed, 0, 1000000, "the first seed")->capture_default_str();

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests of apps/train_mnist.sh and train_cifar.sh, cmake/setup.sh and checks.sh: finding and downloading MNIST from a server on 127.0.0.1
+# Tests of apps/train_mnist.sh, train_cifar.sh and mixup_study.sh, cmake/setup.sh and checks.sh: finding and downloading MNIST from a server on 127.0.0.1
 # (nothing else is contacted), installing with stand-ins for apt-get and sudo, building a stub project; what is optional.
 # Ends with the line "N passed, N failed" (", N skipped" may follow).
 
@@ -426,11 +426,34 @@ test_cifar() {
   check "cifar: not where the cache has it" all '! wants_download XDG_CACHE_HOME="$cache" "$script"'
 }
 
+# --- mixup_study.sh finds MNIST as train_mnist.sh does.
+
+test_study() {
+  local copy=$project/apps/mixup_study.sh
+  cp "$root/apps/mixup_study.sh" "$copy"
+  would_study() {
+    local expected=("$project/build/release/apps/mixup_study" "$@")
+    [ "$status" = 0 ] && [ "$(cat "$work/out")" = "${expected[*]@Q}" ]
+  }
+  study() {
+    run env MIXGRAD_DRY_RUN=1 XDG_CACHE_HOME="$cache" MIXGRAD_MNIST_MIRRORS="$no_port" "$copy" "$@"
+  }
+  fill_cache
+  study --only dedupe --out "a b"
+  check "study: MNIST is found, and the application gets its arguments as they are" \
+    would_study --only dedupe --out "a b" --data "$cache/mixgrad/mnist"
+  study --synthetic --quick
+  check "study: nothing is looked for with --synthetic" all 'would_study --synthetic --quick' said_nothing
+  new_cache
+  study --no-download --quick
+  check "study: without MNIST, drawn digits, and it says so" all 'would_study --quick --synthetic' 'said "drawn digits"'
+}
+
 # --- Long commands show progress; errors are one line of the script's own.
 
 test_lines() {
   local script
-  for script in apps/train_mnist.sh apps/train_cifar.sh tests/run.sh tests/run_gpu.sh tests/fuzz/run.sh tests/bench/gpu.sh tests/bench/vs_torch.sh; do
+  for script in apps/train_mnist.sh apps/train_cifar.sh apps/mixup_study.sh tests/run.sh tests/run_gpu.sh tests/fuzz/run.sh tests/bench/gpu.sh tests/bench/vs_torch.sh; do
     run env MIXGRAD_DRY_RUN=1 "$root/$script" --help
     check "help: $script prints how it is called, and does nothing else" \
       all '[ "$status" = 0 ]' 'grep -q "^  $script" "$work/out"' said_nothing
@@ -566,6 +589,7 @@ test_finding
 test_downloads
 test_setup
 test_cifar
+test_study
 test_lines
 test_building
 test_optional_packages

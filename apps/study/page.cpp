@@ -1,0 +1,294 @@
+#include "apps/study/page.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "apps/study/statements.h"
+#include "apps/study/svg.h"
+
+namespace mixgrad::apps {
+namespace {
+
+constexpr const char* head = R"(<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>What mixup does, measured</title>
+<style>
+:root { --ink: #1c1e21; --soft: #565b63; --line: #c9ccd1; --paper: #fff; --panel: #f5f6f8;
+  --s0: #1f5fa8; --s1: #b3400f; --s2: #1b7a48; --s3: #7b3fa0; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e8e9eb; --soft: #a9aeb6; --line: #4a4e55; --paper: #16181b; --panel: #202327;
+    --s0: #7db4f0; --s1: #f29a6b; --s2: #6fcf97; --s3: #cf9df0; }
+}
+@media print {
+  :root { --ink: #000; --soft: #444; --line: #999; --paper: #fff; --panel: #fff;
+    --s0: #1f5fa8; --s1: #b3400f; --s2: #1b7a48; --s3: #7b3fa0; }
+  .slider { display: none; }
+  .card, section.experiment, figure { break-inside: avoid; }
+}
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1rem; max-width: 70rem; font: 1rem/1.5 system-ui, sans-serif; color: var(--ink);
+  background: var(--paper); }
+h1 { font-size: 1.7rem; line-height: 1.2; } h2 { margin-top: 2.5rem; } h3 { margin: 0 0 .3rem; font-size: 1.05rem; }
+code { font: .85em ui-monospace, monospace; overflow-wrap: anywhere; }
+a { color: var(--s0); }
+.soft { color: var(--soft); }
+.cards { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
+.card { padding: 1rem; border: 1px solid var(--line); border-radius: .5rem; background: var(--panel); }
+.card p { margin: .4rem 0; }
+.card .small { font-size: .85rem; color: var(--soft); }
+.verdict { font-weight: 600; }
+.charts { display: flex; flex-wrap: wrap; gap: 1rem; }
+section.experiment { margin-top: 2.5rem; }
+figure { margin: 1rem 0; flex: 1 1 18rem; max-width: 30rem; }
+figcaption { font-weight: 600; }
+svg { max-width: 100%; height: auto; }
+svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
+.chart { width: 100%; }
+.middle { text-anchor: middle; } .end { text-anchor: end; }
+.axis { fill: none; stroke: var(--ink); } .grid { fill: none; stroke: var(--line); } .dashed { stroke-dasharray: 4 3; }
+.line { fill: none; stroke-width: 2; }
+.series0 { stroke: var(--s0); fill: var(--s0); } .series1 { stroke: var(--s1); fill: var(--s1); }
+.series2 { stroke: var(--s2); fill: var(--s2); } .series3 { stroke: var(--s3); fill: var(--s3); }
+.series0 .line, .series1 .line, .series2 .line, .series3 .line { fill: none; }
+.bar { width: 100%; max-width: 14rem; display: block; }
+.interval { fill: none; stroke: var(--s0); stroke-width: 3; } .mean { fill: var(--s0); }
+.table { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .9rem; }
+th, td { padding: .25rem .7rem .25rem 0; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
+td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
+.mixtures { display: flex; flex-wrap: wrap; gap: .8rem; }
+.mixtures figure { margin: 0; flex: 0 0 auto; } .mixtures svg { width: 6.5rem; display: block; }
+.mixtures figcaption { font-weight: 400; font-size: .9rem; }
+.slider svg { width: 12rem; display: block; } .slider input { width: 100%; max-width: 24rem; }
+</style>
+</head>
+<body>
+)";
+
+// Only where scripts run is the slider shown; all it shows at a few places stands beside it.
+constexpr const char* script = R"(<script>
+const slider = document.querySelector('.slider'), range = slider.querySelector('input');
+const top_image = slider.querySelector('.top'), text = slider.querySelector('output');
+const show = () => {
+  const lambda = Number(range.value), percent = Math.round(100 * lambda);
+  top_image.setAttribute('opacity', lambda);
+  text.textContent = slider.dataset.text.replace('#', percent).replace('#', 100 - percent);
+};
+range.addEventListener('input', show);
+slider.hidden = false;
+show();
+</script>
+)";
+
+std::string base64(const std::string& bytes) {
+  constexpr const char* digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    std::uint32_t word = 0;
+    for (std::size_t k = 0; k < 3; ++k)
+      word = word << 8 | (i + k < bytes.size() ? static_cast<std::uint8_t>(bytes[i + k]) : 0U);
+    for (std::size_t k = 0; k < 4; ++k) text += i + k <= bytes.size() ? digits[word >> (18 - 6 * k) & 63] : '=';
+  }
+  return text;
+}
+
+// One image, u8 [H, W, C] of one or three channels, as a BMP file of 24 bits.
+std::string bitmap(const Tensor& image) {
+  const std::int64_t height = image.size(0), width = image.size(1), channels = image.size(2);
+  const std::int64_t row = (3 * width + 3) / 4 * 4;
+  std::string file = "BM";
+  const auto add = [&](std::int64_t value, int bytes) {
+    for (int i = 0; i < bytes; ++i) file += static_cast<char>(value >> (8 * i) & 255);
+  };
+  for (const std::int64_t value :
+       {54 + row * height, std::int64_t{0}, std::int64_t{54}, std::int64_t{40}, width, height})
+    add(value, 4);
+  add(1, 2);
+  add(24, 2);
+  for (int i = 0; i < 6; ++i) add(0, 4);
+  const std::vector<std::uint8_t> pixels = image.to_vector<std::uint8_t>();
+  for (std::int64_t y = height - 1; y >= 0; --y) {  // from below, and blue first
+    for (std::int64_t x = 0; x < width; ++x)
+      for (std::int64_t c = 2; c >= 0; --c)
+        add(pixels[static_cast<std::size_t>((y * width + x) * channels + std::min(c, channels - 1))], 1);
+    add(0, static_cast<int>(row - 3 * width));
+  }
+  return file;
+}
+
+// A pair of training samples with different labels, mixed by the reader.
+std::string mixtures(const StudySources& sources) {
+  const StudyData document;
+  const std::vector<std::int32_t> digits(document.digits.begin(), document.digits.end());
+  const data::LabelledImages images = data::select(sources.mnist.train, digits);
+  const auto labels = images.labels.to_vector<std::int32_t>();
+  std::string defs;
+  for (std::int32_t label = 0; label < 2; ++label) {
+    const auto index = std::ranges::find(labels, label) - labels.begin();
+    const Tensor image = gather(images.images, Tensor::from({static_cast<std::int32_t>(index)}, {1}));
+    defs += text_of("<image id='image", label,
+                    "' width='28' height='28' style='image-rendering:pixelated' href='data:image/bmp;base64,",
+                    base64(bitmap(reshape(image, {image.size(1), image.size(2), image.size(3)}))), "'/>");
+  }
+  const auto picture = [](double lambda, const std::string& label) {
+    return text_of("<svg viewBox='0 0 28 28' role='img' aria-label='", label,
+                   "'><use href='#image1'/><use class='top' href='#image0' opacity='", lambda, "'/></svg>");
+  };
+  const auto caption = [](int percent) { return text_of(percent, " % three, ", 100 - percent, " % seven"); };
+  std::string text = "<svg width='0' height='0' style='position:absolute' aria-hidden='true'><defs>" + defs +
+                     "</defs></svg>\n<h2>A mixture</h2>\n<p>lambda of the one, 1 - lambda of the other; and so much of "
+                     "each label is the answer that is wanted.</p>\n<div class='mixtures'>\n";
+  for (const int percent : {100, 85, 70, 55, 40, 20, 0})
+    text += text_of("<figure>", picture(percent / 100.0, caption(percent)), "<figcaption>", caption(percent),
+                    "</figcaption></figure>\n");
+  return text +
+         "</div>\n<div class='slider' hidden data-text='# % three, # % seven'>\n<p><label for='lambda'>lambda</label> "
+         "<input id='lambda' type='range' min='0' max='1' step='0.01' value='0.7'></p>\n" +
+         picture(0.7, "the mixture of this lambda") + "\n<p><output for='lambda'></output></p>\n</div>\n";
+}
+
+std::string interval_text(const Comparison& of) {
+  std::string text = difference_text(*of.difference);
+  text.replace(text.find("+-"), 2, "&plusmn;");
+  return text;
+}
+
+// What the document expects, and whether it was seen.
+std::string outcome(const Comparison& of, Says says) {
+  const bool seen = of.p < 0.05, more = seen && of.difference->mean > 0;
+  if (says == Says::no_difference)
+    return seen ? "a difference, against the document" : "no difference seen, as the document says";
+  if (!seen) return "no difference seen; the document expects one";
+  return more == (says == Says::higher) ? "as the document says" : "the opposite of what the document says";
+}
+
+struct Results {
+  const Experiment* experiment;
+  std::vector<Comparison> comparisons;
+  const Comparison* find(const std::string& measure, const std::string& arm) const {
+    const auto found =
+        std::ranges::find_if(comparisons, [&](const Comparison& of) { return of.measure == measure && of.arm == arm; });
+    return found == comparisons.end() ? nullptr : &*found;
+  }
+};
+
+std::string card(const Statement& statement, const Results* results) {
+  std::string text = text_of("<article class='card' id='statement", statement.number, "'><h3>", statement.number, ". ",
+                             escaped(statement.text), "</h3>\n<p><code>", escaped(statement.code), "</code></p>\n");
+  if (!results) text += "<p class='soft'>Not measured in this run.</p>\n";
+  else {
+    const Experiment& experiment = *results->experiment;
+    for (const std::string& fact : statement.facts)
+      if (const Comparison* const of = results->find(fact, experiment.arms[0].key))
+        text += text_of("<p>", escaped(study_measure(fact).text), ": <b>", number(of->values.mean), "</b></p>\n");
+    for (const Expectation& expected : statement.expectations) {
+      const Comparison* const of = results->find(expected.measure, expected.arm);
+      if (!of || !of->difference) continue;
+      text += text_of("<p>", escaped(study_measure(of->measure).text), ", ", escaped(arm_of(experiment, of->arm).name),
+                      " less ", escaped(experiment.arms[0].name), ": <b>", interval_text(*of), "</b> ",
+                      interval_bar(of->difference->mean, of->difference->half), "<span class='verdict'>",
+                      outcome(*of, expected.says), "</span></p>\n");
+    }
+    text += text_of("<p class='small'>Measured by <a href='#", experiment.key, "'>", experiment.key,
+                    "</a>: <code>apps/mixup_study.sh --only ", experiment.key, "</code></p>\n");
+  }
+  if (!statement.remark.empty()) text += "<p class='small'>" + escaped(statement.remark) + "</p>\n";
+  if (!statement.test.empty())
+    text += "<p class='small'>Executed by the test <q>" + escaped(statement.test) + "</q></p>\n";
+  return text + "</article>\n";
+}
+
+std::string curves(const Experiment& experiment, const std::vector<std::uint64_t>& seeds, const StudyResults& results) {
+  std::string text = "<div class='charts'>\n";
+  for (const std::string& name : experiment.curves) {
+    const StudyCurve& curve = study_curve(name);
+    Chart drawn{curve.text, curve.x, curve.y, {}, name == "reliability"};
+    for (const StudyArm& arm : experiment.arms) {
+      std::map<double, std::vector<double>> points;
+      for (const std::uint64_t seed : seeds)
+        for (const auto& [measure, value] : *results.find(experiment.key, arm.key, seed))
+          if (measure.starts_with(name + "@")) points[std::stod(measure.substr(name.size() + 1))].push_back(value);
+      ChartSeries series{arm.name, {}};
+      for (const auto& [x, values] : points) series.points.emplace_back(x, Statistics(values).mean);
+      drawn.series.push_back(series);
+    }
+    text += "<figure><figcaption>" + escaped(curve.text) + "</figcaption>\n" + chart(drawn) + "</figure>\n";
+  }
+  return text + "</div>\n";
+}
+
+// Figures of others for the same question.
+std::string reported_elsewhere(const std::string& experiment) {
+  if (experiment.starts_with("wrong-labels"))
+    return "To compare the shape with: the paper's error on CIFAR-10 after the last epoch at 20, 50 and 80 % of wrong "
+           "labels "
+           "is 16.6, 44.6, 73.9 plain; 10.4, 15.5, 35.1 with dropout; 6.4, 12.7, 30.9 with mixup of alpha 8, 32, 32 "
+           "(quoted "
+           "from memory).";
+  if (experiment == "batch-mean")
+    return "The document's table has .0251, .0254, .9887 without mixup, and .3099, .0956, .9902 with it. PyTorch, ten "
+           "seeds, "
+           "has .0288, .0274, .9900 without; .2317, .0531, .9884 with mixup as the document describes it; .3043, "
+           ".0845, .9914 "
+           "with the batch's mean lambda in the loss.";
+  return {};
+}
+
+std::string section(const Results& of, const std::vector<std::uint64_t>& seeds, const StudyResults& results) {
+  const Experiment& experiment = *of.experiment;
+  std::string text = text_of("<section class='experiment' id='", experiment.key, "'>\n<h3>",
+                             escaped(experiment.question), "</h3>\n<p class='soft'>", escaped(experiment.data.text()),
+                             "; <code>apps/mixup_study.sh --only ", experiment.key, "</code></p>\n");
+  if (!experiment.curves.empty()) text += curves(experiment, seeds, results);
+  text += "<div class='table' role='region' aria-label='results of " + experiment.key +
+          "' tabindex='0'><table>\n<thead><tr><th scope='col'>measure</th><th scope='col'>of</th><th scope='col'>mean "
+          "&plusmn; deviation</th>"
+          "<th scope='col'>difference to the first</th><th scope='col'>verdict</th></tr></thead>\n<tbody>\n";
+  std::string last;
+  for (const Comparison& row : of.comparisons) {
+    text += "<tr><td>" + (row.measure == last ? "" : escaped(study_measure(row.measure).text)) + "</td><td>" +
+            escaped(arm_of(experiment, row.arm).name) + "</td><td class='number'>" + number(row.values.mean);
+    if (row.values.deviation > 0) text += " &plusmn; " + number(row.values.deviation);
+    text += "</td><td class='number'>" + (row.difference ? interval_text(row) : "") + "</td><td>" +
+            (row.difference ? row.verdict() : "") + "</td></tr>\n";
+    last = row.measure;
+  }
+  text += "</tbody></table></div>\n";
+  if (const std::string others = reported_elsewhere(experiment.key); !others.empty())
+    text += "<p class='soft'>" + escaped(others) + "</p>\n";
+  return text + "</section>\n";
+}
+
+}  // namespace
+
+std::string study_page(const std::vector<Experiment>& experiments, const std::vector<std::uint64_t>& seeds,
+                       const StudyResults& results, const StudySources& sources, const std::string& settings) {
+  std::vector<Results> all;
+  for (const Experiment& experiment : experiments)
+    if (std::vector<Comparison> comparisons = compare(experiment, seeds, results); !comparisons.empty())
+      all.push_back({&experiment, std::move(comparisons)});
+  std::string text = head;
+  text += text_of(
+      "<main>\n<h1>What mixup does, measured</h1>\n<p>Each statement of fastai v1's page on mixup, with what was "
+      "measured of it; then "
+      "the experiments. ",
+      escaped(settings), "; ", seeds.size(),
+      " seeds. A difference is that of the means, paired by seed, with its 95 % interval; a verdict is drawn "
+      "from it at p &lt; 0.05, after Holm's correction for the number of comparisons in the experiment. "
+      "Every figure comes from <code>results.csv</code>, which the command beside it makes again.</p>\n",
+      mixtures(sources), "<h2>The document's statements</h2>\n<div class='cards'>\n");
+  for (const Statement& statement : statements()) {
+    const auto found =
+        std::ranges::find_if(all, [&](const Results& of) { return of.experiment->key == statement.experiment; });
+    text += card(statement, found == all.end() ? nullptr : &*found);
+  }
+  text += "</div>\n<h2>The experiments</h2>\n";
+  for (const Results& of : all) text += section(of, seeds, results);
+  return text + "</main>\n" + script + "</body>\n</html>\n";
+}
+
+}  // namespace mixgrad::apps

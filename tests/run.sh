@@ -2,8 +2,9 @@
 # Installs what is missing, builds library, application and tests, runs every test, and ends with the line
 # "N passed, N failed" (", N skipped" may follow). Exits with 0 only when nothing failed.
 #
-#   tests/run.sh [--sanitize | --thread-sanitizer | --coverage] [--no-install]
+#   tests/run.sh [--executor | --sanitize | --thread-sanitizer | --coverage] [--no-install]
 #
+# --executor           the CUDA kernels on the CPU alone (tests/cuda_executor), which needs no GPU and no nvcc
 # --sanitize           build with AddressSanitizer and UndefinedBehaviorSanitizer; without the tests of the scripts
 # --thread-sanitizer   build with clang++, without warnings, and ThreadSanitizer; only the tests of loaders, workers and
 #                      the Learner
@@ -25,9 +26,9 @@ read_options() {
   local option
   for option; do
     case $option in
-      --sanitize | --thread-sanitizer | --coverage) mode=${option#--} ;;
+      --executor | --sanitize | --thread-sanitizer | --coverage) mode=${option#--} ;;
       --no-install) install=no ;;
-      *) die "$option: unknown option (known: --sanitize, --thread-sanitizer, --coverage, --no-install)" ;;
+      *) die "$option: unknown option (known: --executor, --sanitize, --thread-sanitizer, --coverage, --no-install)" ;;
     esac
   done
 }
@@ -58,8 +59,8 @@ requirements() {
   want curl have curl
   want gzip have gzip
   want python3 have python3
-  want libboost-context-dev has_executor
   case $mode in
+    executor) need libboost-context-dev has_executor ;;
     thread-sanitizer)
       need clang find_clang
       need libclang-rt-dev clang_builds -fsanitize=thread
@@ -98,37 +99,32 @@ build_tests() {
     all)
       build=$root/build/tests
       build_tree "$build" train_mnist train_cifar mixup_study lesson make_mnist_sample mixgrad_tests -- -DMIXGRAD_CUDA="$cuda"
-      # For any CPU: so portable code is tested as well.
-      ! has_executor || build=$root/build/executor build_instrumented -Og \
-        mixgrad_cuda_tests cuda_executor_tests gpu_figures -- -DMIXGRAD_CUDA_EXECUTOR=ON -DMIXGRAD_NATIVE=OFF
+      ;;
+    # For any CPU: so portable code is tested as well.
+    executor)
+      build_instrumented -Og mixgrad_cuda_tests cuda_executor_tests gpu_figures -- -DMIXGRAD_CUDA_EXECUTOR=ON \
+        -DMIXGRAD_NATIVE=OFF
       ;;
   esac
 }
 
 # The CUDA kernels on the CPU, and the executor that runs them.
-cuda_suites() {
-  has_executor || { skip "CUDA kernels on the CPU" "needs Boost.Context; package libboost-context-dev"; return; }
-  run_suite "$root/build/executor/tests/cuda_executor/cuda_executor_tests" --no-colors
-  run_suite "$root/build/executor/tests/mixgrad_cuda_tests" --no-colors
-  run_suite "$root/build/executor/tests/gpu_figures" --quick
+executor_suites() {
+  run_suite "$build/tests/cuda_executor/cuda_executor_tests" --no-colors
+  run_suite "$build/tests/mixgrad_cuda_tests" --no-colors
+  run_suite "$build/tests/gpu_figures" --quick
 }
 
-# These use one core most of the time, so they run beside the others, as one suite.
-suites_beside() {
-  passed=0 failed=0 skipped=0
-  cuda_suites
-  run_suite "$root/tests/test_library.sh" "$build"
-  totals
-}
-begin_suites_beside() {
+# This one uses one core most of the time, so it runs beside the others.
+begin_suite_beside() {
   beside_log=$(mktemp)
   trap 'kill $(jobs -p) 2>/dev/null || true; rm -f "$beside_log"' EXIT
-  suites_beside >"$beside_log" 2>&1 &
+  "$root/tests/test_library.sh" "$build" >"$beside_log" 2>&1 &
 }
-show_suites_beside() { cat "$beside_log"; }
-end_suites_beside() {
-  wait $! || echo "0 passed, 1 failed" >>"$beside_log"
-  run_suite show_suites_beside
+show_suite_beside() { cat "$beside_log"; }
+end_suite_beside() {
+  wait $! || true
+  run_suite show_suite_beside
 }
 
 # Prints the line coverage by folder; below 90 % is a failure. build/coverage/coverage.txt lists the uncovered lines.
@@ -170,16 +166,17 @@ if [ "$mode" = thread-sanitizer ]; then # The others count as skipped.
   subjects='parallel conv2d data_loader prefetch image_folder learner mixup_callback cutmix optimizer recorder metrics progress'
   only=(--source-file="*test_${subjects// /.cpp,*test_}.cpp")
 fi
-[ "$mode" != all ] || begin_suites_beside
-run_suite "$build/tests/mixgrad_tests" --no-colors "${only[@]}"
+[ "$mode" != all ] || begin_suite_beside
+[ "$mode" = executor ] || run_suite "$build/tests/mixgrad_tests" --no-colors "${only[@]}"
 case $mode in
+  executor) executor_suites ;;
   coverage) report_coverage ;;
   all)
     run_suite "$root/tests/test_app.sh" "$build/apps/train_mnist"
     run_suite "$root/tests/test_cifar_app.sh" "$build/apps/train_cifar"
     run_suite "$root/tests/test_mixup_study.sh" "$build/apps/mixup_study"
     run_suite "$root/tests/test_scripts.sh"
-    end_suites_beside
+    end_suite_beside
     ;;
 esac
 

@@ -47,8 +47,13 @@ Interval::Interval(const std::vector<double>& values, double probability) {
   const int degrees = static_cast<int>(values.size()) - 1;
   mean = of.mean;
   half = student_quantile(probability, degrees) * of.error;
-  const double t = of.error > 0 ? std::abs(mean) / of.error : mean == 0 ? 0 : 1e300;
-  p = 1 - student_probability(t, degrees);
+  p = half;  // nan, where a value is
+  if (std::isnan(half)) return;
+  const bool all_the_same = of.error <= 1e-9 * std::abs(mean);  // but for rounding
+  if (all_the_same) half = 0;
+  p = !all_the_same ? 1 - student_probability(std::abs(mean) / of.error, degrees)
+      : mean == 0   ? 1
+                    : std::pow(2.0, -degrees);
 }
 
 std::vector<double> holm(const std::vector<double>& p) {

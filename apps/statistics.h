@@ -20,7 +20,8 @@ double student_quantile(double probability, int degrees);
 
 // The mean of values with the interval mean +- half that covers the true mean with this probability, and p, the
 // probability of a mean at least so far from 0 if the true one were 0. Of differences that are paired by seed, this is
-// the paired t test. Throws on fewer than two values.
+// the paired t test; of values that are all the same, whose deviation says nothing, the sign test. Throws on fewer than
+// two values; of a nan, all three are nan.
 struct Interval {
   explicit Interval(const std::vector<double>& values, double probability = 0.95);
   double mean, half, p;

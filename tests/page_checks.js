@@ -24,6 +24,8 @@ check(document.querySelectorAll('h1').length === 1, 'not one h1');
 check(document.documentElement.scrollWidth <= innerWidth, 'wider than the window:', document.documentElement.scrollWidth);
 const ids = [...document.querySelectorAll('[id]')].map(e => e.id);
 check(new Set(ids).size === ids.length, 'an id stands twice');
+check(!/url\(|@import|fetch\(|XMLHttpRequest/.test([...document.querySelectorAll('style, script')].slice(0, 2)
+  .map(e => e.textContent).join('')), 'something is fetched');
 for (const e of document.querySelectorAll('[src], link[href], image[href]'))
   check(/^data:/.test(e.getAttribute('src') ?? e.getAttribute('href')), 'not in the page itself:', lineOf(e));
 for (const e of document.querySelectorAll('a[href^="#"], use'))
@@ -45,6 +47,11 @@ for (const e of document.querySelectorAll('.line, .interval, .mean')) {
   const style = getComputedStyle(e), color = style.stroke === 'none' ? style.fill : style.stroke;
   check(contrast(color, background(e)) >= 3, 'contrast of a line:', lineOf(e));
 }
+for (const e of document.querySelectorAll('.card')) {
+  const words = e.textContent;
+  check(words.includes('Executed by the test'), 'a card without a test:', e.id);
+  check(!words.includes('Measured in') || /<b>/.test(e.innerHTML), 'a card without a figure:', e.id);
+}
 const moved = document.querySelector('.slider input');
 check(!document.querySelector('.slider').hidden, 'the slider is hidden');
 moved.value = 0.25;
@@ -54,5 +61,6 @@ check(document.querySelector('.slider output').textContent === '25 % three, 75 %
   document.querySelector('.slider output').textContent);
 const report = document.createElement('pre');
 report.id = 'faults';
-report.textContent = [...faults, `${texts} texts, ${faults.length} faults`].join('\n');
+const scheme = matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light';
+report.textContent = [...faults, `${innerWidth} pixels, ${scheme}: ${texts} texts, ${faults.length} faults`].join('\n');
 document.body.append(report);

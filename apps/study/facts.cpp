@@ -1,5 +1,6 @@
 // What the document says about mixup itself, computed or counted: nothing is learnt here.
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <numeric>
 
@@ -8,12 +9,12 @@
 namespace mixgrad::apps {
 namespace {
 
-StudyArm computed(std::string key, std::string name, std::function<Measures(const StudySources&, std::uint64_t)> f) {
+StudyArm computed(std::string key, std::string name, Compute f) {
   return {.key = std::move(key), .name = std::move(name), .compute = std::move(f)};
 }
 
 // mix() against t a + (1 - t) b in f64, and what a 70 % dog's label says.
-Measures formula(const StudySources&, std::uint64_t seed) {
+StudyRun formula(const StudySources&, std::uint64_t seed) {
   Random random(seed, Purpose::mixup);
   constexpr std::int64_t n = 32, pixels = 48;
   const augment::MixPlan plan = augment::draw_mix_plan(n, {}, random);
@@ -29,26 +30,28 @@ Measures formula(const StudySources&, std::uint64_t seed) {
   }
   const augment::MixPlan dog_and_cat{.lambda = {0.7F, 0.7F}, .permutation = {1, 0}};
   const Tensor labels = augment::mix(one_hot(Tensor::from({0, 1}, {2}), 2, DType::f64), dog_and_cat);
-  return {{"formula_error", worst}, {"share_of_first", labels.to_vector<double>()[0]}};
+  return {{{"formula_error", worst}, {"share_of_first", labels.to_vector<double>()[0]}}};
 }
 
-std::function<Measures(const StudySources&, std::uint64_t)> beta(double alpha) {
+Compute beta(double alpha) {
   return [=](const StudySources&, std::uint64_t seed) {
     constexpr int draws = 100'000;
     Random random(seed, Purpose::mixup);
-    double near = 0, square = 0, largest = 0, entropy = 0;
+    double near = 0, outer = 0, square = 0, largest = 0, entropy = 0;
     for (int i = 0; i < draws; ++i) {
       const double t = augment::draw_share(alpha, 1, random);
       const auto part = [](double p) { return p > 0 ? -p * std::log(p) : 0.0; };
       near += t < 0.1 || t > 0.9 ? 1.0 : 0.0;
+      outer += t < 0.2 || t > 0.8 ? 1.0 : 0.0;
       square += (t - 0.5) * (t - 0.5);
       largest += std::max(t, 1 - t);
       entropy += part(t) + part(1 - t);
     }
-    return Measures{{"near_ends", near / draws},
-                    {"variance", square / draws},
-                    {"mean_lambda", largest / draws},
-                    {"entropy_of_lambda", entropy / draws}};
+    return StudyRun{{{"near_ends", near / draws},
+                     {"within_0.2", outer / draws},
+                     {"variance", square / draws},
+                     {"mean_lambda", largest / draws},
+                     {"entropy_of_lambda", entropy / draws}}};
   };
 }
 
@@ -79,8 +82,8 @@ double chance_of_twins(bool dedupe) {
 
 // Twins: i is mixed with j and j with i, and the shares are those of nearly the same mixture. A random permutation of
 // any number of samples has half a pair i <-> j on average.
-std::function<Measures(const StudySources&, std::uint64_t)> twins(bool dedupe) {
-  return [=](const StudySources&, std::uint64_t seed) {
+Compute twins(bool dedupe) {
+  return [=, chance = chance_of_twins(dedupe)](const StudySources&, std::uint64_t seed) {
     double count = 0;
     for (std::uint32_t batch = 0; batch < 1000; ++batch) {
       Random random(seed, Purpose::mixup, 0, batch);
@@ -92,13 +95,13 @@ std::function<Measures(const StudySources&, std::uint64_t)> twins(bool dedupe) {
           count += 1;
       }
     }
-    return Measures{{"twins", count}, {"twins_computed", 1000 * 0.5 * chance_of_twins(dedupe)}};
+    return StudyRun{{{"twins", count}, {"twins_computed", 1000 * 0.5 * chance}}};
   };
 }
 
 // The loss of one batch, and its gradient by the network's output, in three forms.
 enum class Form { two_losses, one_hot, batch_mean };
-std::function<Measures(const StudySources&, std::uint64_t)> form(Form which) {
+Compute form(Form which) {
   return [=](const StudySources&, std::uint64_t seed) {
     constexpr std::int64_t n = 64, classes = 10;
     Random random(seed, Purpose::mixup);
@@ -126,7 +129,11 @@ std::function<Measures(const StudySources&, std::uint64_t)> form(Form which) {
       difference += std::pow(gradient[i] - other[i], 2);
       size += std::pow(other[i], 2);
     }
-    return Measures{{"batch_loss", loss}, {"gradient_distance", std::sqrt(difference / size)}};
+    constexpr int repetitions = 300;
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < repetitions; ++i) loss_and_gradient(which);
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return StudyRun{{{"batch_loss", loss}, {"gradient_distance", std::sqrt(difference / size)}}, seconds / repetitions};
   };
 }
 
@@ -158,7 +165,7 @@ class CountMixed : public train::StepCallback {
 };
 
 // The document's data and network, and where a fit with mixup mixes: on one epoch of 640 samples.
-Measures sample(const StudySources& sources, std::uint64_t seed) {
+StudyRun sample(const StudySources& sources, std::uint64_t seed) {
   const data::DataLoaders all = study_loaders({}, sources, seed);
   const data::DataLoaders data = study_loaders({.samples = 640}, sources, seed);
   manual_seed(seed);
@@ -178,12 +185,12 @@ Measures sample(const StudySources& sources, std::uint64_t seed) {
   } catch (const Error&) {
     restored = true;
   }
-  return {{"parameters", static_cast<double>(nn::num_parameters(model))},
-          {"train_images", static_cast<double>(all.train.dataset().size())},
-          {"valid_images", static_cast<double>(all.valid.dataset().size())},
-          {"mixed_in_training", count->mixed / count->batches},
-          {"mixed_in_validation", changed / static_cast<double>(clean.size())},
-          {"loss_restored", restored ? 1.0 : 0.0}};
+  return {{{"parameters", static_cast<double>(nn::num_parameters(model))},
+           {"train_images", static_cast<double>(all.train.dataset().size())},
+           {"valid_images", static_cast<double>(all.valid.dataset().size())},
+           {"mixed_in_training", count->mixed / count->batches},
+           {"mixed_in_validation", changed / static_cast<double>(clean.size())},
+           {"loss_restored", restored ? 1.0 : 0.0}}};
 }
 
 }  // namespace
@@ -200,13 +207,14 @@ std::vector<Experiment> study_facts() {
        .question = "What does Beta(alpha, alpha) draw?",
        .data = none,
        .arms = {computed("uniform", "alpha 1: uniform", beta(1)), computed("beta-0.4", "alpha 0.4", beta(0.4))},
-       .measures = {"near_ends", "variance", "mean_lambda", "entropy_of_lambda"}},
+       .measures = {"near_ends", "within_0.2", "variance", "mean_lambda", "entropy_of_lambda"}},
       {.key = "twins",
        .question = "Does max(t, 1 - t) remove the duplicates?",
        .data = none,
        .arms = {computed("no-dedupe", "lambda = t", twins(false)),
                 computed("dedupe", "lambda = max(t, 1 - t)", twins(true))},
-       .measures = {"twins", "twins_computed"}},
+       .measures = {"twins"},
+       .measured = {"twins_computed"}},
       {.key = "two-losses",
        .question = "Are two losses, weighed by lambda, the loss of the mixed target?",
        .data = none,

@@ -34,19 +34,25 @@ void measure_attack(train::Learner& learn, const data::DataLoader& valid, Measur
 void measure_predictions(train::Learner& learn, const data::DataLoader& valid, Measures& measures) {
   const train::Predictions all = train::predict(*learn.model, valid, {});
   const Tensor p = softmax(all.output);
-  measures["accuracy"] = train::accuracy_of(all.output, all.target).item();
   measures["valid_loss"] = train::nll_of(all.output, all.target).item();
   measures["entropy"] = -mean(sum(weighted(p, log_softmax(all.output)), 1)).item();
   measures["brier"] = train::brier_of(all.output, all.target).item();
   const train::Calibration in_15 = train::calibration(all.output, all.target);
+  measures["accuracy"] = in_15.accuracy;
   measures["confidence"] = in_15.confidence;
   measures["calibration_error"] = in_15.error;
+}
+
+// Of each tenth of the range of confidences: its share of the images, their mean confidence, and their accuracy.
+void measure_bins(train::Learner& learn, const data::DataLoader& valid, Measures& measures) {
+  const train::Predictions all = train::predict(*learn.model, valid, {});
   const std::vector<train::CalibrationBin> bins = train::calibration(all.output, all.target, 10).bins;
   for (std::size_t i = 0; i < bins.size(); ++i) {
     const double middle = (static_cast<double>(i) + 0.5) / static_cast<double>(bins.size());
     measures[point("histogram", middle)] =
         static_cast<double>(bins[i].samples) / static_cast<double>(all.target.numel());
-    if (bins[i].samples > 0) measures[point("reliability", middle)] = bins[i].accuracy;
+    measures[point("bin_confidence", middle)] = bins[i].confidence;
+    measures[point("bin_accuracy", middle)] = bins[i].accuracy;
   }
 }
 
@@ -107,6 +113,7 @@ void measure_between(train::Learner& learn, Measures& measures) {
 void measure(const Experiment& experiment, train::Learner& learn, const data::DataLoader& valid, Measures& measures) {
   const nn::EvalMode eval(*learn.model);
   measure_predictions(learn, valid, measures);
+  if (experiment.wants("histogram")) measure_bins(learn, valid, measures);
   if (experiment.wants("fgsm_accuracy")) measure_attack(learn, valid, measures);
   if (experiment.wants("nonlinearity")) measure_between(learn, measures);
 }

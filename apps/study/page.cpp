@@ -1,8 +1,7 @@
 #include "apps/study/page.h"
 
 #include <algorithm>
-#include <array>
-#include <cstring>
+#include <charconv>
 
 #include "apps/study/statements.h"
 #include "apps/study/svg.h"
@@ -17,7 +16,7 @@ constexpr const char* head = R"(<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>What mixup does, measured</title>
 <style>
-:root { --ink: #1c1e21; --soft: #565b63; --line: #c9ccd1; --paper: #fff; --panel: #f5f6f8;
+:root { color-scheme: light dark; --ink: #1c1e21; --soft: #565b63; --line: #c9ccd1; --paper: #fff; --panel: #f5f6f8;
   --s0: #1f5fa8; --s1: #b3400f; --s2: #1b7a48; --s3: #7b3fa0; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e8e9eb; --soft: #a9aeb6; --line: #4a4e55; --paper: #16181b; --panel: #202327;
@@ -58,6 +57,7 @@ svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
 .interval { fill: none; stroke: var(--s0); stroke-width: 3; } .mean { fill: var(--s0); }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; }
+details { font-size: .85rem; } details p { margin: .3rem 0; }
 th, td { padding: .25rem .7rem .25rem 0; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
 td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .mixtures { display: flex; flex-wrap: wrap; gap: .8rem; }
@@ -140,155 +140,225 @@ std::string mixtures(const StudySources& sources) {
   };
   const auto caption = [](int percent) { return text_of(percent, " % three, ", 100 - percent, " % seven"); };
   std::string text = "<svg width='0' height='0' style='position:absolute' aria-hidden='true'><defs>" + defs +
-                     "</defs></svg>\n<h2>A mixture</h2>\n<p>lambda of the one, 1 - lambda of the other; and so much of "
-                     "each label is the answer that is wanted.</p>\n<div class='mixtures'>\n";
+                     "</defs></svg>\n<h2>A mixture</h2>\n<p>The image is lambda of one plus 1 - lambda of the other, "
+                     "and the wanted answer "
+                     "has the same shares.</p>\n<div class='mixtures'>\n";
   for (const int percent : {100, 85, 70, 55, 40, 20, 0})
     text += text_of("<figure>", picture(percent / 100.0, caption(percent)), "<figcaption>", caption(percent),
                     "</figcaption></figure>\n");
   return text +
-         "</div>\n<div class='slider' hidden data-text='# % three, # % seven'>\n<p><label for='lambda'>lambda</label> "
+         "</div>\n<div class='slider' hidden data-text='# % three, # % seven'>\n"
+         "<p><label for='lambda'>lambda</label> "
          "<input id='lambda' type='range' min='0' max='1' step='0.01' value='0.7'></p>\n" +
          picture(0.7, "the mixture of this lambda") + "\n<p><output for='lambda'></output></p>\n</div>\n";
 }
 
-std::string interval_text(const Comparison& of) {
-  std::string text = difference_text(*of.difference);
+std::string with_plus_minus(std::string text) {
   text.replace(text.find("+-"), 2, "&plusmn;");
   return text;
 }
 
-// What the document expects, and whether it was seen.
+// What the document says, and whether it was seen.
 std::string outcome(const Comparison& of, Says says) {
-  const bool seen = of.p < 0.05, more = seen && of.difference->mean > 0;
+  const std::string verdict = escaped(of.verdict());
+  const bool seen = of.is_seen(), more = of.difference->mean > 0;
+  if (says == Says::nothing) return verdict;
   if (says == Says::no_difference)
-    return seen ? "a difference, against the document" : "no difference seen, as the document says";
-  if (!seen) return "no difference seen; the document expects one";
-  return more == (says == Says::higher) ? "as the document says" : "the opposite of what the document says";
+    return verdict + (seen ? "; the document says there is none" : "; the document expects none");
+  if (!seen) return verdict + "; the document expects one";
+  return more == (says == Says::higher) ? verdict + ", as the document says"
+                                        : verdict + ", the opposite of what the document says";
 }
 
-struct Results {
-  const Experiment* experiment;
-  std::vector<Comparison> comparisons;
-  const Comparison* find(const std::string& measure, const std::string& arm) const {
-    const auto found =
-        std::ranges::find_if(comparisons, [&](const Comparison& of) { return of.measure == measure && of.arm == arm; });
-    return found == comparisons.end() ? nullptr : &*found;
+class Page {
+ public:
+  Page(const std::vector<Experiment>& experiments, const std::vector<std::uint64_t>& seeds, const StudyResults& results,
+       std::string command)
+      : seeds_(seeds), results_(results), command_(std::move(command)) {
+    for (const Experiment& experiment : experiments)
+      if (std::vector<Comparison> comparisons = compare(experiment, seeds, results); !comparisons.empty())
+        measured_.push_back({&experiment, std::move(comparisons)});
   }
+
+  std::string cards() const {
+    std::string text = "<div class='cards'>\n";
+    for (const Statement& statement : statements()) text += card(statement);
+    return text + "</div>\n";
+  }
+  std::string sections() const {
+    std::string text;
+    for (const Measured& measured : measured_) text += section(measured);
+    return text;
+  }
+
+ private:
+  struct Measured {
+    const Experiment* experiment;
+    std::vector<Comparison> comparisons;
+  };
+
+  std::string command(const std::string& experiment) const {
+    return "<code>" + escaped(command_ + " --only " + experiment) + "</code>";
+  }
+
+  // The mean of a measure, compared or not.
+  double mean_of(const Experiment& experiment, const std::string& arm, const std::string& measure) const {
+    std::vector<double> values;
+    for (const std::uint64_t seed : seeds_) {
+      const Measures* const run = results_.find(experiment.key, arm_of(experiment, arm).key, seed);
+      check(run && run->contains(measure), "study: ", experiment.key, " does not measure ", measure);
+      values.push_back(run->at(measure));
+    }
+    return Statistics(values).mean;
+  }
+
+  std::string card(const Statement& statement) const {
+    std::string text =
+        text_of("<article class='card' id='statement", statement.number, "'><h3>", statement.number, ". ",
+                escaped(statement.text), "</h3>\n<p><code>", escaped(statement.code), "</code></p>\n");
+    const auto found = std::ranges::find_if(
+        measured_, [&](const Measured& measured) { return measured.experiment->key == statement.experiment; });
+    if (found != measured_.end()) {
+      const Experiment& experiment = *found->experiment;
+      for (const Fact& fact : statement.facts)
+        text += "<p>" + escaped(study_measure(fact.measure).text + ", " + arm_of(experiment, fact.arm).name) + ": <b>" +
+                number(mean_of(experiment, fact.arm, fact.measure)) + "</b></p>\n";
+      for (const Expectation& expected : statement.expectations) text += comparison(*found, expected);
+      text += "<p class='small'>Measured in the experiment <a href='#" + experiment.key + "'>" + experiment.key +
+              "</a>: " + command(experiment.key) + "</p>\n";
+    } else if (!statement.experiment.empty()) {
+      text += "<p class='soft'>Not measured in this run.</p>\n";
+    }
+    if (!statement.remark.empty()) text += "<p class='small'>" + escaped(statement.remark) + "</p>\n";
+    return text + "<p class='small'>Executed by the test <q>" + escaped(statement.test) + "</q></p>\n</article>\n";
+  }
+
+  std::string comparison(const Measured& measured, const Expectation& expected) const {
+    const Experiment& experiment = *measured.experiment;
+    const auto of = std::ranges::find_if(measured.comparisons, [&](const Comparison& comparison) {
+      return comparison.measure == expected.measure && comparison.arm == expected.arm;
+    });
+    check(of != measured.comparisons.end(), "study: ", experiment.key, " does not compare ", expected.measure, " of ",
+          expected.arm);
+    std::string text = "<p>" +
+                       escaped(study_measure(of->measure).text + ", " + arm_of(experiment, of->arm).name + " minus " +
+                               experiment.arms[0].name) +
+                       ": ";
+    if (!of->difference) return text + "not known from one seed</p>\n";
+    return text + "<b>" + with_plus_minus(difference_text(*of->difference)) + "</b> " +
+           interval_bar(of->difference->mean, of->difference->half) + "<span class='verdict'>" +
+           outcome(*of, expected.says) + "</span></p>\n";
+  }
+
+  // The mean over the seeds of each point of a curve.
+  std::map<double, double> curve_of(const Experiment& experiment, const StudyArm& arm, const std::string& name) const {
+    std::map<double, std::vector<double>> values;
+    for (const std::uint64_t seed : seeds_)
+      for (const auto& [measure, value] : *results_.find(experiment.key, arm.key, seed))
+        if (measure.starts_with(name + "@")) {
+          double x = 0;
+          std::from_chars(measure.data() + name.size() + 1, measure.data() + measure.size(), x);
+          values[x].push_back(value);
+        }
+    std::map<double, double> means;
+    for (const auto& [x, of_seeds] : values) means[x] = Statistics(of_seeds).mean;
+    return means;
+  }
+
+  // Accuracy over confidence of the bins that hold more than so small a share of the images.
+  std::map<double, double> reliability_of(const Experiment& experiment, const StudyArm& arm) const {
+    constexpr double least_share = 0.002;
+    std::map<double, double> points;
+    const auto shares = curve_of(experiment, arm, "histogram");
+    for (const auto& [x, share] : shares) {
+      if (share < least_share) continue;
+      double confidence = 0, accuracy = 0, weight = 0;  // pooled over the seeds
+      for (const std::uint64_t seed : seeds_) {
+        const Measures& run = *results_.find(experiment.key, arm.key, seed);
+        const double of_seed = run.at(text_of("histogram@", x));
+        weight += of_seed;
+        confidence += of_seed * run.at(text_of("bin_confidence@", x));
+        accuracy += of_seed * run.at(text_of("bin_accuracy@", x));
+      }
+      points[confidence / weight] = accuracy / weight;
+    }
+    return points;
+  }
+
+  std::string charts(const Experiment& experiment) const {
+    std::string text;
+    for (const StudyCurve& curve : study_curves()) {
+      const bool reliability = curve.name == "reliability";
+      if (!experiment.wants(reliability ? "histogram" : curve.name)) continue;
+      Chart drawn{curve.text, curve.x, curve.y, {}, reliability};
+      std::string table;
+      for (const StudyArm& arm : experiment.arms) {
+        const auto points = reliability ? reliability_of(experiment, arm) : curve_of(experiment, arm, curve.name);
+        drawn.series.push_back({arm.name, {points.begin(), points.end()}});
+        table += "<p>" + escaped(arm.name) + ":";
+        for (const auto& [x, y] : points) table += " " + with_decimals(x, 2) + " " + number(y) + ";";
+        table.back() = '.';
+        table += "</p>\n";
+      }
+      text += "<figure><figcaption>" + escaped(curve.text) + "</figcaption>\n" + chart(drawn) +
+              "<details><summary>the points</summary>\n" + table + "</details></figure>\n";
+    }
+    return text.empty() ? text : "<div class='charts'>\n" + text + "</div>\n";
+  }
+
+  std::string section(const Measured& measured) const {
+    const Experiment& experiment = *measured.experiment;
+    std::string text =
+        "<section class='experiment' id='" + experiment.key + "'>\n<h3>" + escaped(experiment.question) +
+        "</h3>\n<p class='soft'>" + escaped(experiment.data.text()) + "; " + command(experiment.key) + "</p>\n" +
+        charts(experiment) + "<div class='table' role='region' aria-label='results of " + experiment.key +
+        "' tabindex='0'><table>\n<thead><tr><th scope='col'>measure</th>"
+        "<th scope='col'>variant</th><th scope='col'>mean &plusmn; deviation</th>"
+        "<th scope='col'>difference from the first</th><th scope='col'>verdict</th></tr></thead>\n<tbody>\n";
+    for (std::size_t i = 0; i < measured.comparisons.size(); ++i) {
+      const Comparison& row = measured.comparisons[i];
+      text += "<tr>";
+      if (i % experiment.arms.size() == 0)
+        text += text_of("<th scope='rowgroup' rowspan='", experiment.arms.size(), "'>",
+                        escaped(study_measure(row.measure).text), "</th>");
+      text += "<td>" + escaped(arm_of(experiment, row.arm).name) + "</td><td class='number'>" + number(row.values.mean);
+      if (row.values.deviation > 0) text += " &plusmn; " + number(row.values.deviation);
+      text += "</td><td class='number'>" + (row.difference ? with_plus_minus(difference_text(*row.difference)) : "") +
+              "</td><td>" + (row.difference ? escaped(row.verdict()) : "") + "</td></tr>\n";
+    }
+    text += "</tbody></table></div>\n";
+    if (!experiment.elsewhere.empty()) text += "<p class='soft'>" + escaped(experiment.elsewhere) + "</p>\n";
+    return text + "</section>\n";
+  }
+
+  const std::vector<std::uint64_t>& seeds_;
+  const StudyResults& results_;
+  std::string command_;
+  std::vector<Measured> measured_;
 };
-
-std::string card(const Statement& statement, const Results* results) {
-  std::string text = text_of("<article class='card' id='statement", statement.number, "'><h3>", statement.number, ". ",
-                             escaped(statement.text), "</h3>\n<p><code>", escaped(statement.code), "</code></p>\n");
-  if (!results) text += "<p class='soft'>Not measured in this run.</p>\n";
-  else {
-    const Experiment& experiment = *results->experiment;
-    for (const std::string& fact : statement.facts)
-      if (const Comparison* const of = results->find(fact, experiment.arms[0].key))
-        text += text_of("<p>", escaped(study_measure(fact).text), ": <b>", number(of->values.mean), "</b></p>\n");
-    for (const Expectation& expected : statement.expectations) {
-      const Comparison* const of = results->find(expected.measure, expected.arm);
-      if (!of || !of->difference) continue;
-      text += text_of("<p>", escaped(study_measure(of->measure).text), ", ", escaped(arm_of(experiment, of->arm).name),
-                      " less ", escaped(experiment.arms[0].name), ": <b>", interval_text(*of), "</b> ",
-                      interval_bar(of->difference->mean, of->difference->half), "<span class='verdict'>",
-                      outcome(*of, expected.says), "</span></p>\n");
-    }
-    text += text_of("<p class='small'>Measured by <a href='#", experiment.key, "'>", experiment.key,
-                    "</a>: <code>apps/mixup_study.sh --only ", experiment.key, "</code></p>\n");
-  }
-  if (!statement.remark.empty()) text += "<p class='small'>" + escaped(statement.remark) + "</p>\n";
-  if (!statement.test.empty())
-    text += "<p class='small'>Executed by the test <q>" + escaped(statement.test) + "</q></p>\n";
-  return text + "</article>\n";
-}
-
-std::string curves(const Experiment& experiment, const std::vector<std::uint64_t>& seeds, const StudyResults& results) {
-  std::string text = "<div class='charts'>\n";
-  for (const std::string& name : experiment.curves) {
-    const StudyCurve& curve = study_curve(name);
-    Chart drawn{curve.text, curve.x, curve.y, {}, name == "reliability"};
-    for (const StudyArm& arm : experiment.arms) {
-      std::map<double, std::vector<double>> points;
-      for (const std::uint64_t seed : seeds)
-        for (const auto& [measure, value] : *results.find(experiment.key, arm.key, seed))
-          if (measure.starts_with(name + "@")) points[std::stod(measure.substr(name.size() + 1))].push_back(value);
-      ChartSeries series{arm.name, {}};
-      for (const auto& [x, values] : points) series.points.emplace_back(x, Statistics(values).mean);
-      drawn.series.push_back(series);
-    }
-    text += "<figure><figcaption>" + escaped(curve.text) + "</figcaption>\n" + chart(drawn) + "</figure>\n";
-  }
-  return text + "</div>\n";
-}
-
-// Figures of others for the same question.
-std::string reported_elsewhere(const std::string& experiment) {
-  if (experiment.starts_with("wrong-labels"))
-    return "To compare the shape with: the paper's error on CIFAR-10 after the last epoch at 20, 50 and 80 % of wrong "
-           "labels "
-           "is 16.6, 44.6, 73.9 plain; 10.4, 15.5, 35.1 with dropout; 6.4, 12.7, 30.9 with mixup of alpha 8, 32, 32 "
-           "(quoted "
-           "from memory).";
-  if (experiment == "batch-mean")
-    return "The document's table has .0251, .0254, .9887 without mixup, and .3099, .0956, .9902 with it. PyTorch, ten "
-           "seeds, "
-           "has .0288, .0274, .9900 without; .2317, .0531, .9884 with mixup as the document describes it; .3043, "
-           ".0845, .9914 "
-           "with the batch's mean lambda in the loss.";
-  return {};
-}
-
-std::string section(const Results& of, const std::vector<std::uint64_t>& seeds, const StudyResults& results) {
-  const Experiment& experiment = *of.experiment;
-  std::string text = text_of("<section class='experiment' id='", experiment.key, "'>\n<h3>",
-                             escaped(experiment.question), "</h3>\n<p class='soft'>", escaped(experiment.data.text()),
-                             "; <code>apps/mixup_study.sh --only ", experiment.key, "</code></p>\n");
-  if (!experiment.curves.empty()) text += curves(experiment, seeds, results);
-  text += "<div class='table' role='region' aria-label='results of " + experiment.key +
-          "' tabindex='0'><table>\n<thead><tr><th scope='col'>measure</th><th scope='col'>of</th><th scope='col'>mean "
-          "&plusmn; deviation</th>"
-          "<th scope='col'>difference to the first</th><th scope='col'>verdict</th></tr></thead>\n<tbody>\n";
-  std::string last;
-  for (const Comparison& row : of.comparisons) {
-    text += "<tr><td>" + (row.measure == last ? "" : escaped(study_measure(row.measure).text)) + "</td><td>" +
-            escaped(arm_of(experiment, row.arm).name) + "</td><td class='number'>" + number(row.values.mean);
-    if (row.values.deviation > 0) text += " &plusmn; " + number(row.values.deviation);
-    text += "</td><td class='number'>" + (row.difference ? interval_text(row) : "") + "</td><td>" +
-            (row.difference ? row.verdict() : "") + "</td></tr>\n";
-    last = row.measure;
-  }
-  text += "</tbody></table></div>\n";
-  if (const std::string others = reported_elsewhere(experiment.key); !others.empty())
-    text += "<p class='soft'>" + escaped(others) + "</p>\n";
-  return text + "</section>\n";
-}
 
 }  // namespace
 
 std::string study_page(const std::vector<Experiment>& experiments, const std::vector<std::uint64_t>& seeds,
-                       const StudyResults& results, const StudySources& sources, const std::string& settings) {
-  std::vector<Results> all;
-  for (const Experiment& experiment : experiments)
-    if (std::vector<Comparison> comparisons = compare(experiment, seeds, results); !comparisons.empty())
-      all.push_back({&experiment, std::move(comparisons)});
-  std::string text = head;
-  text += text_of(
-      "<main>\n<h1>What mixup does, measured</h1>\n<p>Each statement of fastai v1's page on mixup, with what was "
-      "measured of it; then "
-      "the experiments. ",
-      escaped(settings), "; ", seeds.size(),
-      " seeds. A difference is that of the means, paired by seed, with its 95 % interval; a verdict is drawn "
-      "from it at p &lt; 0.05, after Holm's correction for the number of comparisons in the experiment. "
-      "Every figure comes from <code>results.csv</code>, which the command beside it makes again.</p>\n",
-      mixtures(sources), "<h2>The document's statements</h2>\n<div class='cards'>\n");
-  for (const Statement& statement : statements()) {
-    const auto found =
-        std::ranges::find_if(all, [&](const Results& of) { return of.experiment->key == statement.experiment; });
-    text += card(statement, found == all.end() ? nullptr : &*found);
-  }
-  text += "</div>\n<h2>The experiments</h2>\n";
-  for (const Results& of : all) text += section(of, seeds, results);
-  return text + "</main>\n" + script + "</body>\n</html>\n";
+                       const StudyResults& results, const StudySources& sources, const std::string& settings,
+                       const std::string& command) {
+  const Page page(experiments, seeds, results, command);
+  return text_of(
+      head,
+      "<main>\n<h1>What mixup does, measured</h1>\n"
+      "<p>Each statement of <a href='https://fastai1.fast.ai/callbacks.mixup.html'>fastai v1's page on mixup</a>, with "
+      "what was "
+      "measured; then the experiments. Mixup is from Zhang, Cisse, Dauphin and Lopez-Paz, "
+      "<a href='https://arxiv.org/abs/1710.09412'>mixup: Beyond empirical risk minimization</a>, 2017.</p>\n<p>",
+      escaped(settings), "; ", seeds.size(), seeds.size() == 1 ? " seed" : " seeds",
+      ". A difference is that of the means, paired by seed, with its 95 % interval. A verdict is drawn at p &lt; 0.05, "
+      "after "
+      "Holm's correction for all comparisons of an experiment; an interval, which is not corrected, may exclude 0 "
+      "without "
+      "one. No difference seen is not the same as none: the interval says how large it may be. Every figure comes from "
+      "<code>results.csv</code>, which the command beside it makes in an empty folder.</p>\n",
+      mixtures(sources), "<h2>The document's statements</h2>\n", page.cards(), "<h2>The experiments</h2>\n",
+      page.sections(), "</main>\n", script, "</body>\n</html>\n");
 }
 
 }  // namespace mixgrad::apps

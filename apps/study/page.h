@@ -8,8 +8,10 @@
 
 namespace mixgrad::apps {
 
-// settings: what was run, in words. Cards and tables are of the experiments of which all runs are there.
+// settings: what the runs were made with, in words; command: with which options, for an experiment's name behind it.
+// Cards and tables are of the experiments of which all runs are there.
 std::string study_page(const std::vector<Experiment>& experiments, const std::vector<std::uint64_t>& seeds,
-                       const StudyResults& results, const StudySources& sources, const std::string& settings);
+                       const StudyResults& results, const StudySources& sources, const std::string& settings,
+                       const std::string& command);
 
 }  // namespace mixgrad::apps

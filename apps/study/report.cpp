@@ -7,10 +7,11 @@
 namespace mixgrad::apps {
 
 std::string Comparison::verdict() const {
-  if (p >= 0.05) return "no difference seen";
+  if (std::abs(difference->mean) + difference->half < 1e-12 * (1 + std::abs(values.mean))) return "equal";
   const int better = study_measure(measure).better;
-  if (better == 0) return difference->mean > 0 ? "higher" : "lower";
-  return difference->mean * better > 0 ? "helps" : "hurts";
+  const bool more = difference->mean > 0;
+  const char* const seen = better == 0 ? (more ? "higher" : "lower") : (more == (better > 0) ? "helps" : "hurts");
+  return text_of(is_seen() ? seen : "no difference seen", p < 0.001 ? ", p < 0.001" : ", p " + with_decimals(p, 3));
 }
 
 std::vector<Comparison> compare(const Experiment& experiment, const std::vector<std::uint64_t>& seeds,
@@ -36,8 +37,8 @@ std::vector<Comparison> compare(const Experiment& experiment, const std::vector<
     }
   }
   std::vector<double> p;
-  for (const Comparison& comparison : all)
-    if (comparison.difference) p.push_back(comparison.difference->p);
+  for (const Comparison& comparison : all)  // where a value is nan, nothing is seen
+    if (comparison.difference) p.push_back(std::isnan(comparison.difference->p) ? 1 : comparison.difference->p);
   p = holm(p);
   auto next = p.begin();
   for (Comparison& comparison : all)
@@ -47,7 +48,7 @@ std::vector<Comparison> compare(const Experiment& experiment, const std::vector<
 
 std::string number(double value) {
   const double size = std::abs(value);
-  if (size >= 100 && value == std::round(value)) return text_of(std::fixed, std::setprecision(0), value);
+  if (size >= 10 && value == std::round(value)) return text_of(std::fixed, std::setprecision(0), value);
   if (size > 0 && size < 5e-5) return text_of(std::scientific, std::setprecision(1), value);
   return with_decimals(value, 4);
 }
@@ -64,14 +65,17 @@ const StudyArm& arm_of(const Experiment& experiment, const std::string& key) {
 
 std::string study_report(const std::vector<Experiment>& experiments, const std::vector<std::uint64_t>& seeds,
                          const StudyResults& results) {
-  std::string text;
+  std::string text =
+      "Differences are those of the means, paired by seed, with their 95 % intervals. A verdict is drawn at p < 0.05, "
+      "after Holm's correction for all comparisons of an experiment; an interval, which is not corrected, may exclude "
+      "0 "
+      "without one.\n\n";
   for (const Experiment& experiment : experiments) {
     const std::vector<Comparison> comparisons = compare(experiment, seeds, results);
     if (comparisons.empty()) continue;
-    text +=
-        text_of("### ", experiment.key, ": ", experiment.question, "\n\n", experiment.data.text(), "; ", seeds.size(),
-                " seeds, mean +- deviation; difference to the first with its 95 % interval, paired by seed",
-                "\n\n| | | | difference | |\n|---|---|---|---|---|\n");
+    text += "### " + experiment.key + ": " + experiment.question + "\n\n" + experiment.data.text() + "; " +
+            std::to_string(seeds.size()) + " seeds\n\n";
+    text += "| measure | variant | mean +- deviation | difference from the first | verdict |\n|---|---|---|---|---|\n";
     std::string last;
     for (const Comparison& of : comparisons) {
       text += "| " + (of.measure == last ? "" : study_measure(of.measure).text) + " | " +
@@ -80,6 +84,7 @@ std::string study_report(const std::vector<Experiment>& experiments, const std::
       text += of.difference ? " | " + difference_text(*of.difference) + " | " + of.verdict() + " |\n" : " | | |\n";
       last = of.measure;
     }
+    if (!experiment.elsewhere.empty()) text += "\n" + experiment.elsewhere + "\n";
     text += "\n";
   }
   return text;

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <chrono>
 
 #include "apps/study/study.h"
 
@@ -21,28 +20,17 @@ data::LabelledImages drawn(const data::LabelledImages& all, const StudyData& dat
   return {gather(all.images, chosen), Tensor::from(labels, {std::ssize(labels)}), all.channels};
 }
 
-nn::Sequential lenet_with_dropout(double probability) {  // in front of the last layer
-  using namespace nn;
-  return Sequential(Conv2d(3, 6, {.kernel_size = 5, .padding = 2}), ReLU(), MaxPool2d(2),
-                    Conv2d(6, 16, {.kernel_size = 5}), ReLU(), MaxPool2d(2), Flatten(), Linear(400, 120), ReLU(),
-                    Linear(120, 84), ReLU(), Dropout(probability), Linear(84, 10));
-}
-
 // The document's network for two classes, LeNet for ten digits, a small residual network for CIFAR-10.
-nn::Sequential model_for(const StudyData& data, const StudyArm& arm) {
+nn::Sequential model_for(const StudyData& data) {
   if (data.cifar10()) return nn::Sequential(nn::cifar10_normalise(), nn::resnet(3, 10));
   if (data.digits.size() == 2) return nn::simple_cnn({3, 16, 16, 2});
-  return arm.dropout > 0 ? lenet_with_dropout(arm.dropout) : nn::lenet(3, std::ssize(data.digits));
+  return nn::lenet(3, std::ssize(data.digits));
 }
 
 // A dataset's samples, or so many of them: the same ones for every seed.
 std::shared_ptr<data::ImageDataset> some_of(const data::LabelledImages& all, std::int64_t samples,
                                             const std::vector<std::string>& classes) {
   return std::make_shared<data::ImageDataset>(samples > 0 ? drawn(all, {.samples = samples}, 1, 0) : all, classes);
-}
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 }  // namespace
@@ -66,19 +54,13 @@ data::DataLoaders study_loaders(const StudyData& data, const StudySources& sourc
 
 std::optional<StudyRun> run_study(const Experiment& experiment, const StudyArm& arm, std::uint64_t seed,
                                   const StudySources& sources, std::shared_ptr<train::Callback> callback) {
-  const auto start = std::chrono::steady_clock::now();
-  StudyRun run;
-  if (arm.compute) {
-    run.measures = arm.compute(sources, seed);
-    run.seconds = seconds_since(start);
-    return run;
-  }
+  if (arm.compute) return arm.compute(sources, seed);
   manual_seed(seed);
   const data::DataLoaders loaders = study_loaders(experiment.data, sources, seed);
   const data::Dataset& valid = loaders.valid.dataset();
   const auto after_each_epoch = some_of(*valid.stored(), valid.size() > 2100 ? 2000 : 0, valid.classes());
   train::Learner learn(
-      {loaders.train, {after_each_epoch, {.batch_size = 500}}}, model_for(experiment.data, arm),
+      {loaders.train, {after_each_epoch, {.batch_size = 500}}}, arm.model ? arm.model() : model_for(experiment.data),
       {.metrics = {train::accuracy},
        .train_metrics = experiment.wants("loss_floor") ? std::vector<train::TrainMetric>{train::loss_floor}
                                                        : std::vector<train::TrainMetric>{},
@@ -89,6 +71,7 @@ std::optional<StudyRun> run_study(const Experiment& experiment, const StudyArm& 
   learn.fit(experiment.data.epochs);
   if (learn.stopping) return {};
   const auto& epochs = learn.recorder->epochs();
+  StudyRun run;
   Measures& measures = run.measures;
   for (const train::EpochRecord& epoch : epochs) {
     measures["best_accuracy"] = std::max(measures["best_accuracy"], epoch.metrics[0]);

@@ -7,21 +7,24 @@
 
 namespace mixgrad::apps {
 
-enum class Says { higher, lower, no_difference };
+enum class Says { nothing, higher, lower, no_difference };
 
-// What the document expects of an arm, beside the first of its experiment.
+// A comparison of an arm with the first of its experiment, and what the document says of it.
 struct Expectation {
   std::string measure, arm;
-  Says says;
+  Says says = Says::nothing;
+};
+struct Fact {
+  std::string measure, arm;
 };
 
 struct Statement {
   int number;
   std::string text, code;
-  std::string test;                            // the name of a doctest case
-  std::string experiment;                      // empty: not measured by the study
-  std::vector<std::string> facts = {};         // measures of its first arm that are shown
-  std::vector<Expectation> expectations = {};  // comparisons that are shown
+  std::string test;        // the name of a doctest case
+  std::string experiment;  // empty: the study does not measure it
+  std::vector<Fact> facts = {};
+  std::vector<Expectation> expectations = {};
   std::string remark = {};
 };
 

@@ -29,27 +29,33 @@ struct StudyImages {
 };
 // What all experiments draw from, read once.
 struct StudySources {
-  StudyImages mnist;
+  StudyImages mnist;                   // or drawn digits
   std::optional<StudyImages> cifar10;  // where its files are
 };
 
 // What a run measured, by name. A point of a curve is "curve@x", such as "misses@0.5".
 using Measures = std::map<std::string, double>;
+struct StudyRun {
+  Measures measures;
+  double seconds = 0;  // of an epoch, or of what is computed; 0: not of interest
+};
+using Compute = std::function<StudyRun(const StudySources&, std::uint64_t seed)>;
 
-// One of the ways that an experiment compares.
+// One of the variants that an experiment compares.
 struct StudyArm {
   std::string key, name;  // in results, "mixup-0.4", and in words, "mixup, alpha 0.4"
   std::function<void(train::Learner&)> prepare = [](train::Learner&) {};
-  double dropout = 0;  // of LeNet, in front of its last layer
-  std::function<Measures(const StudySources&, std::uint64_t seed)> compute = {};  // in place of training
+  std::function<nn::Sequential()> model = nullptr;  // in place of the experiment's
+  Compute compute = nullptr;                        // in place of training
 };
 
 struct Experiment {
   std::string key, question;
   StudyData data = {};
-  std::vector<StudyArm> arms;            // the others are compared with the first
-  std::vector<std::string> measures;     // that are compared
-  std::vector<std::string> curves = {};  // that are drawn
+  std::vector<StudyArm> arms;              // the others are compared with the first
+  std::vector<std::string> measures;       // that are compared
+  std::vector<std::string> measured = {};  // and are not compared: figures for the page, curves
+  std::string elsewhere = {};              // figures of others for the same question
   bool wants(const std::string& measure) const;
 };
 
@@ -57,6 +63,8 @@ struct Experiment {
 std::vector<Experiment> study_experiments(bool quick);
 // Those that compute and count instead of training (facts.cpp).
 std::vector<Experiment> study_facts();
+// To be increased whenever an experiment becomes another one: results of both are not to be mixed.
+inline constexpr int study_version = 1;
 
 // All measures and curves, and whether more of a measure is better, 1, or less, -1, or neither, 0.
 struct StudyMeasure {
@@ -67,17 +75,12 @@ const StudyMeasure& study_measure(const std::string& name);
 struct StudyCurve {
   std::string name, text, x, y;
 };
-const StudyCurve& study_curve(const std::string& name);
+const std::vector<StudyCurve>& study_curves();
 
-// The experiment's samples for training, drawn by the seed, and all for validation.
+// The experiment's samples for training, drawn by the seed, and those for validation.
 data::DataLoaders study_loaders(const StudyData& data, const StudySources& sources, std::uint64_t seed);
 
 // One run: trains an arm from a seed, or computes. Returns nothing if training was stopped, by the callback or others.
-// seconds: of training, for each epoch.
-struct StudyRun {
-  Measures measures;
-  double seconds = 0;
-};
 std::optional<StudyRun> run_study(const Experiment& experiment, const StudyArm& arm, std::uint64_t seed,
                                   const StudySources& sources, std::shared_ptr<train::Callback> callback);
 

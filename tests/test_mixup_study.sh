@@ -157,6 +157,8 @@ same_losses() {
 run same_losses
 check "no two arms train alike, but one-hot targets as two losses, and mixup that would be off later" \
   [ "$(cat "$work/out")" = $'one-hot mixup-0.4 one-hot\nrelatives mixup-0.4 off' ]
+check "a card says where nothing differs but for rounding" \
+  grep -q "<span class='verdict'>equal, as the document says" "$quick_page"
 check "the page has the document's eighteen statements, each with its test" all \
   '[ "$(grep -c "<article" "$quick_page")" = 18 ]' '[ "$(grep -o "Executed by the test" "$quick_page" | wc -l)" = 18 ]'
 unknown_tests() {

@@ -164,7 +164,9 @@ std::string outcome(const Comparison& of, Says says) {
   const bool seen = of.is_seen(), more = of.difference->mean > 0;
   if (says == Says::nothing) return verdict;
   if (says == Says::no_difference)
-    return verdict + (seen ? "; the document says there is none" : "; the document expects none");
+    return verdict + (seen                 ? "; the document says there is none"
+                      : verdict == "equal" ? ", as the document says"
+                                           : "; the document expects none");
   if (!seen) return verdict + "; the document expects one";
   return more == (says == Says::higher) ? verdict + ", as the document says"
                                         : verdict + ", the opposite of what the document says";

@@ -84,12 +84,9 @@ std::string chart(const Chart& chart) {
 std::string interval_bar(double mean, double half) {
   const double largest = std::max({std::abs(mean) + half, 1e-300});
   const auto x_of = [&](double value) { return 100 + 94 * value / largest; };
-  return text_of(
-      "<svg class='bar' viewBox='0 0 200 20' aria-hidden='true'><path class='grid' d='M100 "
-      "1V19'/>"
-      "<path class='interval' d='M",
-      x_of(mean - half), " 10H", x_of(mean + half), "'/><circle class='mean' cx='", x_of(mean),
-      "' cy='10' r='4'/></svg>");
+  return text_of("<svg class='bar' viewBox='0 0 200 20' aria-hidden='true'><path class='axis' d='M100 1V19'/>",
+                 "<path class='interval' d='M", x_of(mean - half), " 10H", x_of(mean + half),
+                 "'/><circle class='mean' cx='", x_of(mean), "' cy='10' r='4'/></svg>");
 }
 
 }  // namespace mixgrad::apps

@@ -48,7 +48,7 @@ TEST_CASE("statistics: the interval of paired differences, and its p") {
     const Interval moved({0.1 + shift, 0.2 + shift, 0.15 + shift, 0.12 + shift, 0.3 + shift});
     CHECK((std::abs(moved.mean) < moved.half) == (moved.p > 0.05));
   }
-  CHECK(Interval({2, 2, 2}).p == 0.25);  // all the same, and not 0: three equal signs
+  CHECK(Interval({2, 2, 2}).p == 0.25);              // all the same, and not 0: three equal signs
   CHECK(Interval({0.1 + 0.2, 0.3, 0.3}).p == 0.25);  // but for rounding
   CHECK(Interval({0, 0, 0}).p == 1);
   CHECK(std::isnan(Interval({0.1, std::nan(""), 0.3}).p));

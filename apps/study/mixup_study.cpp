@@ -174,7 +174,10 @@ int run(const Options& options) {
   std::printf("\n%s", report.c_str());
   write("report.md", report);
   write("report.html", apps::study_page(experiments, seeds, results, sources.images, settings, command_of(options)));
-  for (apps::Experiment& experiment : experiments) experiment.measures = {"seconds"};
+  for (apps::Experiment& experiment : experiments) {
+    experiment.measures = {"seconds"};
+    experiment.elsewhere.clear();
+  }
   write("times.md", apps::study_report(experiments, seeds, times));
   apps::print_line("wrote report.html, report.md, times.md, results.csv and times.csv in ", options.out);
   return 0;

@@ -36,6 +36,7 @@
 #include "data/mnist.h"
 #include "data/prefetch.h"
 #include "data/synthetic_digits.h"
+#include "data/tensor_dataset.h"
 #include "data/transform.h"
 #include "data/untar_data.h"
 #include "nn/batch_norm.h"

@@ -38,9 +38,10 @@ read_options() {
 
 # What train_mnist.sh would train on, as options: --data DIR, or --synthetic.
 found_data() {
-  local command
-  command=$(MIXGRAD_DRY_RUN=1 "$root/apps/train_mnist.sh" "${finder[@]}")
-  eval "arguments+=(${command#* })" # It is quoted for the shell.
+  local line words=()
+  line=$(MIXGRAD_DRY_RUN=1 "$root/apps/train_mnist.sh" "${finder[@]}")
+  eval "words=($line)" # It is quoted for the shell.
+  arguments+=("${words[@]:1}")
 }
 
 requirements() {

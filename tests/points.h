@@ -9,23 +9,10 @@
 
 namespace mixgrad::test {
 
-// Samples given as tensors.
-struct Samples : data::Dataset {
-  Samples(Tensor x, Tensor y, std::vector<std::string> names) : x(x), y(y), names(std::move(names)) {}
-  std::int64_t size() const override { return x.size(0); }
-  data::Batch get(std::span<const std::int32_t> indices) const override {
-    const Tensor index = Tensor::from(indices, {static_cast<std::int64_t>(indices.size())});
-    return {gather(x, index), gather(y, index)};
-  }
-  const std::vector<std::string>& classes() const override { return names; }
-  Tensor x, y;
-  std::vector<std::string> names;
-};
-
 // The same samples for training and validation, in their order.
 inline data::DataLoaders loaders(const Tensor& x, const Tensor& y, std::int64_t batch_size = 8,
                                  std::vector<std::string> names = {"left", "right"}) {
-  const auto samples = std::make_shared<Samples>(x, y, std::move(names));
+  const auto samples = std::make_shared<data::TensorDataset>(x, y, std::move(names));
   return {data::DataLoader(samples, {.batch_size = batch_size}), data::DataLoader(samples, {.batch_size = batch_size})};
 }
 

@@ -89,6 +89,28 @@ TEST_CASE("captured steps: the same bits as plain launches, with each relative o
   }
 }
 
+TEST_CASE("captured steps: the same bits as plain launches, with C-Mixup of numbers in the device's memory") {
+  manual_seed(2);
+  const Tensor x = nn::fan_in_uniform({20, 3}, 3), y = sum(x * x, {1}, {.keepdim = true});
+  const auto rows = std::make_shared<data::TensorDataset>(x, y);
+  const auto train_with = [&](bool capture) {
+    manual_seed(1);
+    nn::Sequential model(nn::Linear(3, 8), nn::ReLU(), nn::Linear(8, 1));
+    train::LearnerOptions options = on_cuda(capture);
+    options.loss = nn::mse;
+    options.metrics = {};
+    options.train_metrics = {};
+    Learner learn({{rows, {.batch_size = 8, .shuffle = true}}, {rows, {.batch_size = 8}}}, model, options);
+    learn.c_mixup({.bandwidth = 0.2}).fit(2);
+    CHECK(learn.recorder->obstacle() == "");
+    std::vector<float> result = weights(model);
+    result.push_back(static_cast<float>(learn.validation->loss));
+    return result;
+  };
+  const auto captured = in_every_order([&] { return train_with(true); });
+  CHECK(captured == train_with(false));
+}
+
 TEST_CASE("captured steps: a graph for each kind of step, where plans are of one or another") {
   struct Either : train::Callback {  // mixup, CutMix or neither
     void on_batch_plan(Learner&, train::BatchPlan& plan) override {

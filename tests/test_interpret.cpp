@@ -83,7 +83,7 @@ TEST_CASE("calibration of a learner: over its validation data") {
 TEST_CASE("top losses: the largest first, by their place in the data even when validation shuffles; nan above all") {
   const Tensor x = Tensor::from({3.f, 0.f, 0.f, 1.f, 0.f, 5.f, not_a_number<float>, 0.f, 2.f, 0.f}, {5, 2});
   const Tensor y = Tensor::from<std::int32_t>({0, 0, 0, 1, 1}, {5});
-  const auto samples = std::make_shared<Samples>(x, y, std::vector<std::string>{"left", "right"});
+  const auto samples = std::make_shared<data::TensorDataset>(x, y, std::vector<std::string>{"left", "right"});
   const data::DataLoader shuffled(samples, {.batch_size = 2, .shuffle = true, .drop_last = true, .seed = 9});
   Learner learn({shuffled, shuffled}, Identity(), with_sgd());
   const auto top = top_losses(learn, 4);

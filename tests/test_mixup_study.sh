@@ -140,7 +140,7 @@ start=$SECONDS
 run "$app" --synthetic --quick --seeds 2 --out "$work/quick" --threads 2
 quick_page=$work/quick/report.html
 check "all experiments run quickly: in $((SECONDS - start)) s" all '[ "$status" = 0 ]' '[ "$((SECONDS - start))" -lt 120 ]' \
-  '[ "$(grep -c "^### " "$work/quick/report.md")" = 22 ]'
+  '[ "$(grep -c "^### " "$work/quick/report.md")" = 23 ]'
 check "a mixture is what the formula says, to rounding" grep -qE '^formula,mix,0,formula_error,[0-9.]+e-(1[5-9])$' "$work/quick/results.csv"
 check "both forms of the loss have the same gradient; reduced before it is mixed, it has another" all \
   'grep -qE "^two-losses,one-hot,0,gradient_distance,([0-9.]+e-1[5-9]|0)$" "$work/quick/results.csv"' \

@@ -9,7 +9,6 @@
 
 using namespace mixgrad;
 using namespace mixgrad::train;
-using test::Samples;
 
 namespace {
 
@@ -115,7 +114,8 @@ TEST_CASE("predict: views for the images alone that the model is unsure of, of a
 
   std::vector<std::int32_t> labels;
   for (std::int32_t n = 0; n < count; ++n) labels.push_back(n % 9);
-  const auto samples = std::make_shared<Samples>(x, Tensor::from(labels, {count}), std::vector<std::string>{});
+  const auto samples =
+      std::make_shared<data::TensorDataset>(x, Tensor::from(labels, {count}), std::vector<std::string>{});
   for (const bool shuffle : {false, true})
     for (const std::int64_t batch_size : {1, 4, 100}) {
       const data::DataLoader loader(samples, {.batch_size = batch_size, .shuffle = shuffle});

@@ -200,6 +200,8 @@ const StudyMeasure& study_measure(const std::string& name) {
       {"nonlinearity", "distance from a straight line between samples", -1},
       {"misses_half", "predictions of neither class, half-way between two", -1},
       {"gradient_half", "norm of the loss's gradient with respect to the input, half-way", -1},
+      {"squared_error", "mean squared error", -1},
+      {"absolute_error", "mean absolute error", -1},
       {"seconds", "seconds for each epoch, or for a loss with its gradient"},
       // Of facts.cpp.
       {"formula_error", "largest difference from the formula"},
@@ -241,6 +243,7 @@ std::vector<Experiment> study_experiments(bool quick) {
   add_alphas(all);
   add_wrong_labels(all);
   add_choices(all);
+  all.push_back(study_regression(quick));
   add_behaviour(all);
   if (quick)
     for (Experiment& experiment : all) {

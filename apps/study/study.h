@@ -63,6 +63,7 @@ struct Experiment {
 std::vector<Experiment> study_experiments(bool quick);
 // Those that compute and count instead of training (facts.cpp).
 std::vector<Experiment> study_facts();
+Experiment study_regression(bool quick);  // regression.cpp
 // To be increased whenever an experiment becomes another one: results of both are not to be mixed.
 inline constexpr int study_version = 1;
 

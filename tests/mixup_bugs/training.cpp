@@ -88,18 +88,19 @@ double evaluate(Learner& learner) {
 Tensor accuracy_of_own(const Tensor& output, const MixedTarget& target) { return accuracy_of(output, target.y); }
 
 // wrong: samples are mixed where they are read, those of validation as well
-struct MixedSamples : data::TensorDataset {
-  using TensorDataset::TensorDataset;
-  data::Batch gather_batch(const Tensor& indices) const override {
-    const data::Batch clean = TensorDataset::gather_batch(indices);
-    Random random(5, Purpose::mixup, 0, static_cast<std::uint32_t>(indices.to_vector<std::int32_t>()[0]));
+struct MixedSamples : test::NotResident {
+  using NotResident::NotResident;
+  data::Batch get(std::span<const std::int32_t> indices) const override {
+    const data::Batch clean = NotResident::get(indices);
+    Random random(5, Purpose::mixup, 0, static_cast<std::uint32_t>(indices[0]));
     const MixPlan plan = draw_mix_plan(clean.size(), {}, random);
     return {mix(clean.x, plan), mix(one_hot(clean.y, 2), plan)};
   }
 };
 data::DataLoaders mixed_points() {
   const data::Batch all = points(32, 32).train.epoch(0)[0];
-  const auto samples = std::make_shared<MixedSamples>(all.x, all.y, points(32).classes());
+  const auto clean = std::make_shared<data::TensorDataset>(all.x, all.y, points(32).classes());
+  const auto samples = std::make_shared<MixedSamples>(clean);
   return {data::DataLoader(samples, {.batch_size = 8}), data::DataLoader(samples, {.batch_size = 8})};
 }
 
